@@ -1,0 +1,37 @@
+"""What every test shares: seeded property tests, no network, torch's threads left as they were found."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+# read when transformers and datasets are imported, and inherited by subprocesses
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("seeded", derandomize=True, deadline=None, database=None)
+settings.load_profile("seeded")
+
+
+def _refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
+    if event != "socket.connect" or not isinstance(arguments[1], tuple):
+        return
+    host = str(arguments[1][0])
+    if not (host.startswith("127.") or host in ("::1", "localhost")):
+        raise RuntimeError(f"a test tried to reach {host}: tests run without a network")
+
+
+sys.addaudithook(_refuse_network)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Stages set torch's threads; the next test starts from one again, whatever ran before."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
