@@ -1,0 +1,1 @@
+"""Where text comes from: the embedded generator, local files, the hub; labelled sets; packed contexts."""

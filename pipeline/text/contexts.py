@@ -1,0 +1,88 @@
+"""The token store `data/tokens`: packed contexts on disk, written once by `corpus`, read by the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.console.errors import BadInput
+from pipeline.text.packing import Packed
+
+SCHEMA, VERSION = "saeline-tokens", 1
+SPLITS = ("train", "validation", "test")
+CHUNK_CONTEXTS = 1024
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """`tokens` and `document` (C, T) int32; `splits` are [start, stop) in contexts."""
+
+    tokens: npt.NDArray[np.int32]
+    document: npt.NDArray[np.int32]
+    splits: dict[str, tuple[int, int]]
+    special_ids: list[int]
+    bos_id: int
+    vocab_size: int
+    context_length: int
+    tokenizer_hash: str
+    source: str
+
+
+def write_tokens(folder: Path, splits: Mapping[str, Packed], about: Mapping[str, Any]) -> None:
+    """Write the packed `splits` (train, validation, test) as a Zarr v3 group in the empty `folder`.
+
+    `about` holds special_ids, bos_id, vocab_size, tokenizer_hash and source.
+    """
+    import zarr
+
+    bounds, start = {}, 0
+    for name in SPLITS:
+        bounds[name] = [start, start + splits[name].contexts]
+        start += splits[name].contexts
+    arrays = {
+        "tokens": np.concatenate([splits[name].tokens for name in SPLITS]),
+        "document": np.concatenate([splits[name].document for name in SPLITS]),
+    }
+    width = arrays["tokens"].shape[1]
+    attributes = {"schema": SCHEMA, "version": VERSION, "splits": bounds, "context_length": width, **about}
+    group = zarr.create_group(folder, zarr_format=3, attributes=dict(sorted(attributes.items())))
+    for name, values in arrays.items():
+        chunks = (min(CHUNK_CONTEXTS, len(values)), width)
+        group.create_array(name, data=values, chunks=chunks, fill_value=-1)
+
+
+def open_tokens(path: Path) -> Tokens:
+    """Read the token store at `path`; raises BadInput when it is absent, of another schema or incomplete."""
+    import zarr
+
+    try:
+        group = zarr.open_group(path, mode="r", zarr_format=3)
+    except FileNotFoundError:
+        raise BadInput(f"{path} holds no token store: run `dvc repro corpus` first.") from None
+    found: dict[str, Any] = dict(group.attrs)
+    if (found.get("schema"), found.get("version")) != (SCHEMA, VERSION):
+        raise BadInput(
+            f"{path} is {found.get('schema')!r} version {found.get('version')!r}, not {SCHEMA!r} version "
+            f"{VERSION}: run `dvc repro -f corpus`."
+        )
+    tokens, document = (_array(group, name, path) for name in ("tokens", "document"))
+    splits = {name: (int(found["splits"][name][0]), int(found["splits"][name][1])) for name in SPLITS}
+    missing = (tokens < 0).any() or (document < 0).any()  # absent chunks read as the fill value
+    if tokens.shape != document.shape or splits["test"][1] != len(tokens) or missing:
+        raise BadInput(f"{path} is incomplete: run `dvc repro -f corpus`.")
+    return Tokens(
+        tokens, document, splits, [int(i) for i in found["special_ids"]], int(found["bos_id"]),
+        int(found["vocab_size"]), int(found["context_length"]), found["tokenizer_hash"], found["source"],
+    )  # fmt: skip
+
+
+def _array(group: Any, name: str, path: Path) -> npt.NDArray[np.int32]:
+    try:
+        return np.asarray(group[name][:], dtype=np.int32)
+    except (KeyError, ValueError, OSError, RuntimeError) as error:
+        raise BadInput(f"{path}/{name} cannot be read ({error}): run `dvc repro -f corpus`.") from None

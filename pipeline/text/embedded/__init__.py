@@ -1,0 +1,1 @@
+"""The seeded generator of labelled English-like text, and its tokenizer."""
