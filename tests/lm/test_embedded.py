@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.console.errors import BadInput
+from pipeline.lm.embedded import build_model, cross_entropy, residual_at_end, train
+from pipeline.lm.section import EmbeddedModel, HubModel, LocalModel, parse_model
+
+VOCABULARY, WIDTH = 30, 12
+SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+TINY = {
+    "source": "embedded", "seed": 0, "layers": 2, "d": 16, "heads": 2, "kv_heads": 1, "head_dim": 8,
+    "mlp": 24, "window": 8, "steps": 12, "batch": 4, "warmup": 2, "gate_layer": 0, "precision": "float32",
+}  # fmt: skip
+
+
+def section(**changes: Any) -> EmbeddedModel:
+    return EmbeddedModel.parse({**TINY, **changes}, "model")
+
+
+def build(**changes: Any) -> Any:
+    return build_model(section(**changes), VOCABULARY, WIDTH, SPECIAL)
+
+
+def contexts(count: int = 48) -> Tensor:
+    """Rows that can be learned: BOS, then a random token repeated."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randint(3, VOCABULARY, (count, 1), generator=generator).repeat(1, WIDTH)
+    rows[:, 0] = 1
+    return rows
+
+
+def weights(model: Any) -> Tensor:
+    return torch.cat([each.detach().flatten() for each in model.parameters()])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_training_is_bit_identical_from_the_seed(precision: str) -> None:
+    found = []
+    for seed in (0, 0, 1):
+        model = build(seed=seed)
+        losses = [step.loss for step in train(model, contexts(), section(seed=seed, precision=precision))]
+        found.append((losses, weights(model)))
+    assert found[0][0] == found[1][0]
+    assert torch.equal(found[0][1], found[1][1])
+    assert not torch.equal(found[0][1], found[2][1])
+
+
+def test_building_leaves_the_global_generator_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    build()
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_training_lowers_the_loss_and_says_what_it_saw() -> None:
+    model = build(steps=60, lr=1e-2)
+    before = cross_entropy(model, contexts())
+    steps = list(train(model, contexts(240), section(steps=60, lr=1e-2)))
+    assert [step.index for step in steps] == list(range(60))
+    assert {step.tokens for step in steps} == {4 * WIDTH}
+    assert cross_entropy(model, contexts()) < 0.6 * before
+    assert not model.training
+
+
+def test_no_more_steps_than_asked() -> None:
+    assert len(list(train(build(), contexts(400), section()))) == 12
+
+
+def test_learning_rate_warms_up_then_holds_then_falls() -> None:
+    from pipeline.lm.embedded import _rate
+
+    made = section(steps=100, warmup=10)
+    assert [_rate(step, made) for step in (0, 4, 9, 30, 50)] == pytest.approx([0.1, 0.5, 1.0, 1.0, 1.0])
+    assert [_rate(step, made) for step in (75, 99)] == pytest.approx([0.5, 0.02])
+
+
+def test_embeddings_start_at_the_given_spread_and_norms_at_zero() -> None:
+    model = build_model(section(d=64, embedding_std=0.3), 500, WIDTH, SPECIAL)
+    assert float(model.model.embed_tokens.weight.detach().std()) == pytest.approx(0.3, rel=0.02)
+    assert float(model.model.norm.weight.detach().abs().max()) == 0.0
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
+def test_norms_are_not_decayed() -> None:
+    from pipeline.lm.embedded import _groups
+
+    model = build()
+    decayed, free = _groups(model, 0.5)
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.5, 0.0)
+    assert sum(each.numel() for each in decayed["params"] + free["params"]) == len(weights(model))
+    norms = [each for name, each in model.named_parameters() if "norm" in name]
+    assert len(norms) == len(free["params"])
+
+
+def test_cross_entropy_is_the_mean_over_targets_that_are_not_bos() -> None:
+    model = build().eval()
+    rows = contexts(5)
+    rows[2, 4] = rows[3, 7] = 1
+    with torch.no_grad():
+        logits = model(rows).logits.double().log_softmax(-1)
+    terms = [-logits[c, t - 1, rows[c, t]] for c in range(5) for t in range(1, WIDTH) if int(rows[c, t]) != 1]
+    assert cross_entropy(model, rows) == pytest.approx(float(torch.stack(terms).mean()), rel=1e-5)
+
+
+def test_residual_is_hidden_states_at_the_last_token() -> None:
+    model = build().eval()
+    rows = contexts(40)
+    with torch.no_grad():
+        states = model(rows, output_hidden_states=True).hidden_states
+    assert torch.allclose(residual_at_end(model, rows.tolist(), 0), states[1][:, -1], atol=1e-6)
+
+
+def test_saved_model_reloads_with_equal_logits(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = build()
+    list(train(model, contexts(), section()))
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    assert type(loaded).__name__ == "Gemma2ForCausalLM"
+    with torch.no_grad():
+        assert torch.equal(loaded(contexts(3)).logits, model(contexts(3)).logits)
+
+
+def test_softcap_and_window_are_in_force() -> None:
+    model = build().eval()
+    with torch.no_grad():
+        nn.init.normal_(model.model.norm.weight, mean=1e4)
+        assert float(model(contexts(2)).logits.abs().max()) <= 30.0
+    assert (model.config.sliding_window, model.config.attn_logit_softcapping) == (8, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({**TINY, "gate_layer": 2}, "gate_layer 2 does not exist in a model of 2 blocks"),
+        ({**TINY, "kv_heads": 3}, "kv_heads 3 does not divide heads 2"),
+        ({"source": "web"}, "choose one of embedded, local, hub"),
+        ({"source": "hub", "name": "a/b"}, r"`p\.model\.revision` is missing"),
+        ({**TINY, "step": 3}, "is not a parameter"),
+    ],
+)
+def test_bad_model_sections(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        parse_model(values, "p.model")
+
+
+def test_source_chooses_the_schema() -> None:
+    assert isinstance(parse_model({"source": "local"}, "m"), LocalModel)
+    assert isinstance(parse_model({"source": "hub", "name": "a/b", "revision": "c"}, "m"), HubModel)
