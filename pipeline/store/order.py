@@ -1,0 +1,76 @@
+"""In which order rows are read: pools of chunks, and rows within a pool, all in index space."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.store.pool import Chunks
+from pipeline.store.store import Store
+
+Mode = Literal["tokens", "pairs", "contexts"]
+Rows = NDArray[np.int64]
+
+
+def split_chunks(store: Store, split: str) -> list[range]:
+    """The rows of `split`, one range per chunk it touches."""
+    rows, step = store.split(split), store.source.chunk_rows
+    first, last = rows.start // step, -(-rows.stop // step)
+    return [
+        range(max(rows.start, chunk * step), min(rows.stop, (chunk + 1) * step))
+        for chunk in range(first, last)
+    ]
+
+
+def usable(store: Store, rows: range, mode: Mode) -> NDArray[np.bool_]:
+    """(rows,) bool: valid rows; in `pairs` mode the rows that begin a pair.
+
+    A pair is a row and its successor in the same context and document, both valid.
+    """
+    valid = store.valid[rows.start : rows.stop]
+    if mode != "pairs":
+        return valid
+    document, position = store.document[rows.start : rows.stop], store.position[rows.start : rows.stop]
+    begins = np.zeros(len(rows), dtype=bool)
+    begins[:-1] = (
+        valid[:-1] & valid[1:] & (document[1:] == document[:-1]) & (position[1:] == position[:-1] + 1)
+    )
+    return begins
+
+
+def stream_length(store: Store, rows: range, mode: Mode) -> int:
+    """How many rows an epoch takes from `rows`: each pair counts two."""
+    return int(usable(store, rows, mode).sum()) * (2 if mode == "pairs" else 1)
+
+
+def pools(chunks: list[range], pool_rows: int, seed: int, epoch: int) -> list[Chunks]:
+    """The chunks of one epoch in pools of about `pool_rows` rows or more, in random order.
+
+    One pool (the split fits in memory) keeps the chunks in their own order, so that it is read once.
+    """
+    total = sum(len(chunk) for chunk in chunks)
+    number = min(max(1, total // pool_rows), len(chunks))
+    if number == 1:
+        return [tuple(chunks)]
+    order = np.random.default_rng([seed, epoch, 0, 1]).permutation(len(chunks))
+    return [tuple(chunks[int(index)] for index in part) for part in np.array_split(order, number)]
+
+
+def pool_order(store: Store, pool: Chunks, mode: Mode, rng: np.random.Generator) -> Rows:
+    """The order in which a pool's rows are read, as offsets into the pool.
+
+    tokens: the valid rows, shuffled. pairs: the pairs, shuffled, as offsets s, s + 1. contexts: the
+    contexts, shuffled, each with its valid rows in order.
+    """
+    picked = np.flatnonzero(np.concatenate([usable(store, rows, mode) for rows in pool]))
+    if mode == "tokens":
+        return rng.permutation(picked)
+    if mode == "pairs":
+        starts = rng.permutation(picked)
+        return np.stack([starts, starts + 1], axis=1).reshape(-1)
+    # chunks are whole contexts, so a pool is one too
+    contexts = sum(len(rows) for rows in pool) // store.context_length
+    rank = rng.permutation(contexts)[picked // store.context_length]
+    return picked[np.argsort(rank, kind="stable")]
