@@ -1,0 +1,121 @@
+"""A trained SAE on disk: SAELens' layout, written by hand, and the index of a training run.
+
+`models/sae/{variant}/{seed}/` holds `index.json` (one entry per SAE: name, reading, target, status,
+reached L0) and one folder per SAE with `cfg.json`, `sae_weights.safetensors`, `training.tsv` and,
+for methods that keep statistics, `statistics.safetensors`. No pickles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pipeline.console.errors import BadInput
+from pipeline.sae.core.inference import SAE
+
+TENSORS = ("W_enc", "W_dec", "b_enc", "b_dec", "threshold", "r_mag", "b_mag", "b_gate")
+WEIGHTS = "sae_weights.safetensors"
+SAELENS_FORMAT = "6.54.12"
+"""The SAELens release whose layout this is; loaders treat a cfg without it as a pre-6.0 file."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One SAE of a (variant, seed): how it was trained and how that ended."""
+
+    name: str  # folder name: "l0-4", "pairs-l0-4" (a control row), "paper"
+    variant: str
+    seed: int
+    reading: str  # tokens | pairs | contexts
+    target: int | None  # the L0 asked for; None under a paper preset
+    status: str  # "ok" | "diverged"
+    reason: str | None  # why it diverged, with its numbers
+    l0: float  # reached at inference on validation tokens
+    coefficient: float | None  # the sparsity coefficient at the end, for penalty-based variants
+    on_target: bool | None  # |l0 - target| <= 10 % of target
+
+    @property
+    def label(self) -> str:
+        """The row's name in every table: the variant, with the reading where it is a control."""
+        return self.variant if not self.name.startswith(self.reading) else f"{self.variant} ({self.reading})"
+
+
+def write_index(folder: Path, runs: list[Run]) -> None:
+    """Write `index.json` of a (variant, seed) folder."""
+    rows = [asdict(run) for run in runs]
+    (folder / "index.json").write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_index(folder: Path) -> list[Run]:
+    """The SAEs of a (variant, seed) folder; raises BadInput when it was not trained yet."""
+    try:
+        rows = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        return [Run(**row) for row in rows]
+    except FileNotFoundError:
+        raise BadInput(f"{folder} holds no trained SAEs: run its train stage first.") from None
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{folder}/index.json is damaged ({error}): run its train stage again.") from None
+
+
+def save_sae(folder: Path, sae: SAE, metadata: dict[str, Any]) -> None:
+    """Write `cfg.json` and weights for SAELens to load as they stand. `sae` is in the model's units."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: getattr(sae, name) for name in TENSORS if getattr(sae, name) is not None}
+    save_file({name: t.detach().float().cpu().contiguous() for name, t in tensors.items()}, folder / WEIGHTS)
+    cfg: dict[str, Any] = {
+        "architecture": sae.architecture,
+        "d_in": sae.d,
+        "d_sae": sae.n,
+        "dtype": "float32",
+        "device": "cpu",
+        "apply_b_dec_to_input": True,
+        "normalize_activations": "none",
+        "reshape_activations": "none",
+        "metadata": {"sae_lens_version": SAELENS_FORMAT, **metadata},
+    }
+    if sae.architecture == "topk":
+        cfg |= {"k": sae.k, "rescale_acts_by_decoder_norm": False}
+    (folder / "cfg.json").write_text(json.dumps(cfg, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def load_sae(folder: Path, device: torch.device | str = "cpu") -> tuple[SAE, dict[str, Any]]:
+    """The SAE in `folder` and its cfg; raises BadInput when a file is absent, damaged or mis-shaped."""
+    try:
+        cfg = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
+        tensors: dict[str, Tensor] = load_file(folder / WEIGHTS, device=str(device))
+        sae = SAE(architecture=cfg["architecture"], k=cfg.get("k"), **tensors)
+        shape, lacks = (cfg["d_in"], cfg["d_sae"]), _lacks(sae)
+    except FileNotFoundError as error:
+        missing = error.filename or folder / WEIGHTS
+        raise BadInput(f"{folder} is not an SAE folder: {missing} is missing.") from None
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{folder} is damaged ({error}): run its train stage again.") from None
+    if lacks:
+        raise BadInput(f"{folder} is damaged (no {lacks}): run its train stage again.")
+    if sae.W_enc.shape != shape or sae.W_dec.shape != shape[::-1]:
+        raise BadInput(f"{folder}: weights of shape {tuple(sae.W_enc.shape)} do not match its cfg.json.")
+    return sae, cfg
+
+
+def _lacks(sae: SAE) -> str | None:
+    """What the SAE's architecture needs and its folder did not give; KeyError for an unknown one."""
+    needs = {
+        "standard": ("b_enc",),
+        "topk": ("b_enc", "k"),
+        "jumprelu": ("b_enc", "threshold"),
+        "gated": ("r_mag", "b_mag", "b_gate"),
+    }
+    return next((name for name in needs[sae.architecture] if getattr(sae, name) is None), None)
+
+
+def weights_hash(folder: Path) -> str:
+    """sha256 of the weights file: stands in every metric record."""
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()

@@ -1,0 +1,124 @@
+"""A trained SAE at inference: one of four encoders, one decoder, the model's own units.
+
+Row vectors throughout, as in SAELens: pre = (x - b_dec) W_enc + b_enc, x^ = f W_dec + b_dec with
+W_enc (d, n), W_dec (n, d). Variants differ in training; what is left of each is one of
+
+- `standard`  f = relu(pre)
+- `topk`      f = relu of the k largest pre of each token
+- `jumprelu`  f = pre where pre > max(threshold, 0), strictly
+- `gated`     f = relu(c exp(r_mag) + b_mag) where c + b_gate > 0, c = (x - b_dec) W_enc
+
+Evaluations import this file and never a variant's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pipeline.sae.core.codes import Codes, Pairs
+from pipeline.sae.core.sparse import bag
+
+Architecture = Literal["standard", "topk", "jumprelu", "gated"]
+
+
+@dataclass(frozen=True)
+class SAE:
+    """A sparse autoencoder over d-dimensional activations with n latents. Decoder rows have unit norm."""
+
+    architecture: Architecture
+    W_enc: Tensor  # (d, n)
+    W_dec: Tensor  # (n, d)
+    b_dec: Tensor  # (d,)
+    b_enc: Tensor | None = None  # (n,); None for gated
+    k: int | None = None  # topk only
+    threshold: Tensor | None = None  # (n,), jumprelu only; +inf removes a latent
+    r_mag: Tensor | None = None  # (n,), gated only
+    b_mag: Tensor | None = None
+    b_gate: Tensor | None = None
+
+    @property
+    def d(self) -> int:
+        """Dimension of the activations."""
+        return self.W_enc.shape[0]
+
+    @property
+    def n(self) -> int:
+        """Dictionary size."""
+        return self.W_enc.shape[1]
+
+    def pre(self, x: Tensor) -> Tensor:
+        """(B, n) pre-activations of `x` (B, d), b_dec folded into the bias; for gated, c without any bias."""
+        folded = -(self.b_dec @ self.W_enc)
+        if self.b_enc is not None:
+            folded = folded + self.b_enc
+        return torch.addmm(folded, x, self.W_enc)
+
+    def encode(self, x: Tensor) -> Codes:
+        """Sparse codes of `x` (B, d), values in the units of `x`."""
+        pre = self.pre(x)
+        if self.architecture == "topk":
+            assert self.k is not None
+            value, latent = pre.topk(self.k, dim=-1)
+            pairs = Pairs.rows(latent, self.n)
+            positive = value.reshape(-1) > 0
+            pairs = pairs.keep(positive)
+            return Codes(pairs, value.reshape(-1)[positive])
+        if self.architecture == "gated":
+            assert self.r_mag is not None
+            assert self.b_mag is not None
+            assert self.b_gate is not None
+            pairs = Pairs.where(pre + self.b_gate > 0)
+            latent = pairs.latent
+            magnitude = pairs.at(pre) * self.r_mag.exp()[latent] + self.b_mag[latent]
+            positive = magnitude > 0
+            return Codes(pairs.keep(positive), magnitude[positive])
+        floor: Tensor | float = 0.0 if self.threshold is None else self.threshold.clamp_min(0)
+        pairs = Pairs.where(pre > floor)
+        return Codes(pairs, pairs.at(pre))
+
+    def decode(self, codes: Codes) -> Tensor:
+        """(B, d) reconstructions of sparse `codes`."""
+        return bag(codes.value, self.W_dec, codes.pairs.latent, codes.pairs.offsets) + self.b_dec
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """decode(encode(x)), (B, d)."""
+        return self.decode(self.encode(x))
+
+    def scaled(self, s: float) -> SAE:
+        """Fold an input scale: the SAE of x/s-sized inputs equal to this one on s-sized inputs.
+
+        With `folded = sae.scaled(s)`, folded.reconstruct(x) == sae.reconstruct(s * x) / s. By positive
+        homogeneity only biases and thresholds are divided by s (methods.md, "Folding": ours).
+        """
+        return replace(
+            self,
+            b_dec=self.b_dec / s,
+            b_enc=None if self.b_enc is None else self.b_enc / s,
+            threshold=None if self.threshold is None else self.threshold / s,
+            b_mag=None if self.b_mag is None else self.b_mag / s,
+            b_gate=None if self.b_gate is None else self.b_gate / s,
+        )
+
+    def unit_decoder(self) -> SAE:
+        """The same function with decoder rows of unit norm: the norms |d_i| move into the encoder.
+
+        A row of norm zero stays as it is. Not for topk with unequal norms, whose selection would change:
+        there the selection is on pre * |d_i|, as SAELens' rescaling does.
+        """
+        norm = self.W_dec.norm(dim=1)
+        norm = torch.where(norm > 0, norm, torch.ones_like(norm))
+        gated = self.architecture == "gated"
+        return replace(
+            self,
+            W_dec=self.W_dec / norm[:, None],
+            # gated: the gate's sign must not move, so the norm goes into the magnitude path alone
+            W_enc=self.W_enc if gated else self.W_enc * norm,
+            b_enc=None if self.b_enc is None else self.b_enc * norm,
+            threshold=None if self.threshold is None else self.threshold * norm,
+            r_mag=self.r_mag + norm.log() if gated and self.r_mag is not None else self.r_mag,
+            b_mag=self.b_mag * norm if gated and self.b_mag is not None else self.b_mag,
+        )

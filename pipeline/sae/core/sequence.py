@@ -1,0 +1,33 @@
+"""Which rows of a batch are neighbours in the text, and running averages over steps."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from pipeline.sae.core.variant import Step
+
+
+def follows(step: Step) -> Tensor:
+    """(B,) bool: row b is the token right after row b - 1, in the same document and context."""
+    same = (step.context[1:] == step.context[:-1]) & (step.document[1:] == step.document[:-1])
+    next_to = same & (step.position[1:] == step.position[:-1] + 1)
+    return torch.cat([next_to.new_zeros(1), next_to])
+
+
+def segments(step: Step) -> list[tuple[int, int]]:
+    """Where each context's rows begin and end in a batch read as contexts."""
+    cuts = ((step.context[1:] != step.context[:-1]).nonzero().squeeze(1) + 1).tolist()
+    edges = [0, *cuts, len(step.context)]
+    return list(pairwise(edges))
+
+
+def moving_average(state: dict[str, Tensor], name: str, value: Tensor, decay: float) -> Tensor:
+    """Move the average `name` towards `value` and return it bias-corrected (zero start divided out)."""
+    total = state.setdefault(name, torch.zeros_like(value))
+    weight = state.setdefault(f"{name}_weight", value.new_zeros(()))
+    total.mul_(decay).add_(value, alpha=1 - decay)
+    weight.mul_(decay).add_(1 - decay)
+    return total / weight

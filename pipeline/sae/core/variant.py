@@ -1,0 +1,181 @@
+"""What a training method is: how pre-activations become codes, and what its objective adds.
+
+The training loop owns the weights, the optimizer and the sparsity coefficient; a `Variant` owns
+its config, its extra parameters and its statistics. One file per variant in `pipeline/sae/`; it
+defines `Config` (its section of params.yaml) and `Method` (a subclass of Variant) and imports only
+shared modules, so that DVC's dependency on that one file is the truth.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pipeline.params import Section
+from pipeline.sae.core.codes import Codes, Pairs
+from pipeline.sae.core.inference import SAE
+from pipeline.sae.core.sparse import decode, encode_at
+
+Weights = dict[str, Tensor]
+"""W_enc (d, n), W_dec (n, d), b_enc (n,), b_dec (d,) and a variant's own parameters, float32."""
+
+
+class MethodConfig(Section):
+    """What every method's section of params.yaml has."""
+
+    lr_scale: float = Field(1.0, gt=0, description="factor on the profile's learning rate, from the sweep")
+
+
+class PenaltyConfig(MethodConfig):
+    """A method whose sparsity comes from a penalty."""
+
+    coefficient: float | None = Field(
+        None, gt=0, description="fixed sparsity coefficient; null lets the controller meet the L0 target"
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the loop trains: the profile's values, which a `paper` preset replaces together."""
+
+    steps: int
+    batch: int
+    lr: float
+    input_scaled: bool = True  # inputs scaled to E|x|^2 = d
+    unit_decoder: bool = True  # decoder rows kept at norm 1
+    optimizer: str = "adam"  # adam | adamw
+    weight_decay: float = 0.0
+    clip: float | None = None  # gradient norm
+    warmup: int = 0  # steps of linear learning-rate warm-up
+    decay: int = 0  # final steps of linear decay to zero
+    coefficient: float | None = None  # fixed sparsity coefficient; None: controller
+    gradient_noise: float = 0.0  # standard deviation during warm-up
+    scale_gradient: bool = False  # a method's per-latent scale acts on gradients instead of updates
+
+
+@dataclass(frozen=True)
+class Step:
+    """Everything a variant's objective may read at one training step. `x` is in the loop's scaled units."""
+
+    x: Tensor  # (B, d)
+    pre: Tensor  # (B, n) = x W_enc + bias, without a graph
+    bias: Tensor  # (n,) = b_enc - b_dec W_enc, with its graph
+    weights: Mapping[str, Tensor]
+    context: Tensor  # (B,) which context a row is from
+    document: Tensor  # (B,)
+    position: Tensor  # (B,) position in the context
+    dead: Tensor  # (n,) bool: not fired for the dead window
+    coefficient: float  # sparsity coefficient now
+    index: int  # step number, from 0
+    steps: int  # steps in the whole run
+
+    @property
+    def progress(self) -> float:
+        """0 at the first step, 1 after the last."""
+        return self.index / self.steps
+
+    def encode_at(self, pairs: Pairs) -> Tensor:
+        """(E,) pre-activations at `pairs`, differentiable in W_enc, b_enc and b_dec."""
+        return encode_at(self.x, self.weights["W_enc"], self.bias, self.pre, pairs)
+
+    def decode(self, value: Tensor, pairs: Pairs) -> Tensor:
+        """(B, d) reconstruction without b_dec."""
+        return decode(value, self.weights["W_dec"], pairs)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a variant returns: loss terms (mean over tokens) and the codes as inference would give them."""
+
+    terms: dict[str, Tensor]  # "reconstruction" plus whatever the method adds; their sum is the loss
+    codes: Codes  # detached, unmasked: L0, dead latents and the controller look at these
+    error: Tensor  # (B, d) = x - x^, detached
+
+
+@dataclass
+class Tools:
+    """What `after_step` may change beside the variant's own state."""
+
+    weights: Weights
+    moments: dict[str, list[Tensor]]  # per weight name: Adam's first and second moment
+    generator: torch.Generator
+    fired: Tensor  # (n,) int64: tokens since each latent last fired
+
+
+class Variant(ABC):
+    """A training method for one SAE (one L0 target). Subclasses override what differs."""
+
+    reading: ClassVar[Literal["tokens", "pairs", "contexts"]] = "tokens"
+    controlled: ClassVar[bool] = True  # sparsity through a penalty coefficient
+
+    def __init__(self, config: MethodConfig, d: int, n: int, l0: int | None) -> None:
+        self.config, self.d, self.n, self.l0 = config, d, n, l0
+        self.state: dict[str, Tensor] = {}
+
+    def recipe(self, base: Recipe) -> Recipe:
+        """The loop's settings for this method; a fixed coefficient switches the controller off."""
+        return replace(base, coefficient=getattr(self.config, "coefficient", None))
+
+    def parameters(self) -> Weights:
+        """Extra trainable parameters, besides W_enc, W_dec, b_enc and b_dec."""
+        return {}
+
+    def parameter_names(self) -> tuple[str, ...]:
+        """The shared parameters that this method trains."""
+        return ("W_enc", "W_dec", "b_enc", "b_dec")
+
+    @abstractmethod
+    def objective(self, step: Step) -> Objective:
+        """The loss terms of one batch."""
+
+    def update_scale(self) -> Tensor | None:
+        """(n,) factor on the update of each latent's weights, or None."""
+        return None
+
+    def after_step(self, step: Step, objective: Objective, tools: Tools) -> None:
+        """Statistics, thresholds, resampling: after the optimizer moved the weights."""
+        return None
+
+    def export(self, weights: Mapping[str, Tensor]) -> SAE:
+        """The SAE as it is at inference, in the loop's scaled units."""
+        return SAE(
+            architecture="standard",
+            W_enc=weights["W_enc"].detach(),
+            W_dec=weights["W_dec"].detach(),
+            b_enc=weights["b_enc"].detach(),
+            b_dec=weights["b_dec"].detach(),
+        )
+
+    def training_view(self, weights: Mapping[str, Tensor]) -> SAE | None:
+        """The SAE as training sees it, where that differs from inference; None where it does not."""
+        return None
+
+    def statistics(self) -> dict[str, Tensor]:
+        """Per-latent statistics kept beside the weights, (n,) each."""
+        return {name: value for name, value in self.state.items() if value.shape == (self.n,)}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A reconstruction and its error inside an objective."""
+
+    error: Tensor  # (B, d), with its graph
+    loss: Tensor  # scalar: sum over d, mean over tokens, of error^2
+    codes: Codes = field(repr=False)
+
+
+def reconstruct(step: Step, value: Tensor, pairs: Pairs) -> Scored:
+    """Decode `value` (E,) and take the reconstruction loss: sum over d, mean over tokens, of (x - x^)^2."""
+    error = step.x - step.decode(value, pairs) - step.weights["b_dec"]
+    return Scored(error, error.square().sum() / len(step.x), Codes(pairs, value.detach()))
+
+
+def relu_pairs(step: Step) -> Pairs:
+    """The active pairs of a ReLU encoder."""
+    return Pairs.where(step.pre > 0)

@@ -1,0 +1,168 @@
+"""temporal: adaptive temporal regularisation ("TemporalSAE: stabilizing neural features").
+
+Printed (equations 3 to 8): L = |e|^2 + l1 |f|_1 + weight * alpha |f_t - f_{t-1}|^2 with
+alpha = sigmoid(5 (beta - L_rec)), beta a running average of L_rec; dead latents are re-drawn from
+inputs of high error; the gradients of latent i are scaled by clip(1/h_i, 0.1, 10), h its firing rate.
+
+Ours: t and t-1 are neighbouring tokens of one document (the released run paired shuffled batches);
+alpha is scale-free, sigmoid(5 (beta - L)/beta); the penalty is summed over latents and averaged over
+pairs; new rows come from residuals, not inputs, whose large mean would align them all; the scaling
+acts on the update, because Adam undoes a scaled gradient, relative to the median rate with mean 1.
+`preset: paper` is the printed configuration instead, trained on the same neighbouring tokens.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pipeline.sae.core.codes import Pairs
+from pipeline.sae.core.sequence import follows, moving_average
+from pipeline.sae.core.variant import (
+    Objective,
+    PenaltyConfig,
+    Recipe,
+    Step,
+    Tools,
+    Variant,
+    reconstruct,
+    relu_pairs,
+)
+
+
+class Config(PenaltyConfig):
+    """Section `temporal` of params.yaml."""
+
+    temporal_penalty: bool = Field(True, description="switch of the first mechanism")
+    resampling: bool = Field(True, description="switch of the second mechanism")
+    gradient_scaling: bool = Field(True, description="switch of the third mechanism")
+    weight: float = Field(0.1, ge=0, description="of the temporal penalty, in scaled units, from the sweep")
+    decay: float = Field(0.99, gt=0, lt=1, description="of beta and of the firing rates")
+    resample_every: float = Field(0.05, gt=0, le=1, description="share of training between resampling events")
+    resample_cap: float = Field(0.05, gt=0, le=1, description="share of the dictionary replaced at most")
+    preset: Literal["ours", "paper"] = Field("ours", description="paper: the printed configuration")
+
+
+class Method(Variant):
+    """ReLU codes under L1, with a penalty on change between neighbouring tokens."""
+
+    reading = "pairs"
+    config: Config
+
+    @property
+    def paper(self) -> bool:
+        """Whether the printed configuration is asked for."""
+        return self.config.preset == "paper"
+
+    def recipe(self, base: Recipe) -> Recipe:
+        """The preset: AdamW 3e-4, clip 0.1, 4882 steps of 2048, l1 0.04, raw inputs."""
+        if not self.paper:
+            return super().recipe(base)
+        return Recipe(
+            steps=4882, batch=2048, lr=3e-4, input_scaled=False, unit_decoder=False,
+            optimizer="adamw", weight_decay=0.01, clip=0.1, coefficient=0.04, scale_gradient=True,
+        )  # fmt: skip
+
+    def objective(self, step: Step) -> Objective:
+        """Reconstruction, L1 and the temporal penalty."""
+        pairs = relu_pairs(step)
+        f = step.encode_at(pairs)
+        scored = reconstruct(step, f, pairs)
+        terms = {"reconstruction": scored.loss, "sparsity": step.coefficient * f.sum() / len(step.x)}
+        if self.config.temporal_penalty:
+            weight = 1e-4 if self.paper else self.config.weight
+            alpha = self._alpha(scored.loss.detach())
+            terms["temporal"] = weight * alpha * change_penalty(step, f, pairs)
+        rate = pairs.sum_by_latent(torch.ones_like(f.detach())) / len(step.x)
+        self.state["h"] = moving_average(self.state, "rate", rate, self.config.decay)
+        return Objective(terms, scored.codes, scored.error.detach())
+
+    def _alpha(self, loss: Tensor) -> Tensor:
+        beta = self.state.setdefault("beta", loss.clone())
+        beta.mul_(self.config.decay).add_(loss, alpha=1 - self.config.decay)
+        return torch.sigmoid(5 * (beta - loss) / (1.0 if self.paper else beta.clamp_min(1e-12)))
+
+    def update_scale(self) -> Tensor | None:
+        """(n,) s_i = clip(median(h)/h_i, 0.1, 10) with mean 1; printed: clip(1/h_i, 0.1, 10)."""
+        if not self.config.gradient_scaling or "h" not in self.state:
+            return None
+        h = self.state["h"]
+        if self.paper:
+            return (1 / (1e-6 + h)).clamp(0.1, 10)
+        scale = (h.median().clamp_min(1e-12) / h.clamp_min(1e-12)).clamp(0.1, 10)
+        return scale / scale.mean()
+
+    def after_step(self, step: Step, objective: Objective, tools: Tools) -> None:
+        """Replace dead latents when an event is due."""
+        if not self.config.resampling or not self._due(step):
+            return
+        h = self.state["h"]
+        if self.paper:
+            candidates = (h < 0.005).nonzero().squeeze(1)
+        else:
+            assert self.l0 is not None
+            dead = step.dead & (tools.fired > 0)  # step.dead is from before this batch
+            candidates = ((h < 0.01 * self.l0 / self.n) & dead).nonzero().squeeze(1)
+            candidates = candidates[h[candidates].argsort(stable=True)]
+            candidates = candidates[: max(1, int(self.config.resample_cap * self.n))]
+        if len(candidates):
+            self._resample(candidates, step, objective, tools)
+
+    def _due(self, step: Step) -> bool:
+        if self.paper:
+            return step.index > 0 and step.index % (100 if step.index <= 1000 else 500) == 0
+        # none in the last fifth: a latent born there would not finish learning
+        every = max(1, round(self.config.resample_every * step.steps))
+        return step.index % every == 0 and 0.1 <= step.progress <= 0.8
+
+    def _resample(self, latents: Tensor, step: Step, objective: Objective, tools: Tools) -> None:
+        """Give `latents` new directions: residuals (printed: inputs) drawn in proportion to squared error."""
+        squared = objective.error.square().sum(1)
+        drawn = torch.multinomial(squared.cpu(), len(latents), replacement=True, generator=tools.generator)
+        source = step.x if self.paper else objective.error
+        rows = source[drawn.to(latents.device)]
+        rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        W_enc, W_dec, b_enc = (tools.weights[name] for name in ("W_enc", "W_dec", "b_enc"))
+        size: Tensor | float = 1.0
+        if not self.paper:
+            alive = ~step.dead
+            norms = W_enc.norm(dim=0)
+            size = 0.2 * (norms[alive].mean() if alive.any() else norms.mean())
+        with torch.no_grad():
+            W_enc[:, latents] = (size * rows).T
+            W_dec[latents] = rows
+            b_enc[latents] = 0.0
+            for moment in tools.moments["W_enc"]:
+                moment[:, latents] = 0.0
+            for name in ("W_dec", "b_enc"):
+                for moment in tools.moments[name]:
+                    moment[latents] = 0.0
+        # a fresh start: counted as if firing at the target rate, and not dead for a full window
+        fresh = 0.005 if self.paper or self.l0 is None else self.l0 / self.n
+        self.state["rate"][latents] = fresh * self.state["rate_weight"]
+        tools.fired[latents] = 0
+
+
+def change_penalty(step: Step, f: Tensor, pairs: Pairs) -> Tensor:
+    """Sum over latents, mean over neighbouring pairs, of (f_t - f_{t-1})^2; zero without a pair.
+
+    Each active entry looks its partner up in the neighbour's pre-activations. The gradient of entry f
+    with partner p is 2 (f - p); inactive latents of a ReLU encoder get none. Counting every entry once
+    gives that gradient but counts co-active pairs twice, so the value is formed apart.
+    """
+    cur = follows(step)
+    count = int(cur.sum())
+    if count == 0:
+        return f.sum() * 0
+    before = cur[pairs.token]
+    after = torch.cat([cur[1:], cur.new_zeros(1)])[pairs.token]
+    token, latent = pairs.token, pairs.latent
+    d_before = f[before] - step.pre[token[before] - 1, latent[before]].relu()
+    partner = step.pre[token[after] + 1, latent[after]].relu()
+    d_after = f[after] - partner
+    value = d_before.detach().square().sum() + d_after.detach()[partner == 0].square().sum()
+    surrogate = d_before.square().sum() + d_after.square().sum()
+    return (value + surrogate - surrogate.detach()) / count

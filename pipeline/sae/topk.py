@@ -1,0 +1,43 @@
+"""topk: the k largest pre-activations of each token (Gao et al. 2024, 2406.04093), AuxK for dead latents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pydantic import Field
+from torch import Tensor
+
+from pipeline.sae.core.codes import Pairs
+from pipeline.sae.core.dead import auxk
+from pipeline.sae.core.inference import SAE
+from pipeline.sae.core.variant import MethodConfig, Objective, Step, Variant, reconstruct
+
+
+class Config(MethodConfig):
+    """Section `topk` of params.yaml."""
+
+    aux_weight: float = Field(1 / 32, ge=0, description="weight of the AuxK loss; 0 switches it off")
+
+
+class Method(Variant):
+    """f = relu of the k largest pre-activations, k = the L0 target."""
+
+    controlled = False
+    config: Config
+
+    def objective(self, step: Step) -> Objective:
+        """Reconstruction and AuxK."""
+        assert self.l0 is not None
+        top, latent = step.pre.topk(self.l0, dim=1, sorted=False)
+        pairs = Pairs.rows(latent, self.n).keep((top > 0).reshape(-1))
+        scored = reconstruct(step, step.encode_at(pairs), pairs)
+        terms = {"reconstruction": scored.loss}
+        aux = auxk(step, scored.error, self.config.aux_weight)
+        if aux is not None:
+            terms["auxk"] = aux
+        return Objective(terms, scored.codes, scored.error.detach())
+
+    def export(self, weights: Mapping[str, Tensor]) -> SAE:
+        """A topk SAE."""
+        return replace(super().export(weights), architecture="topk", k=self.l0)
