@@ -1,0 +1,50 @@
+"""Validation: inference L0, explained variance and norm ratio, and when a run counts as diverged.
+
+Divergence is a result, not a crash: the target ends with its step and numbers, the others go on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.sae.core.inference import SAE
+
+RATIO_BOUNDS = (0.5, 1.5)
+BLOCK = 4096
+"""Rows encoded at once: bounds memory at BLOCK * n pre-activations."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """An SAE on validation tokens, in the model's own units."""
+
+    l0: float
+    explained_variance: float
+    norm_ratio: float  # mean |x^| / mean |x|
+
+    def fault(self) -> str | None:
+        """Why this counts as diverged, with the number; None when it does not."""
+        low, high = RATIO_BOUNDS
+        if not self.explained_variance >= 0:
+            return f"explained variance on validation tokens is {self.explained_variance:.3g}, below 0"
+        if not low <= self.norm_ratio <= high:
+            return f"|x^|/|x| on validation tokens is {self.norm_ratio:.3g}, outside [{low}, {high}]"
+        return None
+
+
+@torch.no_grad()
+def validate(sae: SAE, x: Tensor) -> Validation:
+    """Measure `sae` on rows `x` (N, d)."""
+    active, error, out = 0, 0.0, 0.0
+    for block in x.split(BLOCK):
+        codes = sae.encode(block)
+        reconstruction = sae.decode(codes)
+        active += len(codes.pairs)
+        error += float((block - reconstruction).double().square().sum())
+        out += float(reconstruction.double().norm(dim=1).sum())
+    spread = float((x - x.mean(0)).double().square().sum())
+    size = float(x.double().norm(dim=1).sum())
+    return Validation(active / len(x), 1 - error / max(spread, 1e-30), out / max(size, 1e-30))

@@ -1,0 +1,60 @@
+"""Adam, the learning-rate schedule and the unit-norm decoder.
+
+Fused Adam: 1.1 to 1.3 times a whole dense step of the default CPU path at d 256, n 4096.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipeline.sae.core.variant import Recipe, Weights
+
+
+def make_optimizer(weights: Weights, recipe: Recipe) -> torch.optim.Optimizer:
+    """Fused Adam or AdamW over `weights`, float32 master values."""
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(list(weights.values()), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Linear warm-up, plateau, linear decay to zero over the last `decay` steps."""
+    up = min((step + 1) / recipe.warmup, 1.0) if recipe.warmup else 1.0
+    down = min((recipe.steps - step) / recipe.decay, 1.0) if recipe.decay else 1.0
+    return recipe.lr * min(up, down)
+
+
+def remove_parallel_gradient(W_dec: Tensor) -> None:
+    """Take out of each decoder row's gradient the part along the row, which the projection would undo."""
+    if W_dec.grad is not None:
+        along = (W_dec.grad * W_dec).sum(1, keepdim=True)
+        W_dec.grad.addcmul_(along, W_dec.detach(), value=-1)
+
+
+def normalise_rows(W_dec: Tensor) -> None:
+    """Project decoder rows (n, d) to unit norm, in place."""
+    W_dec.div_(W_dec.norm(dim=1, keepdim=True).clamp_min(1e-12))
+
+
+def clip_gradients(weights: Weights, limit: float | None) -> None:
+    """Scale all gradients down to a total norm of `limit`."""
+    if limit is not None:
+        torch.nn.utils.clip_grad_norm_(list(weights.values()), limit)
+
+
+def add_noise(weights: Weights, scale: float, generator: torch.Generator) -> None:
+    """Add Gaussian noise of standard deviation `scale` to every gradient."""
+    for weight in weights.values():
+        if weight.grad is not None:
+            weight.grad += scale * torch.randn(weight.shape, generator=generator).to(weight.device)
+
+
+def scale_latents(weights: Weights, scale: Tensor, before: Weights | None) -> None:
+    """Scale each latent's W_enc column, b_enc and W_dec row: their gradients, or their move from `before`."""
+    for name in ("W_enc", "b_enc", "W_dec"):
+        factor = scale[:, None] if name == "W_dec" else scale
+        weight = weights[name]
+        if before is not None:
+            weight.copy_(before[name] + factor * (weight - before[name]))
+        elif weight.grad is not None:
+            weight.grad.mul_(factor)

@@ -1,0 +1,204 @@
+"""One SAE in training: one variant at one L0 target, stepped by batches that come from outside.
+
+Several trainers share one pass over the data; each owns its weights, optimizer, controller,
+dead-latent counters and random generator, so that their results do not depend on each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipeline.sae.core.inference import SAE
+from pipeline.sae.core.variant import Objective, Recipe, Step, Tools, Variant, Weights
+from pipeline.store import Batch
+from pipeline.training import optimizer as optim
+from pipeline.training.controller import SparsityController
+
+INITIAL_COEFFICIENT = 0.01
+"""Where the controller starts: weak enough that reconstruction comes first, in scaled units."""
+
+
+@dataclass
+class Trainer:
+    """The state of one SAE's training."""
+
+    variant: Variant
+    recipe: Recipe
+    scale: float  # inputs are multiplied by this: sqrt(d / E|x|^2), or 1 under a preset
+    dead_tokens: int
+    precision: str
+    weights: Weights
+    generator: torch.Generator
+    controller: SparsityController | None
+    fired: Tensor  # (n,) tokens since each latent last fired
+    optimizer: torch.optim.Optimizer = field(init=False)
+    step_index: int = 0
+    diverged: str | None = None
+    figures: dict[str, float] = field(default_factory=dict)  # of the latest step
+
+    def __post_init__(self) -> None:
+        self.optimizer = optim.make_optimizer(self.weights, self.recipe)
+
+    @property
+    def coefficient(self) -> float:
+        """The sparsity coefficient now; 0 for methods without one."""
+        if self.controller is not None:
+            return self.controller.coefficient
+        return self.recipe.coefficient or 0.0
+
+    def step(self, batch: Batch) -> None:
+        """One optimizer step on `batch`; does nothing once diverged."""
+        if self.diverged:
+            return
+        step = self._prepare(batch)
+        objective = self.variant.objective(step)
+        loss = torch.stack(list(objective.terms.values())).sum()
+        if not bool(torch.isfinite(loss)):
+            self.diverged = f"the loss became {loss.item()} at step {self.step_index}"
+            return
+        loss.backward()
+        self._update()
+        self._after(step, objective, float(loss.detach()))
+
+    def export(self) -> SAE:
+        """The SAE at inference, folded into the model's own units, decoder rows of unit norm."""
+        sae = self.variant.export(self.weights).scaled(self.scale)
+        return sae if self.recipe.unit_decoder else sae.unit_decoder()
+
+    def _prepare(self, batch: Batch) -> Step:
+        w = self.weights
+        x = batch.x * self.scale
+        bias = -(w["b_dec"] @ w["W_enc"])
+        if "b_enc" in w:
+            bias = bias + w["b_enc"]
+        with torch.no_grad():
+            pre = self._matmul(x, w["W_enc"]).add_(bias)
+        return Step(
+            x=x,
+            pre=pre,
+            bias=bias,
+            weights=w,
+            context=batch.context,
+            document=batch.document,
+            position=batch.position,
+            dead=self.fired >= self.dead_tokens,
+            coefficient=self.coefficient,
+            index=self.step_index,
+            steps=self.recipe.steps,
+        )
+
+    def _matmul(self, x: Tensor, W_enc: Tensor) -> Tensor:
+        if self.precision == "bfloat16":
+            return (x.bfloat16() @ W_enc.bfloat16()).float()
+        return x @ W_enc
+
+    @torch.no_grad()
+    def _update(self) -> None:
+        recipe, w = self.recipe, self.weights
+        if recipe.unit_decoder:
+            optim.remove_parallel_gradient(w["W_dec"])
+        if recipe.gradient_noise and self.step_index < recipe.warmup:
+            optim.add_noise(w, recipe.gradient_noise, self.generator)
+        scale = self.variant.update_scale()
+        if scale is not None and recipe.scale_gradient:
+            optim.scale_latents(w, scale, None)
+        optim.clip_gradients(w, recipe.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = optim.learning_rate(recipe, self.step_index)
+        before = None
+        if scale is not None and not recipe.scale_gradient:
+            before = {name: w[name].clone() for name in ("W_enc", "b_enc", "W_dec")}
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if scale is not None and before is not None:
+            optim.scale_latents(w, scale, before)
+        if recipe.unit_decoder:
+            optim.normalise_rows(w["W_dec"])
+
+    @torch.no_grad()
+    def _after(self, step: Step, objective: Objective, loss: float) -> None:
+        pairs = objective.codes.pairs
+        self.fired += len(step.x)
+        self.fired[pairs.latent] = 0
+        self.variant.after_step(step, objective, self.tools())
+        l0 = len(pairs) / len(step.x)
+        if self.controller is not None:
+            self.controller.update(l0, self.step_index)
+        error = objective.error.square().sum()
+        spread = (step.x - step.x.mean(0)).square().sum()
+        self.figures = {
+            "loss": loss,
+            **{name: float(term.detach()) for name, term in objective.terms.items()},
+            "l0": l0,
+            "explained_variance": float(1 - error / spread.clamp_min(1e-12)),
+            "dead": int(step.dead.sum()),
+            "coefficient": step.coefficient,
+            "lr": optim.learning_rate(self.recipe, self.step_index),
+        }
+        self.step_index += 1
+
+    def tools(self) -> Tools:
+        """What the variant may change after a step."""
+        moments = {
+            name: [self.optimizer.state[w]["exp_avg"], self.optimizer.state[w]["exp_avg_sq"]]
+            for name, w in self.weights.items()
+        }
+        return Tools(self.weights, moments, self.generator, self.fired)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that a checkpoint needs to continue bit for bit, as named tensors."""
+        out = {f"weights.{name}": w.detach() for name, w in self.weights.items()}
+        out |= {f"state.{name}": value for name, value in self.variant.state.items()}
+        for name, w in self.weights.items():
+            out |= {f"adam.{name}.{key}": value for key, value in self.optimizer.state.get(w, {}).items()}
+        return out | {"fired": self.fired, "generator": self.generator.get_state()}
+
+    def scalars(self) -> dict[str, Any]:
+        """The rest of a checkpoint, JSON-able."""
+        controller = None if self.controller is None else vars(self.controller).copy()
+        return {"step": self.step_index, "diverged": self.diverged, "controller": controller}
+
+    def restore(self, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:
+        """Continue from a checkpoint's `tensors()` and `scalars()`."""
+        with torch.no_grad():
+            for name, w in self.weights.items():
+                w.copy_(tensors[f"weights.{name}"])
+                keys = [key for key in tensors if key.startswith(f"adam.{name}.")]
+                state = {key.rsplit(".", 1)[1]: tensors[key] for key in keys}
+                # Adam's moments live in the weight's own memory layout
+                self.optimizer.state[w] = {
+                    key: torch.empty_like(w).copy_(value) if value.shape == w.shape else value.clone()
+                    for key, value in state.items()
+                }
+        prefix = "state."
+        self.variant.state = {
+            key.removeprefix(prefix): value.clone()
+            for key, value in tensors.items()
+            if key.startswith(prefix)
+        }
+        self.fired.copy_(tensors["fired"])
+        self.generator.set_state(tensors["generator"].cpu())
+        self.step_index, self.diverged = scalars["step"], scalars["diverged"]
+        if self.controller is not None:
+            self.controller = SparsityController(**scalars["controller"])
+
+
+def initial_weights(variant: Variant, sample: Tensor, generator: torch.Generator) -> Weights:
+    """Random unit decoder rows, the encoder their transpose, b_dec the mean of `sample` (rows, d), scaled.
+
+    W_enc is held as the transpose of an (n, d) block: its sparse gradient comes in that layout.
+    """
+    rows = torch.randn(variant.n, variant.d, generator=generator)
+    rows /= rows.norm(dim=1, keepdim=True)
+    shared = {
+        "W_enc": rows.clone().T,
+        "W_dec": rows.clone(),
+        "b_enc": torch.zeros(variant.n),
+        "b_dec": sample.mean(0).cpu(),
+    }
+    weights = {name: shared[name] for name in variant.parameter_names()} | variant.parameters()
+    return {name: w.to(sample.device).requires_grad_() for name, w in weights.items()}
