@@ -1,0 +1,26 @@
+"""A made-up world and its board."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.report.board import Board, board
+from pipeline.stages.compare import _index, _results
+from pipeline.stages.files import EVALUATIONS
+from tests.report.fake import World
+
+
+@pytest.fixture
+def gather(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[World], Board]:
+    def build(world: World) -> Board:
+        world.write(tmp_path)
+        monkeypatch.chdir(tmp_path)
+        return board(
+            {(v, s): _index(v, s) for v in world.variants for s in world.seeds},
+            {(stage, v): _results(stage, v) for stage in EVALUATIONS for v in world.variants},
+        )
+
+    return build

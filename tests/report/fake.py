@@ -1,0 +1,192 @@
+"""Made-up evaluations in the real formats: what compare reads, without training anything."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+import string
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from pipeline.stages.files import write_json, write_tsv
+
+VARIANTS = ["standard", "topk", "atm", "temporal"]
+SEEDS = [42, 43]
+TARGETS = [4, 16]
+LETTER_COLUMNS = (
+    "label", "seed", "run", "letter", "kept", "true_positives", "absorption_fraction", "full_absorption",
+)  # fmt: skip
+BETTER = {
+    "reconstruction": {
+        "l0": "neither", "explained_variance": "higher", "dead_share": "lower", "flicker": "lower",
+        "flicker_shuffled": "neither", "mse": "lower", "l1": "neither",
+    },
+    "behavior": {"ce_score": "higher"},
+    "absorption": {
+        "mean_absorption_fraction": "lower", "mean_full_absorption": "lower", "letter_f1_k1": "higher",
+        "mean_absorption_fraction_random_sae": "neither", "letter_f1_k1_random_sae": "neither",
+    },
+    "probing": {
+        "probing_k1": "higher", "probing_k5": "higher", "raw_dense": "higher", "raw_neurons_k1": "higher",
+    },
+    "ground_truth": {
+        "l0": "neither", "l0_true": "neither", "recovery_mmcs": "higher", "recovery_share": "higher",
+        "firing_f1": "higher", "exact_absorption": "lower", "exact_absorption_matched": "lower",
+    },
+}  # fmt: skip
+HIDDEN = ("l1", "flicker_shuffled", "l0_true")
+
+
+@dataclass
+class World:
+    """What to make up; change a field, then `write`."""
+
+    variants: list[str] = field(default_factory=lambda: list(VARIANTS))
+    seeds: list[int] = field(default_factory=lambda: list(SEEDS))
+    targets: list[int] = field(default_factory=lambda: list(TARGETS))
+    values: dict[tuple[str, str, int | None, int, str], float] = field(default_factory=dict)
+    """(variant, run, target, seed, metric) -> value, instead of a made-up one."""
+    missing: dict[tuple[str, int, str], str] = field(
+        default_factory=dict
+    )  # (run label, seed, metric) -> reason
+    diverged: dict[tuple[str, str, int], str] = field(default_factory=dict)  # (variant, run, seed) -> reason
+    controls: tuple[str, ...] = ("standard",)
+    papers: tuple[str, ...] = ("temporal",)
+
+    def write(self, root: Path) -> None:
+        """params.yaml, models/sae and reports under `root`."""
+        params = {
+            "profile": "embedded",
+            "profiles": {"embedded": {}},
+            "variants": self.variants,
+            "seeds": self.seeds,
+        }
+        with (root / "params.yaml").open("w", encoding="utf-8") as file:
+            YAML(typ="safe").dump(params, file)
+        for variant in self.variants:
+            self._train(root, variant)
+            for stage in BETTER:
+                self._evaluate(root, stage, variant)
+            self._letters(root, variant)
+
+    def runs(self, variant: str) -> list[tuple[str, str, int | None]]:
+        """(name, reading, target) of every SAE of one (variant, seed)."""
+        own = {"temporal": "pairs", "tsae": "contexts"}.get(variant, "tokens")
+        runs: list[tuple[str, str, int | None]] = [(f"l0-{target}", own, target) for target in self.targets]
+        if variant in self.controls:
+            runs += [(f"{r}-l0-{t}", r, t) for r in ("pairs", "contexts") for t in self.targets]
+        if variant in self.papers:
+            runs.append(("paper", own, None))
+        return runs
+
+    def _train(self, root: Path, variant: str) -> None:
+        for seed in self.seeds:
+            folder = root / "models/sae" / variant / str(seed)
+            index = [self.run(variant, seed, *run) for run in self.runs(variant)]
+            write_json(folder / "index.json", index)
+            for run in index:
+                rows = list(_curve(run, random.Random(f"{variant}{seed}{run['name']}")))
+                write_tsv(folder / run["name"] / "training.tsv", list(rows[0]), rows)
+
+    def run(self, variant: str, seed: int, name: str, reading: str, target: int | None) -> dict[str, Any]:
+        """One entry of index.json."""
+        reason = self.diverged.get((variant, name, seed))
+        l0 = self.value("reconstruction", "l0", variant, name, target, seed)
+        return {
+            "name": name, "variant": variant, "seed": seed, "reading": reading, "target": target,
+            "status": "diverged" if reason else "ok", "reason": reason, "l0": l0, "coefficient": 0.5,
+            "on_target": None if target is None else abs(l0 - target) <= 0.1 * target,
+        }  # fmt: skip
+
+    def value(self, stage: str, metric: str, variant: str, run: str, target: int | None, seed: int) -> float:
+        """The made-up value, smooth in the target, different by variant, a little different by seed."""
+        given = self.values.get((variant, run, target, seed, metric))
+        if given is not None:
+            return given
+        of_variant = random.Random(f"{variant}{run.split('l0')[0]}{metric}").random()
+        noise = random.Random(f"{variant}{run}{metric}{seed}").uniform(-0.01, 0.01)
+        at = target or 900
+        if metric in ("l0", "l0_true"):
+            return at * (1 + noise) if metric == "l0" else 8.0
+        if metric.startswith("raw_"):
+            return 0.93 if metric == "raw_dense" else 0.71
+        if metric.endswith("_random_sae"):
+            return 0.01 / at if metric.startswith("mean") else 0.1
+        better = BETTER[stage][metric]
+        quality = min(0.5 + 0.12 * math.log2(at) / 1.3 + 0.15 * of_variant, 0.97) + noise
+        if metric == "flicker_shuffled":
+            return min(0.98, 0.85 + 0.1 * of_variant)
+        return quality if better == "higher" else 1 - quality
+
+    def _evaluate(self, root: Path, stage: str, variant: str) -> None:
+        metrics = {
+            name: {"name": name, "better": better, "unit": "share", "version": 1, "definition": f"{name}.",
+                   "aggregate": name not in HIDDEN}
+            for name, better in BETTER[stage].items()
+        }  # fmt: skip
+        rows = [
+            self._row(stage, variant, seed, run)
+            for seed in (self.seeds if stage != "ground_truth" else [0, 1])
+            for run in self.runs(variant)
+            if stage != "ground_truth" or run[0].startswith("l0")
+        ]
+        write_json(
+            root / "reports" / stage / variant / "results.json",
+            {"schema": 1, "stage": stage, "variant": variant, "metrics": metrics, "rows": rows},
+        )
+
+    def _row(self, stage: str, variant: str, seed: int, run: tuple[str, str, int | None]) -> dict[str, Any]:
+        entry = self.run(variant, seed, *run)
+        name, reading, target = run
+        label = f"{variant} ({reading})" if name.startswith(reading) else variant
+        identity = {
+            "variant": variant, "label": label, "seed": seed, "reading": reading, "target": target,
+            "run": name, **{key: entry[key] for key in ("status", "reason", "l0", "on_target")},
+            "sae_sha256": hashlib.sha256(f"{variant}{seed}{name}".encode()).hexdigest(),
+            "model": "embedded", "layer": 1, "n": 1024, "d": 128,
+        }  # fmt: skip
+        values = {}
+        for metric in BETTER[stage]:
+            reason = entry["reason"] or self.missing.get((label + " " + name, seed, metric))
+            value = None if reason else self.value(stage, metric, variant, name, target, seed)
+            values[metric] = {
+                "value": value,
+                "items": 0 if reason else 5000,
+                "reason": reason,
+                "low": None,
+                "high": None,
+            }
+        return identity | {"metrics": values}
+
+    def _letters(self, root: Path, variant: str) -> None:
+        rows = []
+        for seed in self.seeds:
+            for name, reading, _ in self.runs(variant):
+                if (variant, name, seed) in self.diverged:
+                    continue
+                label = f"{variant} ({reading})" if name.startswith(reading) else variant
+                for letter in string.ascii_lowercase:
+                    fraction = random.Random(f"{variant}{name}{letter}{seed}").random() ** 4
+                    rows.append({
+                        "label": label, "seed": seed, "run": name, "letter": letter,
+                        "kept": int(letter not in "xz"), "true_positives": 12,
+                        "absorption_fraction": fraction, "full_absorption": fraction / 2,
+                    })  # fmt: skip
+        write_tsv(root / "reports/absorption" / variant / "letters.tsv", LETTER_COLUMNS, rows)
+
+
+def _curve(run: dict[str, Any], dice: random.Random) -> Any:
+    target = run["target"] or 900
+    floor = 0.35 / math.log2(target + 2) + 0.1 * dice.random()
+    for step in range(0, 781, 5):
+        done = step / 780
+        l0 = target * (1 + 60 * math.exp(-9 * done)) * (1 + 0.04 * dice.uniform(-1, 1))
+        error = floor + (1.2 - floor) * math.exp(-12 * done) + 0.01 * dice.uniform(-1, 1)
+        yield {
+            "step": step, "tokens": step * 1024, "loss": 130 * error, "reconstruction": 128 * error, "l0": l0,
+            "explained_variance": 1 - error, "dead": int(100 * done), "coefficient": 0.5,
+        }  # fmt: skip

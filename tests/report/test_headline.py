@@ -1,0 +1,81 @@
+"""The one table of names against the stages that give them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from pipeline.metrics import (
+    absorption_results,
+    behavior,
+    ground_truth,
+    probing_results,
+    reconstruction,
+    record,
+    temporal,
+)
+from pipeline.metrics.probing import ProbingSection
+from pipeline.report.board import SCHEMA
+from pipeline.report.headline import (
+    FLICKER_SHUFFLED,
+    L0,
+    LETTER_FRACTION,
+    LETTER_FULL,
+    LETTER_KEPT,
+    LETTER_WORDS,
+    REFERENCES,
+    SCORES,
+    TRUE_L0,
+    TRUTH,
+    TRUTH_L0,
+    Headline,
+)  # fmt: skip
+
+NO_SETS = cast(Any, SimpleNamespace(problems=[]))
+GIVEN = {
+    "probing": {m.name: m for m in probing_results.metrics(NO_SETS, ProbingSection())},
+    "absorption": {metric.name: metric for metric in absorption_results.METRICS},
+    "reconstruction": {metric.name: metric for metric in [*reconstruction.METRICS, *temporal.METRICS]},
+    "behavior": {metric.name: metric for metric in behavior.METRICS},
+    "ground_truth": {metric.name: metric for metric in ground_truth.METRICS},
+}
+COLUMNS = [L0, *SCORES, TRUTH_L0, *TRUTH]
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda c: c.name)
+def test_each_column_is_a_metric_with_the_same_direction(column: Headline) -> None:
+    metric = GIVEN[column.stage][column.metric]
+    assert metric.better == column.better
+    assert metric.aggregate
+
+
+@pytest.mark.parametrize(
+    "key", [TRUE_L0, FLICKER_SHUFFLED, *(k for r in REFERENCES for k in r.cells.values())]
+)
+def test_controls_are_given(key: tuple[str, str]) -> None:
+    assert key[1] in GIVEN[key[0]]
+
+
+def test_names_are_unique_and_references_stand_in_a_column() -> None:
+    for columns in ([L0, *SCORES], [TRUTH_L0, *TRUTH]):
+        assert len({column.name for column in columns}) == len(columns)
+    assert {name for reference in REFERENCES for name in reference.cells} <= {
+        column.name for column in SCORES
+    }
+
+
+def test_the_columns_of_the_letters_are_those_that_absorption_writes() -> None:
+    assert {"letter", LETTER_KEPT, LETTER_WORDS, LETTER_FRACTION, LETTER_FULL} <= set(
+        absorption_results.LETTER_COLUMNS
+    )
+
+
+def test_the_schema_is_the_one_that_stages_write() -> None:
+    assert SCHEMA == record.SCHEMA
+
+
+def test_no_negative_zero_is_printed() -> None:
+    assert SCORES[0].text(-0.0001) == "0.000"
+    assert SCORES[0].text(-0.0006) == "-0.001"
