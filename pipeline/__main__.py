@@ -1,0 +1,136 @@
+"""python -m pipeline STAGE: one command per stage of the pipeline.
+
+Thin: parse the arguments, load only the stage that runs, turn a BadInput into one sentence and
+exit code 2.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.console.errors import BadInput
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Harvest activations, train sparse autoencoders, evaluate and compare them. Every command "
+    "reads params.yaml of the current folder; `dvc repro` runs them in order.",
+)  # fmt: skip
+tasks = typer.Typer(no_args_is_help=True, help="Prepare what evaluations need and no SAE changes.")
+app.add_typer(tasks, name="tasks")
+
+Variant = Annotated[
+    str, typer.Argument(help="An SAE variant: a file in pipeline/sae/ and a section of params.yaml.")
+]
+Seed = Annotated[
+    int, typer.Argument(help="Training seed; one of `seeds` in params.yaml for the graph's runs.")
+]
+
+
+def _run(stage: str, *arguments: Any) -> None:
+    importlib.import_module(f"pipeline.stages.{stage}").run(*arguments)
+
+
+@app.command()
+def corpus() -> None:
+    """Tokenize the profile's text into data/tokens: packed contexts, split by document."""
+    _run("corpus")
+
+
+@app.command()
+def model() -> None:
+    """Train the embedded language model, or pin and hash a given one, into models/lm."""
+    _run("model")
+
+
+@app.command()
+def harvest() -> None:
+    """Run the language model up to the layer over all tokens; keep its residual stream."""
+    _run("harvest")
+
+
+@tasks.command()
+def letters() -> None:
+    """First-letter prompts, their activations and the letter probes, for absorption."""
+    _run("letters")
+
+
+@tasks.command("probing")
+def probing_task() -> None:
+    """Activations, labels, splits and raw-residual baselines of the labelled texts, for sparse probing."""
+    _run("labelled")
+
+
+@app.command()
+def train(variant: Variant, seed: Seed) -> None:
+    """Train one variant with one seed at every L0 target, in one pass over the activations."""
+    _run("train", variant, seed)
+
+
+@app.command()
+def reconstruction(variant: Variant) -> None:
+    """How well and how sparsely held-out activations are reconstructed; temporal consistency."""
+    _run("reconstruction", variant)
+
+
+@app.command()
+def behavior(variant: Variant) -> None:
+    """Cross-entropy and KL of the language model with the SAE spliced in."""
+    _run("behavior", variant)
+
+
+@app.command()
+def absorption(variant: Variant) -> None:
+    """First-letter absorption and feature splitting, per letter and mean."""
+    _run("absorption", variant)
+
+
+@app.command()
+def probing(variant: Variant) -> None:
+    """k-sparse probing of each labelled set, against the raw residual stream."""
+    _run("probing", variant)
+
+
+@app.command("ground-truth")
+def ground_truth(variant: Variant) -> None:
+    """Train the variant on synthetic data with a known dictionary and measure the truth."""
+    _run("ground_truth", variant)
+
+
+@app.command()
+def compare() -> None:
+    """Gather every evaluation into reports/metrics.json, tables and plots; print the table."""
+    _run("compare")
+
+
+@app.command()
+def tune(
+    variant: Variant,
+    key: Annotated[str, typer.Argument(help="A key of the variant's section, for example `lr_scale`.")],
+    values: Annotated[list[float], typer.Argument(help="The values to try.")],
+    seed: Annotated[int, typer.Option(help="Training seed.")] = 0,
+) -> None:
+    """Sweep one number of a variant's section and print its scores on validation tokens."""
+    _run("tune", variant, key, values, seed)
+
+
+@app.command()
+def check() -> None:
+    """Validate the whole of params.yaml: every section, every profile."""
+    _run("check")
+
+
+def main() -> None:
+    """Run the app; a BadInput ends as one sentence on stderr and exit code 2."""
+    try:
+        app()
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The section every numeric stage shares: where it computes and on how many threads.
+
+Both are parameters because both change bits: a sum over two threads is not the sum over four.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from pipeline.console.errors import BadInput
+from pipeline.params.section import Section
+
+if TYPE_CHECKING:
+    import torch
+
+
+class ComputeSection(Section):
+    """Device and threads of a stage."""
+
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where tensors live; `cuda` is the first GPU")
+    threads: int = Field(2, ge=1, description="CPU threads of torch's operations; changes the last bits")
+
+    def apply(self) -> torch.device:
+        """Set torch's threads and return the device; raises BadInput when there is no such device."""
+        # torch is imported here so that reading params.yaml does not cost its second and a half
+        import torch
+
+        torch.set_num_threads(self.threads)
+        if self.device == "cuda":
+            # without a fixed workspace cuBLAS may give other bits on every run; read when CUDA starts
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            if not torch.cuda.is_available():
+                raise BadInput(
+                    "params.yaml: `compute.device` is cuda but torch finds no GPU; set it to cpu, or "
+                    "install a torch with CUDA on a machine that has one."
+                )
+        return torch.device(self.device)

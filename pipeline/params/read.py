@@ -1,0 +1,81 @@
+"""Read params.yaml and hand it out section by section.
+
+A stage takes only the sections it declares in dvc.yaml. Each hand-out raises the audit event
+`pipeline.params` with the full key, which is how a test proves that nothing undeclared is read.
+YAML 1.2 (ruamel), as DVC itself reads the file: `1e-3` is a number, `no` is a word.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.console.errors import BadInput
+from pipeline.params.section import Section
+
+S = TypeVar("S", bound=Section)
+
+
+class Params:
+    """The tree of params.yaml. Keys are dotted; a leading `profile.` means the chosen profile."""
+
+    def __init__(self, tree: Mapping[str, Any]) -> None:
+        self._tree = tree
+
+    @property
+    def profile(self) -> str:
+        """The chosen profile's name; raises BadInput when `profiles` has none of that name."""
+        name = str(self.value("profile"))
+        profiles = self._tree.get("profiles")
+        known = list(profiles) if isinstance(profiles, Mapping) else []
+        if name not in known:
+            raise BadInput(
+                f"params.yaml: profile `{name}` is unknown; choose one of {', '.join(map(str, known))}."
+            )
+        return name
+
+    def keys(self) -> list[str]:
+        """The keys at the top of the file."""
+        return list(self._tree)
+
+    def value(self, key: str) -> Any:
+        """The plain value under a dotted `key`; raises BadInput when there is none."""
+        key = self._full(key)
+        sys.audit("pipeline.params", key)
+        node: Any = self._tree
+        for part in key.split("."):
+            if not isinstance(node, Mapping) or part not in node:
+                raise BadInput(f"params.yaml: `{key}` is missing.")
+            node = node[part]
+        return node
+
+    def _full(self, key: str) -> str:
+        if not key.startswith("profile."):
+            return key
+        return f"profiles.{self.profile}.{key.removeprefix('profile.')}"
+
+    def get(self, key: str, schema: type[S]) -> S:
+        """The section under `key`, validated by `schema`."""
+        key = self._full(key)
+        values = self.value(key)
+        if not isinstance(values, Mapping):
+            raise BadInput(f"params.yaml: `{key}` must be a section, not {values!r}.")
+        return schema.parse(values, key)
+
+
+def read_params(path: Path = Path("params.yaml")) -> Params:
+    """Read `path`; raises BadInput when it is absent or not a YAML mapping."""
+    try:
+        tree = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"{path} is not here: run from the repository root.") from None
+    except YAMLError as error:
+        raise BadInput(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(tree, Mapping):
+        raise BadInput(f"{path} must be a mapping of sections.")
+    return Params(tree)

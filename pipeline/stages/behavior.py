@@ -1,0 +1,126 @@
+"""`behavior VARIANT`: cross-entropy and KL of the language model with each SAE spliced in.
+
+Test contexts and their residual stream come from the activation store, as stored (bfloat16 stores: rounded);
+the clean model, its ablations and every SAE of the variant share one pass. Writes
+reports/behavior/VARIANT: results.json and contexts.tsv (sums per context, the items of a paired comparison).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from pipeline.console.errors import BadInput
+from pipeline.console.progress import Progress
+from pipeline.lm.load import LanguageModel, load_lm
+from pipeline.metrics.behavior import (
+    COLUMNS,
+    METRICS,
+    Behavior,
+    BehaviorSection,
+    Contexts,
+    References,
+    evenly,
+    spliced,
+)
+from pipeline.metrics.record import missing, results, row
+from pipeline.metrics.tally import Resampling
+from pipeline.params import read_params
+from pipeline.params.compute import ComputeSection
+from pipeline.stages.files import ACTIVATIONS, LM, evaluation_folder, fresh, write_json, write_tsv
+from pipeline.stages.saes import Trained, require_width, trained_saes
+from pipeline.store import Store, open_store
+
+SAE_COLUMNS = ("label", "seed", "run")
+
+
+@torch.no_grad()
+def run(variant: str) -> None:
+    """Splice every SAE of `variant` into the language model on test contexts."""
+    params = read_params()
+    section = params.get("behavior", BehaviorSection)
+    device = params.get("profile.compute", ComputeSection).apply()
+    store = open_store(ACTIVATIONS)
+    saes = list(trained_saes(variant, params.value("seeds"), device))
+    require_width(saes, store.d, ACTIVATIONS)
+    lm = load_lm(LM, device)
+    require_same_model(lm, store)
+    measured = [(trained, Behavior()) for trained in saes if trained.run.status == "ok"]
+    measure(measured, lm, store, section, device, variant)
+    write(variant, saes, measured, Resampling(section.resamples, section.seed))
+
+
+def require_same_model(lm: LanguageModel, store: Store) -> None:
+    """Raise BadInput unless the store was harvested from this very model."""
+    if lm.weights_sha256 != store.attrs.weights_sha256:
+        raise BadInput(
+            f"{ACTIVATIONS} was harvested from {store.attrs.model_id} with other weights than {LM} "
+            f"({lm.model_id}): run `dvc repro harvest`."
+        )
+
+
+def measure(
+    measured: list[tuple[Trained, Behavior]],
+    lm: LanguageModel,
+    store: Store,
+    section: BehaviorSection,
+    device: torch.device,
+    variant: str,
+) -> None:
+    """One pass over the contexts for the clean model, the ablations and every SAE."""
+    if not measured:
+        return
+    layer = store.attrs.layer
+    references = References(
+        lambda residual: lm.forward_from(residual, layer), torch.tensor(store.attrs.mean, device=device)
+    )
+    rows = store.split("test")
+    chosen = evenly(rows.start // store.context_length, rows.stop // store.context_length, section.contexts)
+    with Progress(f"behavior {variant}", len(chosen), "contexts") as bar:
+        for batch in batches(store, chosen, section.batch_contexts, device):
+            clean, shared = references.measure(batch)
+            for trained, behavior in measured:
+                behavior.add(batch.index, {**shared, **spliced(clean, trained.sae, batch)})
+            bar.advance(len(batch.index))
+
+
+def batches(store: Store, chosen: list[int], size: int, device: torch.device) -> Iterator[Contexts]:
+    """The `chosen` contexts, `size` at a time."""
+    length = store.context_length
+    tokens, valid = (
+        torch.from_numpy(store.tokens).view(-1, length),
+        torch.from_numpy(store.valid).view(-1, length),
+    )
+    for start in range(0, len(chosen), size):
+        index = chosen[start : start + size]
+        residual = torch.stack([store.rows(each * length, (each + 1) * length) for each in index])
+        yield Contexts(
+            ids=tokens[index].long().to(device),
+            residual=residual.to(device),
+            special=~valid[index].to(device),
+            index=torch.tensor(index),
+        )
+
+
+def write(
+    variant: str, saes: list[Trained], measured: list[tuple[Trained, Behavior]], plan: Resampling
+) -> None:
+    """Write results.json and the table of contexts."""
+    folder = fresh(evaluation_folder("behavior", variant))
+    values = {trained.folder: behavior.values(plan) for trained, behavior in measured}
+    rows = []
+    for trained in saes:
+        reason = missing(trained.run.reason or "the training diverged")
+        found = values.get(trained.folder, {metric.name: reason for metric in METRICS})
+        rows.append(row(trained.identity, found))
+    write_json(folder / "results.json", results("behavior", variant, METRICS, rows))
+    write_tsv(
+        folder / "contexts.tsv",
+        [*SAE_COLUMNS, "context", *COLUMNS],
+        (
+            entry
+            for trained, behavior in measured
+            for entry in behavior.tally.rows(**{name: trained.identity[name] for name in SAE_COLUMNS})
+        ),
+    )

@@ -1,0 +1,201 @@
+"""compare: every evaluation of every variant and seed in one table, metrics.json, figures and a page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.console.errors import BadInput
+from pipeline.params.read import Params, read_params
+from pipeline.report import notes as remarks
+from pipeline.report import series
+from pipeline.report.board import Board, Entry, board
+from pipeline.report.digest import digest
+from pipeline.report.figures.letters import letters
+from pipeline.report.figures.pareto import pareto
+from pipeline.report.figures.style import Palette
+from pipeline.report.figures.temporal import temporal
+from pipeline.report.figures.training import training
+from pipeline.report.figures.truth import truth
+from pipeline.report.markdown import markdown
+from pipeline.report.page import page
+from pipeline.report.table import report
+from pipeline.report.terminal import show
+from pipeline.stages.files import (
+    EVALUATIONS,
+    REPORTS,
+    evaluation_folder,
+    fresh,
+    sae_folder,
+    write_json,
+    write_tsv,
+)
+
+TITLE = "Sparse autoencoders compared"
+CAPTIONS = {
+    "pareto": "Scores against reached L0.",
+    "training": "Training: reconstruction error and L0 against tokens, mean and range over seeds.",
+    "letters": "Absorption by first letter.",
+    "ground_truth": "Scores on synthetic activations whose dictionary is known.",
+    "temporal": "Flicker in text order against shuffled tokens.",
+}
+
+
+def run() -> None:
+    """Gather, write reports/metrics.json, reports/tables and reports/figures, print the table.
+
+    Raises BadInput naming the stage to run when a result is missing or belongs to other weights.
+    """
+    params = read_params()
+    variants, seeds = _list(params, "variants", str), _list(params, "seeds", int)
+    profile = params.profile
+    _name_stale(variants, seeds)
+    whole = board(
+        {(variant, seed): _index(variant, seed) for variant in variants for seed in seeds},
+        {(stage, variant): _results(stage, variant) for stage in EVALUATIONS for variant in variants},
+    )
+    if not whole.entries:
+        raise BadInput(
+            "No SAE was trained: every index.json under models/sae is empty; run `dvc repro train`."
+        )
+    curves = [(entry, _training_tsv(entry)) for entry in whole.entries]
+    by_letter = series.letters(_letters(whole, variants))
+    tables = report(whole)
+    caption = remarks.caption(seeds)
+    notes = remarks.notes(whole, tables, seeds, profile, _tokens(curves))
+    figures = _figures(whole, curves, by_letter, Palette(variants))
+
+    folder = fresh(REPORTS / "tables")
+    write_tsv(folder / "scores.tsv", series.SCORE_COLUMNS, series.scores(whole))
+    write_tsv(folder / "summary.tsv", series.SUMMARY_COLUMNS, series.summaries(whole))
+    write_tsv(folder / "pareto.tsv", series.PARETO_COLUMNS, series.pareto(whole))
+    write_tsv(folder / "training.tsv", series.TRAINING_COLUMNS, series.training(curves))
+    write_tsv(folder / "letters.tsv", series.LETTER_COLUMNS, by_letter)
+    _write(folder / "table.md", markdown(TITLE, tables, caption, notes).encode())
+    captioned = {CAPTIONS[name]: png for name, png in figures.items()}
+    _write(folder / "table.html", page(TITLE, tables, caption, notes, captioned).encode())
+    pictures = fresh(REPORTS / "figures")
+    for name, png in figures.items():
+        _write(pictures / f"{name}.png", png)
+    write_json(REPORTS / "metrics.json", digest(whole))
+    show(tables, caption, notes)
+    print(f"\nWritten: {REPORTS / 'metrics.json'}, {folder}/, {pictures}/", file=sys.stderr)
+
+
+def _figures(
+    whole: Board,
+    curves: list[tuple[Entry, list[dict[str, Any]]]],
+    by_letter: list[dict[str, Any]],
+    palette: Palette,
+) -> dict[str, bytes]:
+    return {
+        "pareto": pareto(whole.entries, palette),
+        "training": training(curves, palette),
+        "letters": letters(by_letter),
+        "ground_truth": truth(whole.truth, palette),
+        "temporal": temporal(whole.entries, palette),
+    }
+
+
+def _list(params: Params, key: str, kind: type) -> list[Any]:
+    values = params.value(key)
+    if not isinstance(values, list) or not values or any(type(value) is not kind for value in values):
+        raise BadInput(
+            f"params.yaml: `{key}` must be a list of at least one {kind.__name__}, not {values!r}."
+        )
+    if len(set(values)) < len(values):
+        raise BadInput(f"params.yaml: `{key}` names one of its items twice: {values!r}.")
+    return list(values)
+
+
+def _index(variant: str, seed: int) -> list[dict[str, Any]]:
+    path = sae_folder(variant, seed) / "index.json"
+    return _read_json(path, f"train@{variant}-{seed}")
+
+
+def _results(stage: str, variant: str) -> dict[str, Any]:
+    path = evaluation_folder(stage, variant) / "results.json"
+    return _read_json(path, f"{stage}@{variant}")
+
+
+def _read_json(path: Path, stage: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"{path} is missing: run `dvc repro {stage}`.") from None
+    except ValueError as error:
+        raise BadInput(f"{path} is damaged ({error}): run `dvc repro -f {stage}`.") from None
+
+
+def _read_tsv(path: Path, stage: str) -> list[dict[str, Any]]:
+    """The rows of a TSV file; cells that are numbers become numbers, empty ones None."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+    except FileNotFoundError:
+        raise BadInput(f"{path} is missing: run `dvc repro {stage}`.") from None
+    return [{name: _number(cell) for name, cell in row.items()} for row in rows]
+
+
+def _number(cell: str | None) -> float | int | str | None:
+    if not cell:
+        return None
+    for kind in (int, float):
+        try:
+            return kind(cell)
+        except ValueError:
+            continue
+    return cell
+
+
+def _training_tsv(entry: Entry) -> list[dict[str, Any]]:
+    path = sae_folder(entry.variant, entry.seed) / entry.run / "training.tsv"
+    return _read_tsv(path, f"train@{entry.variant}-{entry.seed}")
+
+
+def _letters(whole: Board, variants: list[str]) -> Iterator[tuple[Entry, list[dict[str, Any]]]]:
+    """Each SAE with its rows of reports/absorption/{variant}/letters.tsv."""
+    for variant in variants:
+        path = evaluation_folder("absorption", variant) / "letters.tsv"
+        rows = _read_tsv(path, f"absorption@{variant}")
+        for entry in whole.entries:
+            if entry.variant == variant:
+                yield entry, [row for row in rows if (row["seed"], row["run"]) == (entry.seed, entry.run)]
+
+
+def _tokens(curves: list[tuple[Entry, list[dict[str, Any]]]]) -> list[int]:
+    """Training tokens of each SAE that finished, from the last row of its training.tsv."""
+    ends = [rows[-1].get("tokens") for entry, rows in curves if rows and not entry.diverged]
+    return [int(end) for end in ends if end is not None]
+
+
+def _name_stale(variants: list[str], seeds: list[int]) -> None:
+    """Say on stderr which folders of earlier runs are ignored; they change nothing."""
+    known = set(variants)
+    stale = [
+        folder
+        for parent in (Path("models/sae"), *(REPORTS / stage for stage in EVALUATIONS))
+        for folder in _folders(parent)
+        if folder.name not in known
+    ]
+    numbers = {str(seed) for seed in seeds}
+    stale += [
+        folder
+        for variant in variants
+        for folder in _folders(Path("models/sae") / variant)
+        if folder.name not in numbers
+    ]
+    for folder in stale:
+        print(f"ignored: {folder} is not in the variants and seeds of params.yaml", file=sys.stderr)
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

@@ -1,0 +1,64 @@
+"""Where everything lies, relative to the repository root, and how small results are written.
+
+The stages are the only code that knows these paths.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+TOKENS = Path("data/tokens")
+ACTIVATIONS = Path("data/activations")
+LETTERS = Path("data/tasks/letters")
+PROBING = Path("data/tasks/probing")
+LM = Path("models/lm")
+REPORTS = Path("reports")
+SCRATCH = Path(".scratch")
+
+EVALUATIONS = ("reconstruction", "behavior", "absorption", "probing", "ground_truth")
+"""The evaluation stages, in the order of the table's columns."""
+
+
+def sae_folder(variant: str, seed: int) -> Path:
+    """The trained SAEs of one (variant, seed)."""
+    return Path("models/sae") / variant / str(seed)
+
+
+def evaluation_folder(stage: str, variant: str) -> Path:
+    """What an evaluation stage writes for one variant: `results.json` and tables beside it."""
+    return REPORTS / stage / variant
+
+
+def fresh(folder: Path) -> Path:
+    """`folder`, new and empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` with sorted keys, complete or not at all; NaN and infinity are refused."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write `rows` under `columns`, tab-separated, floats with nine significant digits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow([_cell(row[column]) for column in columns])
+
+
+def _cell(value: Any) -> Any:
+    return f"{value:.9g}" if isinstance(value, float) else value

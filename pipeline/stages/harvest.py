@@ -1,0 +1,116 @@
+"""The stage `harvest`: run the language model up to a block over all tokens, keep its residual stream."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from pipeline.console.errors import BadInput
+from pipeline.console.progress import Progress
+from pipeline.lm.load import LanguageModel, load_lm
+from pipeline.params import read_params
+from pipeline.params.compute import ComputeSection
+from pipeline.stages.files import ACTIVATIONS, LM, TOKENS
+from pipeline.stages.scratch import publish, scratch
+from pipeline.store.schema import Header, chunk_contexts
+from pipeline.store.section import HarvestSection
+from pipeline.store.writer import Writer
+from pipeline.text.contexts import Tokens, open_tokens
+
+DEPENDENCIES = [
+    Path("pipeline/stages/harvest.py"),
+    Path("pipeline/stages/files.py"),
+    Path("pipeline/stages/scratch.py"),
+    Path("pipeline/params"),
+    Path("pipeline/lm"),
+    Path("pipeline/store"),
+    Path("pipeline/text/contexts.py"),
+    Path("pipeline/text/packing.py"),
+    Path("requirements/numeric.txt"),
+    TOKENS,
+    LM,
+]
+"""What dvc.yaml declares for this stage; a change of any of them starts the harvest afresh."""
+
+
+def run() -> None:
+    """Write data/activations from data/tokens and models/lm; goes on where a killed run stopped.
+
+    Raises BadInput for a layer that does not exist, tokens of another tokenizer than the model's,
+    activations that are NaN or infinite, and a full disk.
+    """
+    params = read_params()
+    section = params.get("profile.harvest", HarvestSection)
+    compute = params.get("profile.compute", ComputeSection)
+    device = compute.apply()
+    tokens = open_tokens(TOKENS)
+    lm = load_lm(LM, device, section.dtype)
+    lm.check_layer(section.layer)
+    _check_tokens(tokens, lm)
+    inputs = {"harvest": section.model_dump(), "compute": compute.model_dump()}
+    folder = scratch("harvest", inputs, DEPENDENCIES)
+    writer = Writer(folder, _header(section, tokens, lm), tokens.tokens, tokens.document)
+    _harvest(lm, tokens, writer, section)
+    writer.finish()
+    publish(folder, ACTIVATIONS)
+
+
+def _harvest(lm: LanguageModel, tokens: Tokens, writer: Writer, section: HarvestSection) -> None:
+    """Write every chunk that is not there yet; batches begin with each chunk, so any run makes the same."""
+    left = [chunk for chunk in range(writer.chunks) if not writer.done(chunk)]
+    _check_space(writer, len(left), section)
+    total = sum(len(writer.span(chunk)) for chunk in left) * tokens.context_length
+    with Progress("harvest", total=total, unit="tokens") as bar:
+        for chunk in left:
+            span = writer.span(chunk)
+            pieces = []
+            for start in range(span.start, span.stop, section.batch_contexts):
+                ids = torch.from_numpy(tokens.tokens[start : min(start + section.batch_contexts, span.stop)])
+                pieces.append(lm.forward_to(ids.long(), section.layer).cpu())
+                bar.advance(ids.numel())
+            writer.write(chunk, torch.cat(pieces))
+
+
+def _header(section: HarvestSection, tokens: Tokens, lm: LanguageModel) -> Header:
+    return Header(
+        model_id=lm.model_id,
+        revision=lm.resolved.revision,
+        weights_sha256=lm.weights_sha256,
+        tokenizer_hash=tokens.tokenizer_hash,
+        layer=section.layer,
+        hook_name=f"blocks.{section.layer}.hook_resid_post",
+        d=lm.d,
+        context_length=tokens.context_length,
+        special_ids=sorted(tokens.special_ids),
+        splits={name: list(ends) for name, ends in tokens.splits.items()},
+        logical_dtype=section.dtype,
+        codec=section.codec,
+        chunk_contexts=chunk_contexts(section.chunk_mib, tokens.context_length, lm.d, section.dtype),
+    )
+
+
+def _check_tokens(tokens: Tokens, lm: LanguageModel) -> None:
+    if tokens.tokenizer_hash != lm.resolved.tokenizer_sha256:
+        raise BadInput(
+            f"{TOKENS} was made with another tokenizer than that of {lm.model_id}; "
+            "run `dvc repro -f corpus model` with the same profile."
+        )
+    if int(tokens.tokens.max()) >= lm.resolved.vocab_size or int(tokens.tokens.min()) < 0:
+        raise BadInput(
+            f"{TOKENS} has token ids outside the {lm.resolved.vocab_size} of {lm.model_id}; "
+            "run `dvc repro -f corpus`."
+        )
+
+
+def _check_space(writer: Writer, chunks: int, section: HarvestSection) -> None:
+    """Say at once what would otherwise be found out hours later; compressed sizes are not known before."""
+    if section.codec != "none":
+        return
+    needed, free = chunks * writer.chunk_bytes, shutil.disk_usage(writer.path).free
+    if needed > free:
+        raise BadInput(
+            f"the activations need {needed / 2**30:.1f} GiB more but the disk of {writer.path} has "
+            f"{free / 2**30:.1f} GiB free; free some space or lower `text.train_contexts`."
+        )

@@ -1,0 +1,53 @@
+"""Stage `probing@VARIANT`: k-sparse probing of every SAE of one variant, beside the raw residual stream."""
+
+from __future__ import annotations
+
+from pipeline.console.progress import Progress
+from pipeline.metrics.pooling import pooled_codes
+from pipeline.metrics.probing import ProbingSection
+from pipeline.metrics.probing_results import (
+    PROBLEM_COLUMNS,
+    all_missing,
+    baselines,
+    item_columns,
+    item_rows,
+    metrics,
+    probe,
+    problem_rows,
+    values,
+)
+from pipeline.metrics.probing_task import load_probing
+from pipeline.metrics.record import results, row
+from pipeline.params import read_params
+from pipeline.params.compute import ComputeSection
+from pipeline.stages.files import PROBING, evaluation_folder, fresh, write_json, write_tsv
+from pipeline.stages.saes import trained_saes
+
+WHICH = ["label", "seed", "run"]
+
+
+def run(variant: str) -> None:
+    """Write results.json, problems.tsv and items.tsv of `variant`."""
+    params = read_params()
+    section = params.get("probing", ProbingSection)
+    device = params.get("profile.compute", ComputeSection).apply()
+    task = load_probing(PROBING)
+    saes = list(trained_saes(variant, params.value("seeds"), device))
+    raw = probe(task.mean, task, section.k)
+    beside = baselines(raw, task, section)
+    rows, problems, items = [], [], []
+    with Progress(f"probing {variant}", total=len(saes), unit="SAEs") as bar:
+        for trained in saes:
+            which = {column: trained.identity[column] for column in WHICH}
+            if trained.run.status != "ok":
+                rows.append(row(trained.identity, all_missing(task, section, str(trained.run.reason))))
+            else:
+                probed = probe(pooled_codes(trained.sae, task.x, task.offsets), task, section.k)
+                rows.append(row(trained.identity, values(probed, task, section) | beside))
+                problems += [{**which, **each} for each in problem_rows(probed, raw, task)]
+                items += [{**which, **each} for each in item_rows(probed, task)]
+            bar.advance(1)
+    folder = fresh(evaluation_folder("probing", variant))
+    write_json(folder / "results.json", results("probing", variant, metrics(task, section), rows))
+    write_tsv(folder / "problems.tsv", WHICH + PROBLEM_COLUMNS, problems)
+    write_tsv(folder / "items.tsv", WHICH + item_columns(section.k), items)

@@ -1,0 +1,174 @@
+"""`reconstruction VARIANT`: held-out reconstruction, sparsity, density and temporal consistency.
+
+Reads the test split, writes reports/reconstruction/VARIANT: results.json, contexts.tsv and temporal.tsv
+(sums per context, the items of a paired comparison), latents.tsv, density_histogram.tsv.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.console.progress import Progress
+from pipeline.metrics import density, reconstruction, temporal
+from pipeline.metrics.reconstruction import Reconstruction, ReconstructionSection, mean_activation
+from pipeline.metrics.record import Value, missing, results, row
+from pipeline.metrics.tally import Resampling
+from pipeline.metrics.temporal import Temporal, control, permutation
+from pipeline.params import read_params
+from pipeline.params.compute import ComputeSection
+from pipeline.stages.files import ACTIVATIONS, evaluation_folder, fresh, write_json, write_tsv
+from pipeline.stages.saes import Trained, require_width, trained_saes
+from pipeline.store import Batch, Store, open_store
+
+METRICS = [*reconstruction.METRICS, *temporal.METRICS]
+SAE_COLUMNS = ("label", "seed", "run")
+
+
+class Measured:
+    """One SAE and everything measured on it."""
+
+    def __init__(self, trained: Trained, mean: torch.Tensor, section: ReconstructionSection) -> None:
+        n = trained.sae.n
+        self.trained = trained
+        self.reconstruction = Reconstruction(n, mean)
+        self.temporal, self.shuffled = Temporal(n, section.window), Temporal(n, section.window)
+
+    def add(self, block: Batch, with_temporal: bool) -> None:
+        """Measure a block of whole contexts; `with_temporal`: also its neighbouring tokens."""
+        sae = self.trained.sae
+        codes = sae.encode(block.x)
+        self.reconstruction.add(block.x, sae.decode(codes), codes, block.context)
+        if with_temporal:
+            self.temporal.add(block.x, codes, block.document, block.position, block.context)
+
+    def add_shuffled(self, block: Batch) -> None:
+        """Measure neighbours in a block whose rows were permuted."""
+        codes = self.trained.sae.encode(block.x)
+        self.shuffled.add(block.x, codes, block.document, block.position, block.context)
+
+    def values(self, plan: Resampling) -> dict[str, Value]:
+        """Every metric of the stage."""
+        return {
+            **self.reconstruction.values(plan),
+            **self.temporal.values(plan),
+            **control(self.shuffled.values(plan)),
+        }
+
+    @property
+    def label(self) -> dict[str, Any]:
+        """What names this SAE in the tables."""
+        identity = self.trained.identity
+        return {column: identity[column] for column in SAE_COLUMNS}
+
+    def latents(self) -> Iterator[dict[str, Any]]:
+        """One row per latent for latents.tsv."""
+        switches = zip(self.temporal.on_followed.tolist(), self.temporal.stays_on.tolist(), strict=True)
+        for entry, (followed, stays) in zip(
+            self.reconstruction.density.latents(**self.label), switches, strict=True
+        ):
+            yield {**entry, "on_followed": followed, "stays_on": stays}
+
+
+@torch.no_grad()
+def run(variant: str) -> None:
+    """Measure every SAE of `variant` on the test split."""
+    params = read_params()
+    section = params.get("reconstruction", ReconstructionSection)
+    device = params.get("profile.compute", ComputeSection).apply()
+    store = open_store(ACTIVATIONS)
+    saes = list(trained_saes(variant, params.value("seeds"), device))
+    require_width(saes, store.d, ACTIVATIONS)
+    mean = mean_activation((block.x for block in blocks(store, section.batch_contexts, device)), store.d)
+    measured = [Measured(trained, mean, section) for trained in saes if trained.run.status == "ok"]
+    measure(measured, store, section, device, variant)
+    write(variant, saes, measured, Resampling(section.resamples, section.seed))
+
+
+def measure(
+    measured: list[Measured], store: Store, section: ReconstructionSection, device: torch.device, variant: str
+) -> None:
+    """Pass the test split, then the shuffled control, through every SAE."""
+    first = store.split("test").start // store.context_length
+    held = []
+    total = len(store.split("test")) * len(measured)
+    with Progress(f"reconstruction {variant}", total, "tokens") as bar:
+        for block in blocks(store, section.batch_contexts, device):
+            temporal_block = block_within(block, first + section.temporal_contexts)
+            if temporal_block:
+                held.append(block)
+            for each in measured:
+                each.add(block, temporal_block)
+                bar.advance(len(block.x))
+    for block in shuffled(held, section.seed):
+        for each in measured:
+            each.add_shuffled(block)
+
+
+def blocks(store: Store, contexts: int, device: torch.device) -> Iterator[Batch]:
+    """The valid rows of the test split, `contexts` whole contexts at a time."""
+    rows, length = store.split("test"), store.context_length
+    for start in range(rows.start, rows.stop, contexts * length):
+        stop = min(start + contexts * length, rows.stop)
+        keep = np.flatnonzero(store.valid[start:stop])
+        index = torch.from_numpy(keep)
+        yield Batch(
+            x=store.rows(start, stop)[index].to(device),
+            document=torch.from_numpy(store.document[start + keep]).long(),
+            position=torch.from_numpy(store.position[start + keep]).long(),
+            context=(start + index) // length,
+        )
+
+
+def block_within(block: Batch, stop: int) -> bool:
+    """Whether all of the block's contexts are below `stop`."""
+    return bool((block.context < stop).all())
+
+
+def shuffled(held: list[Batch], seed: int) -> Iterator[Batch]:
+    """The same blocks with the rows of all of them permuted among their places."""
+    if not held:
+        return
+    x = torch.cat([block.x for block in held])
+    order = permutation(len(x), seed).to(x.device)
+    start = 0
+    for block in held:
+        stop = start + len(block.x)
+        yield replace(block, x=x[order[start:stop]])
+        start = stop
+
+
+def write(variant: str, saes: list[Trained], measured: list[Measured], plan: Resampling) -> None:
+    """Write results.json and the tables."""
+    folder = fresh(evaluation_folder("reconstruction", variant))
+    values = {each.trained.folder: each.values(plan) for each in measured}
+    rows = []
+    for trained in saes:
+        reason = missing(trained.run.reason or "the training diverged")
+        found = values.get(trained.folder, {metric.name: reason for metric in METRICS})
+        rows.append(row(trained.identity, found))
+    write_json(folder / "results.json", results("reconstruction", variant, METRICS, rows))
+
+    def table(name: str, columns: Iterable[str], entries: Iterable[Iterable[dict[str, Any]]]) -> None:
+        write_tsv(folder / name, [*SAE_COLUMNS, *columns], (entry for each in entries for entry in each))
+
+    table(
+        "contexts.tsv", ("context", *reconstruction.COLUMNS),
+        (each.reconstruction.tally.rows(**each.label) for each in measured),
+    )  # fmt: skip
+    table(
+        "temporal.tsv", ("context", *temporal.COLUMNS),
+        (each.temporal.tally.rows(**each.label) for each in measured),
+    )  # fmt: skip
+    table(
+        "density_histogram.tsv", density.HISTOGRAM_COLUMNS,
+        (each.reconstruction.density.histogram(**each.label) for each in measured),
+    )  # fmt: skip
+    table(
+        "latents.tsv", (*density.LATENT_COLUMNS, "on_followed", "stays_on"),
+        (each.latents() for each in measured),
+    )  # fmt: skip

@@ -1,0 +1,61 @@
+"""params.yaml of a graph that runs in about a minute: three variants, one seed, one L0 target."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+VARIANTS = ("standard", "topk", "atm")
+SEED = 42
+EVALUATIONS = ("reconstruction", "behavior", "absorption", "probing", "ground_truth")
+
+
+def tiny(tree: dict[str, Any]) -> dict[str, Any]:
+    """`tree` with the profile `embedded` cut to seconds, and `other`, which differs in its text's seed."""
+    tree = copy.deepcopy(tree)
+    tree.update(profile="embedded", variants=list(VARIANTS), seeds=[SEED])
+    profile = tree["profiles"]["embedded"]
+    profile["compute"] = {"device": "cpu", "threads": 1}
+    profile["text"].update(context_length=32, train_contexts=96, validation_contexts=16, test_contexts=32)
+    profile["model"].update(
+        layers=2,
+        d=32,
+        heads=2,
+        kv_heads=1,
+        head_dim=16,
+        mlp=64,
+        steps=20,
+        warmup=2,
+        gate=0.0,
+        precision="float32",
+    )
+    profile["harvest"].update(layer=0, batch_contexts=16)
+    profile["train"].update(
+        n=64, l0=[4], tokens=8192, batch=128, dead_tokens=2048, validation_tokens=256, checkpoint_every=40
+    )
+    tree["profiles"]["other"] = copy.deepcopy(profile)
+    tree["profiles"]["other"]["text"]["seed"] = 1
+    tree["ground_truth"] = {
+        "seeds": [0], "n": 32, "l0": [4], "tokens": 8192, "batch": 128,
+        "train_contexts": 64, "validation_contexts": 8, "test_contexts": 16,
+        "source": {"d": 16, "parents": 4, "children": 2, "independents": 12, "context_length": 32},
+    }  # fmt: skip
+    # whatever a model of twenty steps knows of letters is enough: the code after the checks is to run too
+    tree["absorption"].update(min_letters=1, min_probe_f1=0.0)
+    tree["tasks"]["letters"].update(max_words=500)
+    tree["tasks"]["probing"].update(per_class=20)
+    tree["reconstruction"].update(resamples=100)
+    tree["behavior"].update(contexts=8, resamples=100)
+    tree["standard"]["controls"] = []
+    return tree
+
+
+def stages_of(variant: str) -> set[str]:
+    """The stages that belong to one variant."""
+    return {f"train@{variant}-{SEED}", *(f"{stage}@{variant}" for stage in EVALUATIONS)}
+
+
+def all_stages() -> set[str]:
+    """Every stage of the tiny graph."""
+    shared = {"corpus", "model", "harvest", "tasks@letters", "tasks@probing", "compare"}
+    return shared.union(*(stages_of(variant) for variant in VARIANTS))

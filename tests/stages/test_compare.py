@@ -1,0 +1,143 @@
+"""Stage compare: what it writes, refuses and says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.console.errors import BadInput
+from pipeline.stages.compare import run
+from tests.report.fake import World
+
+ROOT = Path(__file__).parents[2]
+TABLES = ("table.md", "table.html", "scores.tsv", "summary.tsv", "pareto.tsv", "training.tsv", "letters.tsv")
+FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "temporal.png")
+WRITTEN = {
+    "reports/metrics.json",
+    *(f"reports/tables/{name}" for name in TABLES),
+    *(f"reports/figures/{name}" for name in FIGURES),
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(variants=["standard", "temporal"], targets=[4])
+    made.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def files() -> set[str]:
+    return {str(path) for path in Path().rglob("*") if path.is_file()}
+
+
+def content() -> dict[str, bytes]:
+    return {name: Path(name).read_bytes() for name in WRITTEN}
+
+
+def test_it_writes_these_files_and_the_same_bytes_twice(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files()
+    Path("reports/tables").mkdir()
+    Path("reports/tables/leftover.tsv").write_text("of an earlier run", encoding="utf-8")
+    run()
+    assert files() - before == WRITTEN
+    first, printed = content(), capsys.readouterr().out
+    run()
+    assert content() == first
+    assert capsys.readouterr().out == printed
+    assert "L0 target 4" in printed
+    assert "standard" in printed
+
+
+def test_metrics_json_is_compact_and_finite(world: World) -> None:
+    run()
+    found = json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))
+    assert list(found) == ["standard", "temporal"]
+    assert set(found["standard"]) == {"l0-4", "truth-l0-4"}
+    assert 5 <= len(found["standard"]["l0-4"]) <= 10
+
+
+@pytest.mark.parametrize(
+    ("path", "stage"),
+    [
+        ("reports/absorption/temporal/results.json", "absorption@temporal"),
+        ("reports/ground_truth/standard/results.json", "ground_truth@standard"),
+        ("models/sae/temporal/43/index.json", "train@temporal-43"),
+        ("models/sae/temporal/43/l0-4/training.tsv", "train@temporal-43"),
+        ("reports/absorption/standard/letters.tsv", "absorption@standard"),
+    ],
+)
+def test_a_missing_input_names_its_stage_and_leaves_nothing(world: World, path: str, stage: str) -> None:
+    Path(path).unlink()
+    with pytest.raises(BadInput, match=f"{path} is missing: run `dvc repro {stage}`"):
+        run()
+    assert not files() & WRITTEN
+
+
+def test_a_damaged_input_is_named(world: World) -> None:
+    Path("reports/probing/standard/results.json").write_text('{"schema": 1', encoding="utf-8")
+    with pytest.raises(
+        BadInput, match=r"reports/probing/standard/results.json is damaged .*probing@standard"
+    ):
+        run()
+
+
+def test_stale_folders_are_named_on_stderr_only(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    stale = ("models/sae/old/42", "models/sae/temporal/99", "reports/probing/old")
+    for folder in stale:
+        Path(folder).mkdir(parents=True)
+    Path("reports/probing/old/results.json").write_text("{}", encoding="utf-8")
+    run()
+    said = capsys.readouterr()
+    for folder in ("models/sae/old", "models/sae/temporal/99", "reports/probing/old"):
+        assert f"ignored: {folder} is not in the variants and seeds of params.yaml" in said.err
+    assert "ignored" not in said.out
+    assert list(json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))) == world.variants
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("variants: []", "`variants` must be a list of at least one str"),
+        ("variants: [standard, standard]", "`variants` names one of its items twice"),
+        ("seeds: [a]", "`seeds` must be a list of at least one int"),
+        ("seeds: 42", "`seeds` must be a list of at least one int"),
+    ],
+)
+def test_lists_that_cannot_work_are_refused(world: World, line: str, said: str) -> None:
+    key = line.split(":")[0]
+    other = {"variants": "variants: [standard]", "seeds": "seeds: [42, 43]"}
+    text = "\n".join([line, *(value for name, value in other.items() if name != key)])
+    Path("params.yaml").write_text(f"{text}\nprofile: a\nprofiles: {{a: {{}}}}\n", encoding="utf-8")
+    with pytest.raises(BadInput, match=said):
+        run()
+
+
+def test_it_imports_neither_torch_nor_pandas() -> None:
+    code = (
+        "import sys, pipeline.stages.compare; "
+        "print([name for name in ('torch', 'pandas', 'transformers', 'zarr') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_plots_of_dvc_read_columns_that_exist(world: World) -> None:
+    from ruamel.yaml import YAML
+
+    run()
+    graph = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    plots = [plot for entry in graph["plots"] for plot in entry.values()]
+    assert plots
+    for plot in plots:
+        assert (ROOT / ".dvc/plots" / f"{plot['template']}.json").is_file()
+        for axis in ("x", "y"):
+            for name, column in plot[axis].items():
+                head = Path(name).read_text(encoding="utf-8").splitlines()[0].split("\t")
+                assert {column, "label", "run", "target"} <= set(head)

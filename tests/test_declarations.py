@@ -1,0 +1,136 @@
+"""dvc.yaml declares every module that a stage can import, in every profile and for every variant.
+
+The tests in tests/e2e run stages of the default profile and see what they open; this one reads the
+imports, those inside functions too, and so covers the branches that need a hub or a GPU.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.stages import harvest, train
+from tests.e2e.sandbox import package_files_without_code
+from tests.test_layout import ROOT, reachable
+
+ON_PURPOSE = ("pipeline/console", *package_files_without_code())
+"""No result depends on these."""
+
+GRAPH: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())
+PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
+VARIANTS = sorted(path.stem for path in (ROOT / "pipeline/sae").glob("*.py") if path.stem != "__init__")
+
+
+def items() -> dict[str, tuple[str, list[str]]]:
+    """Stage (or stage@item) to its command and its declared code, for all variants that have a file."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for name, stage in GRAPH["stages"].items():
+        for suffix, replaced in _expansions(stage):
+            body = stage.get("do", stage)
+            deps = [_fill(dep, replaced) for dep in body["deps"]]
+            found[name + suffix] = (_fill(body["cmd"], replaced), deps)
+    return found
+
+
+def _expansions(stage: dict[str, Any]) -> list[tuple[str, dict[str, str]]]:
+    if "matrix" in stage:
+        return [(f"@{name}", {"item.variant": name, "item.seed": "0"}) for name in VARIANTS]
+    if "foreach" in stage:
+        return [
+            (f"@{key}", {"key": key, **{f"item.{name}": value for name, value in item.items()}})
+            for key, item in stage["foreach"].items()
+        ]
+    return [("", {})]
+
+
+def _fill(text: str, replaced: dict[str, str]) -> str:
+    return re.sub(r"\$\{([\w.]+)\}", lambda match: replaced.get(match.group(1), "data/none"), text)
+
+
+def code_of(cmd: str) -> set[str]:
+    """The files of the package that the command can import."""
+    words = cmd.split()
+    assert words[:3] == ["python", "-m", "pipeline"]
+    starts = {_stage_module(words[3:])}
+    starts |= {
+        f"sae/{word}" for word in words[4:] if word in VARIANTS and words[3] in ("train", "ground-truth")
+    }
+    files: set[Path] = set()
+    for start in starts:
+        reachable(ROOT / f"pipeline/{start}.py", files, top_level_only=False)
+    return {path.relative_to(ROOT).as_posix() for path in files}
+
+
+def _stage_module(words: list[str]) -> str:
+    """The stage file behind a command, as pipeline/__main__.py wires it."""
+    tree = ast.parse((ROOT / "pipeline/__main__.py").read_text())
+    wanted = words[1] if words[0] == "tasks" else words[0]
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and _command(node) == (words[0] == "tasks", wanted):
+            call = next(
+                n for n in ast.walk(node) if isinstance(n, ast.Call) and ast.unparse(n.func) == "_run"
+            )
+            return f"stages/{ast.literal_eval(call.args[0])}"
+    raise AssertionError(f"pipeline/__main__.py has no command {words}")
+
+
+def _command(node: ast.FunctionDef) -> tuple[bool, str] | None:
+    for decorator in node.decorator_list:
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) in (
+            "app.command",
+            "tasks.command",
+        ):
+            given = [ast.literal_eval(argument) for argument in decorator.args]
+            return ast.unparse(decorator.func) == "tasks.command", (given or [node.name])[0]
+    return None
+
+
+@pytest.mark.parametrize("item", sorted(items()))
+def test_every_importable_module_is_declared(item: str) -> None:
+    cmd, deps = items()[item]
+    declared = (*deps, *ON_PURPOSE)
+    missing = {
+        path
+        for path in code_of(cmd)
+        if not any(path == dep or path.startswith(f"{dep}/") for dep in declared)
+    }
+    assert not missing
+
+
+@pytest.mark.parametrize("item", sorted(items()))
+def test_declared_code_exists(item: str) -> None:
+    """DVC stops at a dependency that is not there."""
+    _, deps = items()[item]
+    assert [
+        dep for dep in deps if dep.startswith(("pipeline/", "requirements/")) and not (ROOT / dep).exists()
+    ] == []
+
+
+@pytest.mark.parametrize("profile", sorted(PARAMS["profiles"]))
+def test_every_declared_key_exists_in_every_profile(profile: str) -> None:
+    for stage in GRAPH["stages"].values():
+        for key in stage.get("do", stage)["params"]:
+            for name in VARIANTS if "item.variant" in key else ("letters", "probing"):
+                filled = (
+                    key.replace("${profile}", profile)
+                    .replace("${item.variant}", name)
+                    .replace("${key}", name)
+                )
+                node: Any = PARAMS
+                for part in filled.split("."):
+                    assert part in node, f"`{filled}` is missing in params.yaml"
+                    node = node[part]
+
+
+@pytest.mark.parametrize(("stage", "keyed"), [("harvest", harvest.DEPENDENCIES), ("train", train.CODE)])
+def test_scratch_is_keyed_by_what_the_stage_declares(stage: str, keyed: Iterable[str | Path]) -> None:
+    """A killed run must not go on from work that other inputs made."""
+    code = [dep for dep in GRAPH["stages"][stage]["deps"] if dep.startswith(("pipeline/", "requirements/"))]
+    missing = {dep for dep in code if "${" not in dep} - {str(path) for path in keyed}
+    assert not missing
