@@ -1,6 +1,6 @@
-"""The section every numeric stage shares: where it computes and on how many threads.
+"""The section every numeric stage shares: where it computes, on how many threads, in what precision.
 
-Both are parameters because both change bits: a sum over two threads is not the sum over four.
+All are parameters because all change bits: a sum over two threads is not the sum over four.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 
 class ComputeSection(Section):
-    """Device and threads of a stage."""
+    """Device, threads and language-model precision of a stage."""
 
     device: Literal["cpu", "cuda"] = Field("cpu", description="where tensors live; `cuda` is the first GPU")
     threads: int = Field(2, ge=1, description="CPU threads of torch's operations; changes the last bits")
+    lm_precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the language model's weights, the same in harvest, tasks and behavior"
+    )
 
     def apply(self) -> torch.device:
         """Set torch's threads and return the device; raises BadInput when there is no such device."""

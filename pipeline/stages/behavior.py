@@ -40,11 +40,12 @@ def run(variant: str) -> None:
     """Splice every SAE of `variant` into the language model on test contexts."""
     params = read_params()
     section = params.get("behavior", BehaviorSection)
-    device = params.get("profile.compute", ComputeSection).apply()
+    compute = params.get("profile.compute", ComputeSection)
+    device = compute.apply()
     store = open_store(ACTIVATIONS)
     saes = list(trained_saes(variant, params.value("seeds"), device))
     require_width(saes, store.d, ACTIVATIONS)
-    lm = load_lm(LM, device)
+    lm = load_lm(LM, device, compute.lm_precision)
     require_same_model(lm, store)
     measured = [(trained, Behavior()) for trained in saes if trained.run.status == "ok"]
     measure(measured, lm, store, section, device, variant)

@@ -46,7 +46,7 @@ def run() -> None:
     compute = params.get("profile.compute", ComputeSection)
     device = compute.apply()
     tokens = open_tokens(TOKENS)
-    lm = load_lm(LM, device, section.dtype)
+    lm = load_lm(LM, device, compute.lm_precision)
     lm.check_layer(section.layer)
     _check_tokens(tokens, lm)
     inputs = {"harvest": section.model_dump(), "compute": compute.model_dump()}

@@ -34,7 +34,8 @@ def run() -> None:
     params = read_params()
     section = params.get("tasks.probing", LabelledSection)
     text = parse_text(params.value("profile.text"), f"profiles.{params.profile}.text")
-    device = params.get("profile.compute", ComputeSection).apply()
+    compute = params.get("profile.compute", ComputeSection)
+    device = compute.apply()
     layer = int(params.value("profile.harvest.layer"))
     labelled = labelled_sets(text, Path(params.value("inputs.labels")), section.per_class, section.seed)
     if not labelled:
@@ -43,7 +44,7 @@ def run() -> None:
             "`inputs.labels`, or hub datasets under `text.labelled`."
         )
     problems = problems_of(labelled, section)
-    lm = load_lm(LM, device)
+    lm = load_lm(LM, device, compute.lm_precision)
     lm.check_layer(layer)
     texts = [each for labels in labelled for each in labels.texts]
     limit = min(section.max_tokens, text.context_length)

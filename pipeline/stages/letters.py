@@ -35,9 +35,10 @@ def run() -> None:
     """Write the task, or the reason why this model's vocabulary has none."""
     params = read_params()
     section = params.get("tasks.letters", LettersSection)
-    device = params.get("profile.compute", ComputeSection).apply()
+    compute = params.get("profile.compute", ComputeSection)
+    device = compute.apply()
     layer = int(params.value("profile.harvest.layer"))
-    lm = load_lm(LM, device)
+    lm = load_lm(LM, device, compute.lm_precision)
     lm.check_layer(layer)
     found = vocabulary(lm.tokenizer, lm.special_ids)
     prompter = Prompter.of(lm.tokenizer, lm.bos_id)

@@ -9,12 +9,10 @@ from pipeline.store.schema import Codec, Dtype
 
 
 class HarvestSection(Section):
-    """Layer, precision and layout of the activation store."""
+    """Layer, row precision and layout of the activation store."""
 
     layer: int = Field(ge=0, description="block, zero-based, whose output is kept: hook_resid_post")
-    dtype: Dtype = Field(
-        "float32", description="precision of the language model's weights and of the stored rows"
-    )
+    dtype: Dtype = Field("float32", description="precision of the stored rows")
     batch_contexts: int = Field(32, ge=1, description="contexts per forward pass; changes the last bits")
     chunk_mib: float = Field(
         8.0, gt=0, le=1024, description="MiB per chunk file before compression, rounded to whole contexts"
