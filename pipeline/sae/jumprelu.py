@@ -5,7 +5,8 @@ straight-through gradients on pre-activations (equations 11 and 12): with K(u) =
 d f / d theta = -(theta / eps) K((pre - theta) / eps), d 1[pre > theta] / d theta = -(1 / eps) K(...).
 
 theta is a raw float32 parameter clamped at 0: as exp(log theta) Adam could only move it by a
-factor of lr a step. The paper's eps and theta are for inputs with E|x|^2 = 1, ours have d.
+factor of lr a step. The paper's theta, eps and learning rate are for inputs with E|x|^2 = 1, ours have d:
+theta is held as a share of sqrt(d), so that Adam's step of lr moves it as far as in the paper.
 """
 
 from __future__ import annotations
@@ -50,12 +51,12 @@ class Method(Variant):
     config: Config
 
     def parameters(self) -> Weights:
-        """theta (n,)."""
-        return {"threshold": torch.full((self.n,), self.config.threshold * self.d**0.5)}
+        """theta / sqrt(d), (n,)."""
+        return {"threshold": torch.full((self.n,), self.config.threshold)}
 
     def objective(self, step: Step) -> Objective:
         """Reconstruction, the L0 penalty and the pre-activation loss of dead latents."""
-        theta = step.weights["threshold"]
+        theta = step.weights["threshold"] * self.d**0.5
         width = self.config.bandwidth * self.d**0.5
         # pairs just below theta (below 0 too, for theta near 0) carry a gradient for theta though their
         # code is zero: the kernel estimates a density at theta and needs both of its sides
@@ -83,9 +84,8 @@ class Method(Variant):
 
     def export(self, weights: Mapping[str, Tensor]) -> SAE:
         """A jumprelu SAE."""
-        return replace(
-            super().export(weights), architecture="jumprelu", threshold=weights["threshold"].detach().clone()
-        )
+        theta = weights["threshold"].detach() * self.d**0.5
+        return replace(super().export(weights), architecture="jumprelu", threshold=theta)
 
 
 class _Jump(Function):

@@ -2,8 +2,9 @@
 
 Ours, because SAEs at different L0 cannot be compared and no fixed coefficient transfers between
 methods. Integral control in log space, bounded per step, with a shrinking gain. The setpoint falls
-geometrically from the initial L0 to the target over the first fifth of training, so that the
-coefficient warms up by itself; the coefficient is frozen for the final 2 %.
+geometrically from the initial L0 to the target over the first two fifths of training, so that the
+coefficient warms up by itself (in runs of about 1500 steps a fifth overshoots, and latents that die then
+do not come back); the coefficient is frozen for the final 2 %.
 """
 
 from __future__ import annotations

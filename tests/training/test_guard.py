@@ -31,9 +31,9 @@ def test_validate(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("explained_variance", "norm_ratio", "reason"),
     [
-        (0.0, 1.0, None), (0.9, 0.5, None), (0.9, 1.5, None),
+        (0.0, 1.0, None), (0.9, 0.25, None), (0.9, 1.5, None),
         (-1e-6, 1.0, "explained variance"), (-1151.0, 23.0, "explained variance"),
-        (0.5, 0.49, "outside"), (0.5, 1.51, "outside"),
+        (0.5, 0.24, "outside"), (0.5, 1.51, "outside"),
         (math.nan, 1.0, "explained variance"), (0.5, math.nan, "outside"),
     ],
 )  # fmt: skip
