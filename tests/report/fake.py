@@ -75,7 +75,7 @@ class World:
 
     def runs(self, variant: str) -> list[tuple[str, str, int | None]]:
         """(name, reading, target) of every SAE of one (variant, seed)."""
-        own = {"temporal": "pairs", "tsae": "contexts"}.get(variant, "tokens")
+        own = {"temporal": "pairs", "tsae": "contexts", "contrastive": "pairs"}.get(variant, "tokens")
         runs: list[tuple[str, str, int | None]] = [(f"l0-{target}", own, target) for target in self.targets]
         if variant in self.controls:
             runs += [(f"{r}-l0-{t}", r, t) for r in ("pairs", "contexts") for t in self.targets]
