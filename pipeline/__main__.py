@@ -71,6 +71,14 @@ def train(variant: Variant, seed: Seed) -> None:
 
 
 @app.command()
+def external(
+    name: Annotated[str, typer.Argument(help="A key of `external` in params.yaml.")],
+) -> None:
+    """Bring in an SAE of SAELens, dictionary_learning, sparsify or Gemma Scope, as `external` names it."""
+    _run("external", name)
+
+
+@app.command()
 def reconstruction(variant: Variant) -> None:
     """How well and how sparsely held-out activations are reconstructed; temporal consistency."""
     _run("reconstruction", variant)

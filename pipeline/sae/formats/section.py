@@ -12,7 +12,7 @@ from pipeline.params import Section
 from pipeline.sae.formats.given import Format
 
 UNUSED = "data/none"
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 class ExternalSection(Section):
@@ -55,6 +55,6 @@ def require_name(name: str) -> None:
     """Raise BadInput for a name that cannot be a row, a folder and a DVC stage."""
     if not NAME.fullmatch(name):
         raise BadInput(
-            f"params.yaml: `external` has the name {name!r}; use letters, digits, `_`, `.` and "
-            "`-`, a letter first."
+            f"params.yaml: `external` has the name {name!r}; use letters, digits, `_` and `-`, a "
+            "letter first."
         )
