@@ -19,6 +19,8 @@ from torch import Tensor
 from pipeline.console.errors import BadInput
 from pipeline.sae.core.inference import SAE
 
+UNIT = 1e-5
+"""Norms this close to 1 are 1: float32 cannot make them more so."""
 Format = Literal["saelens", "dictionary_learning", "sparsify", "gemma_scope"]
 
 
@@ -56,8 +58,10 @@ def without_subtraction(sae: SAE) -> SAE:
 
 
 def unit_rows(sae: SAE) -> SAE:
-    """`sae` with decoder rows of norm 1; a topk one as it is."""
-    return sae if sae.architecture == "topk" else sae.unit_decoder()
+    """`sae` with decoder rows of norm 1; a topk one, and one whose rows have it already, bit for bit."""
+    norm = sae.W_dec.norm(dim=1)
+    unit = bool(((norm - 1).abs() < UNIT)[norm > 0].all())
+    return sae if unit or sae.architecture == "topk" else sae.unit_decoder()
 
 
 def exactly(
