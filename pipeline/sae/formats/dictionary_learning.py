@@ -3,7 +3,8 @@
 nn.Linear classes keep encoder.weight (n, d) and decoder.weight (d, n), the others W_enc (d, n) and
 W_dec (n, d). All subtract their decoder bias at the input but JumpReluAutoEncoder. BatchTopKSAE and
 MatryoshkaBatchTopKSAE use their scalar threshold at inference, AutoEncoderTopK the k largest.
-Their input scale is folded in when they are saved.
+Their input scale is folded in when they are saved. Codes of the gated and the jumprelu class are those of
+the repository's version, times |d_i|; release 0.1.0 leaves the factor out.
 """
 
 from __future__ import annotations
