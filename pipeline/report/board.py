@@ -51,6 +51,7 @@ class Entry:
     seed: int
     diverged: str | None = None  # the reason
     on_target: bool | None = None
+    external: bool = False  # trained elsewhere
     identity: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[Key, Measured] = field(default_factory=dict)
 
@@ -145,6 +146,7 @@ def _entry(
         seed=seed,
         diverged=_diverged(run),
         on_target=run["on_target"],
+        external=run["reading"] == "external",
         identity=identity,
         values=values,
     )

@@ -14,6 +14,10 @@ from pipeline.report.headline import L0, REFERENCES, SCORES, TRUE_L0, TRUTH, TRU
 from pipeline.report.marks import Mark, marks
 from pipeline.report.summary import Summary, by_run, missed_target, over_seeds
 
+ELSEWHERE = (
+    "Trained elsewhere: no L0 target of ours, so compare each row only with rows of about the same L0, above"
+)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -70,12 +74,16 @@ class Report:
 
 
 def report(board: Board) -> Report:
-    """The tables of `board`: a group per L0 target in rising order, then the paper presets."""
+    """The tables of `board`: a group per L0 target in rising order, paper presets, then external SAEs."""
     footnotes = Footnotes()
+    ours = [entry for entry in board.entries if not entry.external]
+    elsewhere = [entry for entry in board.entries if entry.external]
     groups = [
-        _group(_title(target), target, [L0, *SCORES], _at(board.entries, target), footnotes)
-        for target in _targets(board.entries)
+        _group(_title(target), target, [L0, *SCORES], _at(ours, target), footnotes)
+        for target in _targets(ours)
     ]
+    if elsewhere:
+        groups.append(_group(ELSEWHERE, None, [L0, *SCORES], elsewhere, footnotes))
     truth = [
         _group(
             _truth_title(board.truth, target), target, [TRUTH_L0, *TRUTH], _at(board.truth, target), footnotes

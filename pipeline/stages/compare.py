@@ -29,6 +29,7 @@ from pipeline.stages.files import (
     EVALUATIONS,
     REPORTS,
     evaluation_folder,
+    external_folder,
     fresh,
     sae_folder,
     write_json,
@@ -36,6 +37,8 @@ from pipeline.stages.files import (
 )
 
 TITLE = "Sparse autoencoders compared"
+GIVEN = tuple(stage for stage in EVALUATIONS if stage != "ground_truth")
+"""The evaluations of an SAE trained elsewhere: only a training method can be tried on synthetic data."""
 CAPTIONS = {
     "pareto": "Scores against reached L0.",
     "training": "Training: reconstruction error and L0 against tokens, mean and range over seeds.",
@@ -52,22 +55,25 @@ def run() -> None:
     """
     params = read_params()
     variants, seeds = _list(params, "variants", str), _list(params, "seeds", int)
+    given = _external(params, variants)
     profile = params.profile
-    _name_stale(variants, seeds)
+    _name_stale(variants, seeds, given)
     whole = board(
-        {(variant, seed): _index(variant, seed) for variant in variants for seed in seeds},
-        {(stage, variant): _results(stage, variant) for stage in EVALUATIONS for variant in variants},
+        {(variant, seed): _index(variant, seed) for variant in variants for seed in seeds}
+        | {(name, 0): _given_index(name) for name in given},
+        {(stage, variant): _results(stage, variant) for stage in EVALUATIONS for variant in variants}
+        | {(stage, name): _results(stage, name, "_external") for stage in GIVEN for name in given},
     )
     if not whole.entries:
         raise BadInput(
             "No SAE was trained: every index.json under models/sae is empty; run `dvc repro train`."
         )
-    curves = [(entry, _training_tsv(entry)) for entry in whole.entries]
-    by_letter = series.letters(_letters(whole, variants))
+    curves = [(entry, _training_tsv(entry)) for entry in whole.entries if not entry.external]
+    by_letter = series.letters(_letters(whole, [*variants, *given]))
     tables = report(whole)
     caption = remarks.caption(seeds)
     notes = remarks.notes(whole, tables, seeds, profile, _tokens(curves))
-    figures = _figures(whole, curves, by_letter, Palette(variants))
+    figures = _figures(whole, curves, by_letter, Palette([*variants, *given]))
 
     folder = fresh(REPORTS / "tables")
     write_tsv(folder / "scores.tsv", series.SCORE_COLUMNS, series.scores(whole))
@@ -112,14 +118,30 @@ def _list(params: Params, key: str, kind: type) -> list[Any]:
     return list(values)
 
 
+def _external(params: Params, variants: list[str]) -> list[str]:
+    values = params.value("external")
+    if not isinstance(values, dict):
+        raise BadInput(f"params.yaml: `external` must be a section ({{}} for none), not {values!r}.")
+    twice = [name for name in values if name in variants]
+    if twice:
+        raise BadInput(
+            f"params.yaml: `external` and `variants` both name {twice[0]!r}; rename the external one."
+        )
+    return list(values)
+
+
+def _given_index(name: str) -> list[dict[str, Any]]:
+    return _read_json(external_folder(name) / "index.json", f"external@{name}")
+
+
 def _index(variant: str, seed: int) -> list[dict[str, Any]]:
     path = sae_folder(variant, seed) / "index.json"
     return _read_json(path, f"train@{variant}-{seed}")
 
 
-def _results(stage: str, variant: str) -> dict[str, Any]:
+def _results(stage: str, variant: str, kind: str = "") -> dict[str, Any]:
     path = evaluation_folder(stage, variant) / "results.json"
-    return _read_json(path, f"{stage}@{variant}")
+    return _read_json(path, f"{stage}{kind}@{variant}")
 
 
 def _read_json(path: Path, stage: str) -> Any:
@@ -173,9 +195,9 @@ def _tokens(curves: list[tuple[Entry, list[dict[str, Any]]]]) -> list[int]:
     return [int(end) for end in ends if end is not None]
 
 
-def _name_stale(variants: list[str], seeds: list[int]) -> None:
+def _name_stale(variants: list[str], seeds: list[int], given: list[str]) -> None:
     """Say on stderr which folders of earlier runs are ignored; they change nothing."""
-    known = set(variants)
+    known = {*variants, *given}
     stale = [
         folder
         for parent in (Path("models/sae"), *(REPORTS / stage for stage in EVALUATIONS))

@@ -12,6 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipeline.stages.compare import GIVEN
 from pipeline.stages.files import write_json, write_tsv
 
 VARIANTS = ["standard", "topk", "atm", "temporal"]
@@ -56,6 +57,7 @@ class World:
     diverged: dict[tuple[str, str, int], str] = field(default_factory=dict)  # (variant, run, seed) -> reason
     controls: tuple[str, ...] = ("standard",)
     papers: tuple[str, ...] = ("temporal",)
+    given: tuple[str, ...] = ()  # trained elsewhere
 
     def write(self, root: Path) -> None:
         """params.yaml, models/sae and reports under `root`."""
@@ -64,6 +66,7 @@ class World:
             "profiles": {"embedded": {}},
             "variants": self.variants,
             "seeds": self.seeds,
+            "external": {name: {"path": "somewhere"} for name in self.given},
         }
         with (root / "params.yaml").open("w", encoding="utf-8") as file:
             YAML(typ="safe").dump(params, file)
@@ -72,9 +75,17 @@ class World:
             for stage in BETTER:
                 self._evaluate(root, stage, variant)
             self._letters(root, variant)
+        for name in self.given:
+            index = [self.run(name, 0, *run) for run in self.runs(name)]
+            write_json(root / "models/sae" / name / "external/index.json", index)
+            for stage in GIVEN:
+                self._evaluate(root, stage, name)
+            self._letters(root, name)
 
     def runs(self, variant: str) -> list[tuple[str, str, int | None]]:
         """(name, reading, target) of every SAE of one (variant, seed)."""
+        if variant in self.given:
+            return [("given", "external", None)]
         own = {"temporal": "pairs", "tsae": "contexts", "contrastive": "pairs"}.get(variant, "tokens")
         runs: list[tuple[str, str, int | None]] = [(f"l0-{target}", own, target) for target in self.targets]
         if variant in self.controls:
@@ -130,7 +141,7 @@ class World:
         }  # fmt: skip
         rows = [
             self._row(stage, variant, seed, run)
-            for seed in (self.seeds if stage != "ground_truth" else [0, 1])
+            for seed in ([0, 1] if stage == "ground_truth" else self._seeds(variant))
             for run in self.runs(variant)
             if stage != "ground_truth" or run[0].startswith("l0")
         ]
@@ -162,9 +173,12 @@ class World:
             }
         return identity | {"metrics": values}
 
+    def _seeds(self, variant: str) -> list[int]:
+        return [0] if variant in self.given else self.seeds
+
     def _letters(self, root: Path, variant: str) -> None:
         rows = []
-        for seed in self.seeds:
+        for seed in self._seeds(variant):
             for name, reading, _ in self.runs(variant):
                 if (variant, name, seed) in self.diverged:
                     continue

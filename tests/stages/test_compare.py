@@ -88,6 +88,46 @@ def test_a_damaged_input_is_named(world: World) -> None:
         run()
 
 
+@pytest.fixture
+def with_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(variants=["standard"], targets=[4], given=("mine",))
+    made.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def test_an_external_sae_is_in_every_table_but_the_training_curves(
+    with_given: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run()
+    assert "Trained elsewhere" in capsys.readouterr().out
+    for name in ("scores", "summary", "pareto", "letters"):
+        text = Path(f"reports/tables/{name}.tsv").read_text(encoding="utf-8")
+        assert "\nmine\tgiven\t" in text, name
+    assert "mine" not in Path("reports/tables/training.tsv").read_text(encoding="utf-8")
+    assert set(json.loads(Path("reports/metrics.json").read_text())["mine"]) == {"given"}
+
+
+@pytest.mark.parametrize(
+    ("path", "stage"),
+    [
+        ("models/sae/mine/external/index.json", "external@mine"),
+        ("reports/probing/mine/results.json", "probing_external@mine"),
+    ],
+)
+def test_a_missing_external_result_names_its_stage(with_given: World, path: str, stage: str) -> None:
+    Path(path).unlink()
+    with pytest.raises(BadInput, match=f"{path} is missing: run `dvc repro {stage}`"):
+        run()
+
+
+def test_an_external_sae_cannot_have_a_variant_s_name(with_given: World) -> None:
+    text = Path("params.yaml").read_text(encoding="utf-8").replace("mine:", "standard:")
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(BadInput, match="both name 'standard'"):
+        run()
+
+
 def test_stale_folders_are_named_on_stderr_only(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     stale = ("models/sae/old/42", "models/sae/temporal/99", "reports/probing/old")
     for folder in stale:
@@ -114,7 +154,9 @@ def test_lists_that_cannot_work_are_refused(world: World, line: str, said: str) 
     key = line.split(":")[0]
     other = {"variants": "variants: [standard]", "seeds": "seeds: [42, 43]"}
     text = "\n".join([line, *(value for name, value in other.items() if name != key)])
-    Path("params.yaml").write_text(f"{text}\nprofile: a\nprofiles: {{a: {{}}}}\n", encoding="utf-8")
+    Path("params.yaml").write_text(
+        f"{text}\nprofile: a\nprofiles: {{a: {{}}}}\nexternal: {{}}\n", encoding="utf-8"
+    )
     with pytest.raises(BadInput, match=said):
         run()
 
