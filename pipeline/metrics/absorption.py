@@ -47,6 +47,12 @@ class AbsorptionSection(Section):
         0.6, ge=0, lt=1, description="letters whose linear probe has no more are dropped"
     )
     min_letters: int = Field(20, ge=1, le=26, description="letters that must be kept for a result")
+    ablation_words: int = Field(
+        100, ge=26, description="words per SAE at most whose latents are ablated one by one"
+    )
+    ablation_gap: float = Field(
+        1.0, ge=0, description="logits by which an ablated latent's effect must lead the second largest"
+    )
     resamples: int = Field(1000, ge=100, description="bootstrap resamples over words")
     seed: int = Field(0, ge=0, description="seed of the controls and of the bootstrap")
 
@@ -86,8 +92,7 @@ class Absorption:
 def measure(sae: SAE, task: LetterTask, section: AbsorptionSection) -> Absorption:
     """Absorption of the task's scored words by `sae` (on the CPU or the device of its tensors)."""
     splits = k_sparse(encode(sae, task.x), task, section)
-    direction = normalize(task.weight.double().flatten(0, 1), dim=-1)
-    cosine = direction @ normalize(sae.W_dec.detach().cpu().double(), dim=-1).T
+    direction, cosine = directions(task, sae)
     problem = task.fold[task.scored] * 26 + task.letter[task.scored]
     main = main_latents(splits, sae.n)
     projection = (task.x_scored.double() * direction[problem]).sum(-1)
@@ -98,6 +103,12 @@ def measure(sae: SAE, task: LetterTask, section: AbsorptionSection) -> Absorptio
         score(codes, cosine, main, problem, projection),
         score(codes, cosine[:, order], main, problem, projection),
     )
+
+
+def directions(task: LetterTask, sae: SAE) -> tuple[Tensor, Tensor]:
+    """Unit probe directions (130, d) of each (fold, letter), and their cosines (130, n) with decoder rows."""
+    direction = normalize(task.weight.double().flatten(0, 1), dim=-1)
+    return direction, direction @ normalize(sae.W_dec.detach().cpu().double(), dim=-1).T
 
 
 def encode(sae: SAE, x: Tensor) -> Codes:
