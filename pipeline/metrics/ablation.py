@@ -60,7 +60,7 @@ def ablate(
 ) -> Ablated:  # fmt: skip
     """Absorption of the prompts' words by `sae`, whose main latents are those of `splits`.
 
-    `kept` (26,) bool: letters that count; at most `section.ablation_words` of their silent words are examined.
+    `kept` (26,) bool: letters that count; at most `ablation_words` of their silent words are examined.
     """
     letter, fold = task.letter[prompts.word], task.fold[prompts.word]
     problem = fold * 26 + letter

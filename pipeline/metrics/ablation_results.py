@@ -20,8 +20,8 @@ _MEAN = "per letter, then mean over kept letters"
 METRICS = [
     Metric(
         "mean_ablation_absorption", "lower", "share", 1,
-        "share of true-positive words absorbed by direct ablation (arXiv 2409.14507: main latents silent, the "
-        "latent with the largest effect on the letter margin lowers it, has probe cosine >= 0.025 and leads "
+        "share of true-positive words absorbed by direct ablation (arXiv 2409.14507: main latents silent, "
+        "the latent with the largest effect on the letter margin lowers it, has probe cosine >= 0.025 and leads "
         f"by ablation_gap logits), {_MEAN}; from at most ablation_words silent words",
     ),
     Metric(
@@ -159,7 +159,7 @@ def _mean_over_letters(
 
 
 def _kappa(first: Tensor, second: Tensor) -> Value:
-    """(observed - expected) / (1 - expected) agreement; undefined where both always say the same one thing."""
+    """(observed - expected) / (1 - expected) agreement; undefined where both say one thing only."""
     p, q = first.double().mean(), second.double().mean()
     observed, expected = (first == second).double().mean(), p * q + (1 - p) * (1 - q)
     if expected == 1:

@@ -1,4 +1,4 @@
-"""Stage `absorption@VARIANT`: first-letter absorption of every SAE of one variant, by projection and ablation.
+"""Stage `absorption@VARIANT`: first-letter absorption of a variant's SAEs, by projection and by ablation.
 
 The language model is loaded only where it spells (metrics/ablation_task.py); elsewhere the ablation's
 values are missing with the reason.
