@@ -86,9 +86,7 @@ class LanguageModel:
         return hidden.float()
 
     @torch.no_grad()
-    def forward_from(
-        self, residual: Tensor, layer: int, mask: Tensor | None = None, last: int = 0
-    ) -> Tensor:
+    def forward_from(self, residual: Tensor, layer: int, mask: Tensor | None = None, last: int = 0) -> Tensor:
         """Logits (B, T, V) float32 of the rest of the model, from residual (B, T, d) after block `layer`.
 
         forward_from(forward_to(ids, layer), layer) are the model's logits; with `last` above zero those of
