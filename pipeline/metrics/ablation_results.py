@@ -21,8 +21,8 @@ METRICS = [
     Metric(
         "mean_ablation_absorption", "lower", "share", 1,
         "share of true-positive words absorbed by direct ablation (arXiv 2409.14507: main latents silent, "
-        "the latent with the largest effect on the letter margin lowers it, has probe cosine >= 0.025 and leads "
-        f"by ablation_gap logits), {_MEAN}; from at most ablation_words silent words",
+        "the latent with the largest effect on the letter margin lowers it, has probe cosine >= 0.025 and "
+        f"leads by ablation_gap logits), {_MEAN}; from at most ablation_words silent words",
     ),
     Metric(
         "ablation_projection_absorption", "lower", "share", 1,
