@@ -16,7 +16,7 @@ import torch
 from pipeline.console.errors import BadInput
 from pipeline.console.progress import Progress
 from pipeline.lm.load import load_lm
-from pipeline.metrics import ablation_results, absorption_results
+from pipeline.metrics import ablation_results, absorption_results, absorption_saebench
 from pipeline.metrics.ablation import Ablated, ablate
 from pipeline.metrics.ablation_task import AblationTask, Halves, load_ablation
 from pipeline.metrics.absorption import Absorption, AbsorptionSection, measure, random_sae
@@ -29,7 +29,7 @@ from pipeline.stages.files import LETTERS, LM, evaluation_folder, fresh, write_j
 from pipeline.stages.saes import Trained, trained_saes
 
 WHICH = ["label", "seed", "run"]
-METRICS = absorption_results.METRICS + ablation_results.METRICS
+METRICS = absorption_results.METRICS + ablation_results.METRICS + absorption_saebench.METRICS
 TABLES = {
     "letters": absorption_results.LETTER_COLUMNS,
     "words": absorption_results.WORD_COLUMNS,
@@ -123,6 +123,7 @@ def _measured(
 def _one(sae: SAE, task: LetterTask, speller: Speller | str, section: AbsorptionSection) -> Found:
     found = measure(sae, task, section)
     values = absorption_results.values(found, task, section)
+    values |= absorption_saebench.values(sae, task, absorption_saebench.load_probe(LETTERS), section)
     tables = {
         "letters": absorption_results.letter_rows(found, task, section),
         "words": absorption_results.word_rows(found, task, section),
@@ -155,7 +156,8 @@ def _ablated(
 
 
 def _missing(reason: str) -> dict[str, Value]:
-    return absorption_results.all_missing(reason) | ablation_results.all_missing(reason)
+    modules = (absorption_results, ablation_results, absorption_saebench)
+    return {name: value for module in modules for name, value in module.all_missing(reason).items()}
 
 
 def _k(trained: Trained) -> int:

@@ -11,6 +11,7 @@ from pipeline.console.progress import Progress
 from pipeline.lm.load import LanguageModel, load_lm
 from pipeline.metrics.ablation_task import AblationTask, Halves, save_ablation
 from pipeline.metrics.ablation_task import build as build_ablation
+from pipeline.metrics.absorption_saebench import fit, save_probe
 from pipeline.metrics.letter_task import LetterTask, save_letters, save_unusable
 from pipeline.metrics.letters import (
     LettersSection,
@@ -61,6 +62,7 @@ def run() -> None:
         save_unusable(folder, str(reason), facts)
     else:
         save_letters(folder, task)
+        save_probe(folder, fit(task.x, task.letter, task.fold != 0, section.seed))
     save_ablation(folder, ablation, lm.weights_sha256)
 
 
