@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.console.errors import BadInput
 from pipeline.params.read import Params, read_params
 from pipeline.report import notes as remarks
-from pipeline.report import series
+from pipeline.report import ranking, series
 from pipeline.report.board import Board, Entry, board
 from pipeline.report.digest import digest
 from pipeline.report.figures.letters import letters
@@ -73,6 +73,8 @@ def run() -> None:
     tables = report(whole)
     caption = remarks.caption(seeds)
     notes = remarks.notes(whole, tables, seeds, profile, _tokens(curves))
+    ranked = ranking.rankings(whole)
+    notes += ranking.notes(ranked)
     figures = _figures(whole, curves, by_letter, Palette([*variants, *given]))
 
     folder = fresh(REPORTS / "tables")
@@ -81,6 +83,7 @@ def run() -> None:
     write_tsv(folder / "pareto.tsv", series.PARETO_COLUMNS, series.pareto(whole))
     write_tsv(folder / "training.tsv", series.TRAINING_COLUMNS, series.training(curves))
     write_tsv(folder / "letters.tsv", series.LETTER_COLUMNS, by_letter)
+    write_tsv(folder / "ranking.tsv", ranking.COLUMNS, ranked)
     _write(folder / "table.md", markdown(TITLE, tables, caption, notes).encode())
     captioned = {CAPTIONS[name]: png for name, png in figures.items()}
     _write(folder / "table.html", page(TITLE, tables, caption, notes, captioned).encode())

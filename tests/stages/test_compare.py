@@ -14,7 +14,16 @@ from pipeline.stages.compare import run
 from tests.report.fake import World
 
 ROOT = Path(__file__).parents[2]
-TABLES = ("table.md", "table.html", "scores.tsv", "summary.tsv", "pareto.tsv", "training.tsv", "letters.tsv")
+TABLES = (
+    "table.md",
+    "table.html",
+    "scores.tsv",
+    "summary.tsv",
+    "pareto.tsv",
+    "training.tsv",
+    "letters.tsv",
+    "ranking.tsv",
+)
 FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "temporal.png")
 WRITTEN = {
     "reports/metrics.json",
