@@ -15,6 +15,9 @@ Key = tuple[str, str]
 
 TRUTH_STAGE = "ground_truth"
 
+ARROW: dict[Better, str] = {"higher": "\u00a0↑", "lower": "\u00a0↓", "neither": ""}
+"""After a no-break space, so that no arrow stands on a line of its own."""
+
 
 @dataclass(frozen=True)
 class Headline:

@@ -6,13 +6,16 @@ the terminal print the same `Report`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.report.board import Board, Entry
 from pipeline.report.headline import L0, REFERENCES, SCORES, TRUE_L0, TRUTH, TRUTH_L0, Headline, Key
-from pipeline.report.marks import Mark, marks
+from pipeline.report.marks import Beats, Mark, marks
+from pipeline.report.paired.comparison import Family
 from pipeline.report.summary import Summary, by_run, missed_target, over_seeds
+
+Families = Mapping[tuple[Key, float], Family]
 
 
 @dataclass(frozen=True)
@@ -69,16 +72,22 @@ class Report:
     footnotes: list[str]
 
 
-def report(board: Board) -> Report:
+def report(board: Board, families: Sequence[Family]) -> Report:
     """The tables of `board`: a group per L0 target in rising order, then the paper presets."""
     footnotes = Footnotes()
+    by_place = {(family.column.key, family.target): family for family in families}
     groups = [
-        _group(_title(target), target, [L0, *SCORES], _at(board.entries, target), footnotes)
+        _group(_title(target), target, [L0, *SCORES], _at(board.entries, target), by_place, footnotes)
         for target in _targets(board.entries)
     ]
     truth = [
         _group(
-            _truth_title(board.truth, target), target, [TRUTH_L0, *TRUTH], _at(board.truth, target), footnotes
+            _truth_title(board.truth, target),
+            target,
+            [TRUTH_L0, *TRUTH],
+            _at(board.truth, target),
+            by_place,
+            footnotes,
         )
         for target in _targets(board.truth)
     ]
@@ -109,18 +118,37 @@ def _truth_title(entries: Sequence[Entry], target: float | None) -> str:
 
 
 def _group(
-    title: str, target: float | None, columns: list[Headline], entries: list[Entry], footnotes: Footnotes
+    title: str,
+    target: float | None,
+    columns: list[Headline],
+    entries: list[Entry],
+    families: Families,
+    footnotes: Footnotes,
 ) -> Group:
     runs = by_run(entries)
     missed = [missed_target(run, columns[0]) for run in runs]
     summaries = [[over_seeds(run, column.key) for column in columns] for run in runs]
     fair = [target is not None and not miss for miss in missed]
-    marked = [marks([row[i] for row in summaries], fair, column.better) for i, column in enumerate(columns)]
+    labels = [run[0].label for run in runs]
+    marked = [
+        marks([row[i] for row in summaries], fair, column.better, _beats(column, target, labels, families))
+        for i, column in enumerate(columns)
+    ]
     rows = [
         _row(run, columns, summaries[r], [marked[i][r] for i in range(len(columns))], missed[r], footnotes)
         for r, run in enumerate(runs)
     ]
     return Group(title, target, columns, rows + _references(entries, columns))
+
+
+def _beats(column: Headline, target: float | None, labels: list[str], families: Families) -> Beats:
+    family = None if target is None else families.get((column.key, target))
+
+    def beats(first: int, second: int) -> bool | None:
+        pair = family.pair(labels[first], labels[second]) if family else None
+        return None if pair is None or pair.verdict == "not compared" else pair.verdict == "better"
+
+    return beats
 
 
 def _row(

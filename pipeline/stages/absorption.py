@@ -10,9 +10,11 @@ from pipeline.metrics.absorption import AbsorptionSection, measure, random_sae
 from pipeline.metrics.absorption_results import (
     LETTER_COLUMNS,
     METRICS,
+    PREDICTION_COLUMNS,
     WORD_COLUMNS,
     all_missing,
     letter_rows,
+    prediction_rows,
     random_values,
     too_few,
     values,
@@ -29,44 +31,52 @@ WHICH = ["label", "seed", "run"]
 
 
 def run(variant: str) -> None:
-    """Write results.json, letters.tsv and words.tsv of `variant`."""
+    """Write results.json, letters.tsv, words.tsv and predictions.tsv of `variant`."""
     params = read_params()
     section = params.get("absorption", AbsorptionSection)
     device = params.get("profile.compute", ComputeSection).apply()
     task = load_letters(LETTERS)
     saes = list(trained_saes(variant, params.value("seeds"), device))
-    rows, letters, words = [], [], []
+    rows, letters, words, predictions = [], [], [], []
     control = _control(task, section)
     with Progress(f"absorption {variant}", total=len(saes), unit="SAEs") as bar:
         for trained in saes:
-            found, letter_table, word_table = _one(trained, task, section)
+            found, letter_table, word_table, predicted = _one(trained, task, section)
             if isinstance(task, LetterTask) and letter_table:
                 found |= control(trained.sae.n, _k(trained))
             which = {column: trained.identity[column] for column in WHICH}
             rows.append(row(trained.identity, found))
             letters += [{**which, **each} for each in letter_table]
             words += [{**which, **each} for each in word_table]
+            predictions += [{**which, **each} for each in predicted]
             bar.advance(1)
     folder = fresh(evaluation_folder("absorption", variant))
     write_json(folder / "results.json", results("absorption", variant, METRICS, rows))
     write_tsv(folder / "letters.tsv", WHICH + LETTER_COLUMNS, letters)
     write_tsv(folder / "words.tsv", WHICH + WORD_COLUMNS, words)
+    write_tsv(folder / "predictions.tsv", WHICH + PREDICTION_COLUMNS, predictions)
 
 
-Tables = tuple[dict[str, Value], list[dict[str, Any]], list[dict[str, Any]]]
+Table = list[dict[str, Any]]
+Tables = tuple[dict[str, Value], Table, Table, Table]
 
 
 def _one(trained: Trained, task: LetterTask | str, section: AbsorptionSection) -> Tables:
     if trained.run.status != "ok":
-        return all_missing(str(trained.run.reason)), [], []
+        return all_missing(str(trained.run.reason)), [], [], []
     if isinstance(task, str):
-        return all_missing(task), [], []
+        return all_missing(task), [], [], []
     few = too_few(task, section)
     if few is not None:
-        return few, [], []
+        return few, [], [], []
     found = measure(trained.sae, task, section)
     measured = values(found, task, section)
-    return measured, letter_rows(found, task, section), word_rows(found, task, section)
+    return (
+        measured,
+        letter_rows(found, task, section),
+        word_rows(found, task, section),
+        prediction_rows(found, task, section),
+    )
 
 
 def _k(trained: Trained) -> int:

@@ -76,7 +76,9 @@ def _pooled(
 
 
 def _combined(columns: Columns, signs: Mapping[str, float]) -> np.ndarray:
-    return np.sum([sign * np.asarray(columns[name], dtype=np.float64) for name, sign in signs.items()], axis=0)
+    return np.sum(
+        [sign * np.asarray(columns[name], dtype=np.float64) for name, sign in signs.items()], axis=0
+    )
 
 
 def _by_letter(column: str) -> Callable[[Columns], Items]:
