@@ -125,7 +125,7 @@ def test_a_row_that_never_reaches_the_target_is_not_compared_and_says_why(gather
 
 def test_what_unequal_l0_may_be_worth_is_allowed_for(gather: Gather) -> None:
     """`topk` stands at L0 4.3: its score there is the other's plus what that L0 brings at its own slope."""
-    world = small(l0={42: 4.3, 43: 4.3}, explained_variance={42: 0.629, 43: 0.6291})
+    world = small(l0={42: 4.3, 43: 4.3}, explained_variance={42: 0.6201, 43: 0.62})
     world.values |= {("topk", "l0-16", 16, seed, "explained_variance"): 0.99 for seed in (42, 43)}
     world.values |= {("topk", "l0-16", 16, seed, "l0"): 16.0 for seed in (42, 43)}
     for target, value in ((4, 0.6), (16, 0.99)):
@@ -138,7 +138,7 @@ def test_what_unequal_l0_may_be_worth_is_allowed_for(gather: Gather) -> None:
     pair = found.pair("topk", "atm")
     assert pair is not None
     assert pair.difference is not None
-    assert pair.allowance == pytest.approx(0.361 / 1.314 * 0.0723, rel=0.01)
+    assert pair.allowance == pytest.approx(0.37 / 1.314 * 0.0723, rel=0.01)
     assert pair.difference.p() < 0.05 < (pair.p or 0)
     assert pair.verdict == "not distinguishable"
 
