@@ -7,7 +7,7 @@ the terminal print the same `Report`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.report.board import Board, Entry
 from pipeline.report.headline import L0, REFERENCES, SCORES, TRUE_L0, TRUTH, TRUTH_L0, Headline, Key
@@ -195,7 +195,7 @@ def _references(entries: list[Entry], columns: list[Headline]) -> list[Row]:
     rows = []
     for reference in REFERENCES:
         cells = [
-            Cell(_common(entries, reference.cells[column.name], column))
+            Cell(_reference(entries, reference.cells[column.name], column, reference.range))
             if column.name in reference.cells
             else Cell("")
             for column in columns
@@ -205,6 +205,9 @@ def _references(entries: list[Entry], columns: list[Headline]) -> list[Row]:
     return rows
 
 
-def _common(entries: list[Entry], key: Key, column: Headline) -> str:
-    found = {entry.get(key).value for entry in entries} - {None}
-    return column.text(found.pop() or 0.0) if len(found) == 1 else ""
+def _reference(entries: list[Entry], key: Key, column: Headline, spread: bool) -> str:
+    found = sorted({value for entry in entries if (value := entry.get(key).value) is not None})
+    if spread and found:
+        short = replace(column, decimals=column.decimals - 1)  # two numbers in the width of one
+        return f"{short.text(found[0])}..{short.text(found[-1])}"
+    return column.text(found[0]) if len(found) == 1 else ""

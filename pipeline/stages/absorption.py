@@ -43,7 +43,7 @@ def run(variant: str) -> None:
         for trained in saes:
             found, letter_table, word_table, predicted = _one(trained, task, section)
             if isinstance(task, LetterTask) and letter_table:
-                found |= control(trained.sae.n, _k(trained))
+                found |= control(trained.sae.n, trained.control_k)
             which = {column: trained.identity[column] for column in WHICH}
             rows.append(row(trained.identity, found))
             letters += [{**which, **each} for each in letter_table]
@@ -77,12 +77,6 @@ def _one(trained: Trained, task: LetterTask | str, section: AbsorptionSection) -
         word_rows(found, task, section),
         prediction_rows(found, task, section),
     )
-
-
-def _k(trained: Trained) -> int:
-    """The L0 of the random control: the target, or what was reached where there is no target."""
-    asked = trained.run.target if trained.run.target is not None else round(trained.run.l0)
-    return min(max(asked, 1), trained.sae.n)
 
 
 def _control(task: LetterTask | str, section: AbsorptionSection) -> Any:

@@ -26,6 +26,7 @@ BETTER = {
     "reconstruction": {
         "l0": "neither", "explained_variance": "higher", "dead_share": "lower", "flicker": "lower",
         "flicker_shuffled": "neither", "mse": "lower", "l1": "neither",
+        "explained_variance_random_sae": "neither", "explained_variance_shuffled_decoder": "neither",
     },
     "behavior": {"ce_score": "higher"},
     "absorption": {
@@ -137,6 +138,8 @@ class World:
             return 0.93 if metric == "raw_dense" else 0.71
         if metric.endswith("_random_sae"):
             return 0.01 / at if metric.startswith("mean") else 0.1
+        if metric.endswith("_shuffled_decoder"):
+            return -0.5 - 0.2 * self.variants.index(variant)
         if metric == "letter_f1_k1":
             wanted = 0.3 + 0.4 * of_variant + noise
             right = round(wanted * WORDS / (2 - wanted))

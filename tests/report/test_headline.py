@@ -34,14 +34,16 @@ from pipeline.report.headline import (
     Headline,
 )  # fmt: skip
 from pipeline.report.paired.items import TABLES
+from pipeline.stages import behavior as behavior_stage
+from pipeline.stages import reconstruction as reconstruction_stage
 
 ROOT = Path(__file__).parents[2]
 NO_SETS = cast(Any, SimpleNamespace(problems=[]))
 GIVEN = {
     "probing": {m.name: m for m in probing_results.metrics(NO_SETS, ProbingSection())},
     "absorption": {metric.name: metric for metric in absorption_results.METRICS},
-    "reconstruction": {metric.name: metric for metric in [*reconstruction.METRICS, *temporal.METRICS]},
-    "behavior": {metric.name: metric for metric in behavior.METRICS},
+    "reconstruction": {metric.name: metric for metric in reconstruction_stage.METRICS},
+    "behavior": {metric.name: metric for metric in behavior_stage.DEFINED},
     "ground_truth": {metric.name: metric for metric in ground_truth.METRICS},
 }
 WRITTEN: dict[tuple[str, str], set[str]] = {
