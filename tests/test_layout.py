@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "sae": {"console", "params"},
     "training": {"console", "params", "store", "sae"},
     "metrics": {"console", "params", "sae"},
-    "report": {"console", "params"},
+    "report": {"console", "params", "metrics"},
     "stages": set(ROOMS),
 }
 """The rooms that each room may import; DVC's `deps` in dvc.yaml follow the same arrows."""

@@ -71,6 +71,8 @@ LETTER_COLUMNS = [
     "full_absorption_shuffled_decoder",
 ]  # fmt: skip
 
+PREDICTION_COLUMNS = ["word", "letter", "fold", "kept", "predicted_k1"]
+
 WORD_COLUMNS = [
     "word", "letter", "fold", "kept", "absorption_fraction", "full_absorption", "main_silent", "projection",
     "main_projection", "top_latent",
@@ -161,6 +163,20 @@ def word_rows(found: Absorption, task: LetterTask, section: AbsorptionSection) -
             "main_projection": float(scores.main_projection[i]), "top_latent": int(scores.top_latent[i]),
         }
         for i, word in enumerate(task.scored.tolist())
+    ]  # fmt: skip
+
+
+def prediction_rows(found: Absorption, task: LetterTask, section: AbsorptionSection) -> list[dict[str, Any]]:
+    """One row per word with the letters that the one-latent probes of its fold predict."""
+    kept = kept_letters(task, section)
+    return [
+        {
+            "word": word.strip(), "letter": LETTERS[letter], "fold": fold, "kept": int(kept[letter]),
+            "predicted_k1": "".join(LETTERS[i] for i in torch.nonzero(predicted).flatten().tolist()),
+        }
+        for word, letter, fold, predicted in zip(
+            task.words, task.letter.tolist(), task.fold.tolist(), found.splits.predicted_k1, strict=True
+        )
     ]  # fmt: skip
 
 

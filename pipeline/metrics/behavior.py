@@ -134,12 +134,12 @@ class Behavior:
         if not items["ce"]:
             return {metric.name: missing("no token to score was evaluated") for metric in METRICS}
         return {
-            name: self.tally.value(statistic, items[name[:2]], plan, _REASON)
+            name: self.tally.value(statistic, items[name[:2]], plan, NO_SCALE)
             for name, statistic in STATISTICS.items()
         }
 
 
-_REASON = "the ablation changes nothing or the loss is not finite, so there is no scale"
+NO_SCALE = "the ablation changes nothing or the loss is not finite, so there is no scale"
 
 
 def _recovered(prefix: str, ablated: str, sae: str, floor: str | None = None) -> Statistic:

@@ -27,6 +27,8 @@ class Measured:
     value: float | None
     items: int = 0
     reason: str | None = None
+    low: float | None = None  # 95 % interval over items, where the stage gives one
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,9 @@ def _truth_entry(variant: str, row: Mapping[str, Any]) -> Entry:
 
 def _values(stage: str, row: Mapping[str, Any]) -> dict[Key, Measured]:
     return {
-        (stage, name): Measured(given["value"], given["items"], given["reason"])
+        (stage, name): Measured(
+            given["value"], given["items"], given["reason"], given.get("low"), given.get("high")
+        )
         for name, given in row["metrics"].items()
     }
 

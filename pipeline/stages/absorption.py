@@ -33,6 +33,7 @@ METRICS = absorption_results.METRICS + ablation_results.METRICS + absorption_sae
 TABLES = {
     "letters": absorption_results.LETTER_COLUMNS,
     "words": absorption_results.WORD_COLUMNS,
+    "predictions": absorption_results.PREDICTION_COLUMNS,
     "ablation": ablation_results.COLUMNS,
 }
 """The tables beside results.json, and their columns after `WHICH`."""
@@ -57,7 +58,7 @@ class Speller:
 
 
 def run(variant: str) -> None:
-    """Write results.json, letters.tsv, words.tsv and ablation.tsv of `variant`."""
+    """Write results.json, letters.tsv, words.tsv, predictions.tsv and ablation.tsv of `variant`."""
     params = read_params()
     section = params.get("absorption", AbsorptionSection)
     compute = params.get("profile.compute", ComputeSection)
@@ -115,7 +116,7 @@ def _measured(
         if reason is not None or isinstance(task, str):
             return Found(_missing(str(reason)) | (few or {}))
         found = _one(trained.sae, task, speller, section)
-        return Found(found.values | control(trained.sae.n, _k(trained)), found.tables)
+        return Found(found.values | control(trained.sae.n, trained.control_k), found.tables)
 
     return of
 
@@ -127,6 +128,7 @@ def _one(sae: SAE, task: LetterTask, speller: Speller | str, section: Absorption
     tables = {
         "letters": absorption_results.letter_rows(found, task, section),
         "words": absorption_results.word_rows(found, task, section),
+        "predictions": absorption_results.prediction_rows(found, task, section),
     }
     if isinstance(speller, str):
         return Found(values | ablation_results.all_missing(speller), tables)
@@ -158,9 +160,3 @@ def _ablated(
 def _missing(reason: str) -> dict[str, Value]:
     modules = (absorption_results, ablation_results, absorption_saebench)
     return {name: value for module in modules for name, value in module.all_missing(reason).items()}
-
-
-def _k(trained: Trained) -> int:
-    """The L0 of the random control: the target, or what was reached where there is no target."""
-    asked = trained.run.target if trained.run.target is not None else round(trained.run.l0)
-    return min(max(asked, 1), trained.sae.n)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipeline.params.read import Params, read_params
 from pipeline.report import notes as remarks
 from pipeline.report import ranking, series
 from pipeline.report.board import Board, Entry, board
+from pipeline.report.differences import chapters
 from pipeline.report.digest import digest
 from pipeline.report.figures.letters import letters
 from pipeline.report.figures.pareto import pareto
@@ -23,6 +25,9 @@ from pipeline.report.figures.training import training
 from pipeline.report.figures.truth import truth
 from pipeline.report.markdown import markdown
 from pipeline.report.page import page
+from pipeline.report.paired import tables as paired
+from pipeline.report.paired.comparison import families
+from pipeline.report.paired.sampling import sample
 from pipeline.report.table import report
 from pipeline.report.terminal import show
 from pipeline.stages.files import (
@@ -70,9 +75,10 @@ def run() -> None:
         )
     curves = [(entry, _training_tsv(entry)) for entry in whole.entries if not entry.external]
     by_letter = series.letters(_letters(whole, [*variants, *given]))
-    tables = report(whole)
+    compared = families(whole, sample(whole, _items))
+    tables, told_apart = report(whole, compared), chapters(compared)
     caption = remarks.caption(seeds)
-    notes = remarks.notes(whole, tables, seeds, profile, _tokens(curves))
+    notes = remarks.notes(whole, tables, compared, seeds, profile, _tokens(curves))
     ranked = ranking.rankings(whole)
     notes += ranking.notes(ranked)
     figures = _figures(whole, curves, by_letter, Palette([*variants, *given]))
@@ -84,9 +90,11 @@ def run() -> None:
     write_tsv(folder / "training.tsv", series.TRAINING_COLUMNS, series.training(curves))
     write_tsv(folder / "letters.tsv", series.LETTER_COLUMNS, by_letter)
     write_tsv(folder / "ranking.tsv", ranking.COLUMNS, ranked)
-    _write(folder / "table.md", markdown(TITLE, tables, caption, notes).encode())
+    write_tsv(folder / "pairs.tsv", paired.PAIR_COLUMNS, paired.pairs(compared))
+    write_tsv(folder / "curves.tsv", paired.CURVE_COLUMNS, paired.curves(whole, compared))
+    _write(folder / "table.md", markdown(TITLE, tables, told_apart, caption, notes).encode())
     captioned = {CAPTIONS[name]: png for name, png in figures.items()}
-    _write(folder / "table.html", page(TITLE, tables, caption, notes, captioned).encode())
+    _write(folder / "table.html", page(TITLE, tables, told_apart, caption, notes, captioned).encode())
     pictures = fresh(REPORTS / "figures")
     for name, png in figures.items():
         _write(pictures / f"{name}.png", png)
@@ -171,10 +179,15 @@ def _number(cell: str | None) -> float | int | str | None:
         return None
     for kind in (int, float):
         try:
-            return kind(cell)
+            number = kind(cell)
         except ValueError:
             continue
+        return number if math.isfinite(number) else cell  # `nan` and `inf` may be words
     return cell
+
+
+def _items(stage: str, variant: str, file: str) -> list[dict[str, Any]]:
+    return _read_tsv(evaluation_folder(stage, variant) / file, f"{stage}@{variant}")
 
 
 def _training_tsv(entry: Entry) -> list[dict[str, Any]]:

@@ -24,6 +24,12 @@ class Trained:
     sae: SAE
     identity: dict[str, Any]
 
+    @property
+    def control_k(self) -> int:
+        """The L0 of its untrained control: the target, or what was reached where there is no target."""
+        asked = self.run.target if self.run.target is not None else round(self.run.l0)
+        return min(max(asked, 1), self.sae.n)
+
 
 def trained_saes(variant: str, seeds: list[int], device: torch.device | str = "cpu") -> Iterator[Trained]:
     """Every SAE of `variant`, seed by seed, in the order they were trained; or the one trained elsewhere.

@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 
 from pipeline.report.board import Board, board
+from pipeline.report.paired.comparison import families
+from pipeline.report.table import Report, report
 from pipeline.stages.compare import GIVEN, _given_index, _index, _results
 from pipeline.stages.files import EVALUATIONS
 from tests.report.fake import World
+
+
+def tables(whole: Board) -> Report:
+    """The tables of a board whose rows are told apart by their seeds only."""
+    return report(whole, families(whole, {}))
 
 
 @pytest.fixture
