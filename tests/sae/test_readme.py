@@ -26,7 +26,9 @@ def test_the_example_in_the_readme_trains(monkeypatch: pytest.MonkeyPatch) -> No
     w, x = {name: value.detach().double() for name, value in made.weights.items()}, made.step.x.double()
     f = ((x - w["b_dec"]) @ w["W_enc"] + w["b_enc"]).relu()
     active = f[f > 0]
-    assert relative(objective.terms["sparsity"].detach(), 0.3 * (active + 1e-3).pow(0.7).sum() / len(x)) < 1e-5
+    assert (
+        relative(objective.terms["sparsity"].detach(), 0.3 * (active + 1e-3).pow(0.7).sum() / len(x)) < 1e-5
+    )
     error = (x - f @ w["W_dec"] - w["b_dec"]).square().sum() / len(x)
     assert relative(objective.terms["reconstruction"].detach(), error) < 1e-5
     assert all(float(gradients[name].norm()) > 0 for name in ("W_enc", "W_dec", "b_enc", "b_dec"))
