@@ -2,9 +2,9 @@
 
 sae-bench 0.6.0: one 80/20 split, a linear probe of 50 epochs of Adam, latents selected by its L1 probe,
 letters' means over the test words alone. The first fold is the test set. The random choices (split,
-example words, probe) are drawn without a seed there and with one here. What still differs: example words come from
-the word's own fold, one-letter tokens are no words, and a word counts only if our probe sees it too,
-because only then there is a prompt to score it on.
+example words, probe) are drawn without a seed there and with one here. What still differs: example words
+come from the word's own fold, one-letter tokens are no words, and a word counts only if our probe sees
+it too, because only then there is a prompt to score it on.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def report(board: Board, families: Sequence[Family]) -> Report:
         for target in _targets(ours)
     ]
     if elsewhere:
-        groups.append(_group(ELSEWHERE, None, [L0, *SCORES], elsewhere, footnotes))
+        groups.append(_group(ELSEWHERE, None, [L0, *SCORES], elsewhere, by_place, footnotes))
     truth = [
         _group(
             _truth_title(board.truth, target),

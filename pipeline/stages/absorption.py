@@ -31,10 +31,10 @@ from pipeline.stages.saes import Trained, trained_saes
 WHICH = ["label", "seed", "run"]
 METRICS = absorption_results.METRICS + ablation_results.METRICS + absorption_saebench.METRICS
 TABLES = {
-    "letters": absorption_results.LETTER_COLUMNS,
-    "words": absorption_results.WORD_COLUMNS,
-    "predictions": absorption_results.PREDICTION_COLUMNS,
-    "ablation": ablation_results.COLUMNS,
+    "letters.tsv": absorption_results.LETTER_COLUMNS,
+    "words.tsv": absorption_results.WORD_COLUMNS,
+    "predictions.tsv": absorption_results.PREDICTION_COLUMNS,
+    "ablation.tsv": ablation_results.COLUMNS,
 }
 """The tables beside results.json, and their columns after `WHICH`."""
 
@@ -80,7 +80,7 @@ def run(variant: str) -> None:
     folder = fresh(evaluation_folder("absorption", variant))
     write_json(folder / "results.json", results("absorption", variant, METRICS, rows))
     for name, columns in TABLES.items():
-        write_tsv(folder / f"{name}.tsv", WHICH + columns, tables[name])
+        write_tsv(folder / name, WHICH + columns, tables[name])
 
 
 def _speller(
@@ -126,16 +126,16 @@ def _one(sae: SAE, task: LetterTask, speller: Speller | str, section: Absorption
     values = absorption_results.values(found, task, section)
     values |= absorption_saebench.values(sae, task, absorption_saebench.load_probe(LETTERS), section)
     tables = {
-        "letters": absorption_results.letter_rows(found, task, section),
-        "words": absorption_results.word_rows(found, task, section),
-        "predictions": absorption_results.prediction_rows(found, task, section),
+        "letters.tsv": absorption_results.letter_rows(found, task, section),
+        "words.tsv": absorption_results.word_rows(found, task, section),
+        "predictions.tsv": absorption_results.prediction_rows(found, task, section),
     }
     if isinstance(speller, str):
         return Found(values | ablation_results.all_missing(speller), tables)
     kept = absorption_results.kept_letters(task, section)
     ablated = _ablated(sae, found, task, speller, section)
     values |= ablation_results.values(ablated, speller.prompts, kept, section)
-    return Found(values, tables | {"ablation": ablation_results.rows(ablated, task, speller.prompts)})
+    return Found(values, tables | {"ablation.tsv": ablation_results.rows(ablated, task, speller.prompts)})
 
 
 def _random_values(

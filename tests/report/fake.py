@@ -150,7 +150,7 @@ class World:
         if metric.endswith("_random_sae"):
             return 0.01 / at if metric.startswith("mean") else 0.1
         if metric.endswith("_shuffled_decoder"):
-            return -0.5 - 0.2 * self.variants.index(variant)
+            return -0.5 - 0.2 * [*self.variants, *self.given].index(variant)
         if metric == "letter_f1_k1":
             wanted = 0.3 + 0.4 * of_variant + noise
             right = round(wanted * WORDS / (2 - wanted))

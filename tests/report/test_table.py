@@ -49,7 +49,7 @@ def test_external_saes_stand_in_a_group_of_their_own_with_their_l0(gather: Gathe
     """Never beside rows of a target, and never marked: their one seed shows no spread."""
     world = World(given=("scope", "mine"), values={("scope", "given", None, 0, "l0"): 82.4})
     board = gather(world)
-    found = report(board)
+    found = tables(board)
     assert [group.target for group in found.groups] == [4, 16, None, None]
     group = found.groups[-1]
     assert group.title.startswith("Trained elsewhere")
