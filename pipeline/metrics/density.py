@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.metrics.intervals import wilson
 from pipeline.metrics.record import Metric, Value, missing
 from pipeline.sae.core.codes import Codes
 
@@ -54,7 +55,7 @@ class Density:
             "freq_over_1_percent": rate > 0.01,
             "freq_over_10_percent": rate > 0.1,
         }
-        return {name: Value(float(which.double().mean()), self.n) for name, which in shares.items()}
+        return {name: _share(which) for name, which in shares.items()}
 
     def histogram(self, **identity: Any) -> Iterator[dict[str, Any]]:
         """Rows of the histogram: first the latents that never fire (log10 of 0), then quarter decades.
@@ -77,6 +78,13 @@ class Density:
             per_context = fired / contexts if contexts else None
             row = (latent, fired, rate, contexts, per_context)
             yield {**identity, **dict(zip(LATENT_COLUMNS, row, strict=True))}
+
+
+def _share(which: Tensor) -> Value:
+    """The share of latents that are in `which` (n,), with its Wilson interval."""
+    count, n = int(which.sum()), len(which)
+    bounds = wilson(count, n)
+    return Value(count / n, n, low=bounds.low, high=bounds.high)
 
 
 METRICS = [
