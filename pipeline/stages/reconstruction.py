@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from pipeline.console.progress import Progress
-from pipeline.metrics import density, reconstruction, temporal
+from pipeline.metrics import density, geometry, reconstruction, temporal
 from pipeline.metrics.reconstruction import Reconstruction, ReconstructionSection, mean_activation
 from pipeline.metrics.record import Value, missing, results, row
 from pipeline.metrics.tally import Resampling
@@ -25,7 +25,7 @@ from pipeline.stages.files import ACTIVATIONS, evaluation_folder, fresh, write_j
 from pipeline.stages.saes import Trained, require_width, trained_saes
 from pipeline.store import Batch, Store, open_store
 
-METRICS = [*reconstruction.METRICS, *temporal.METRICS]
+METRICS = [*reconstruction.METRICS, *geometry.METRICS, *temporal.METRICS]
 SAE_COLUMNS = ("label", "seed", "run")
 
 
@@ -55,6 +55,7 @@ class Measured:
         """Every metric of the stage."""
         return {
             **self.reconstruction.values(plan),
+            **geometry.values(self.trained.sae),
             **self.temporal.values(plan),
             **control(self.shuffled.values(plan)),
         }
