@@ -61,7 +61,9 @@ class Density:
 
     def _normalized(self, which: Tensor) -> Value:
         fired = int(self.fired.sum())
-        return Value(int(self.fired[which].sum()) / fired, fired) if fired else missing("no latent ever fires")
+        if not fired:
+            return missing("no latent ever fires")
+        return Value(int(self.fired[which].sum()) / fired, fired)
 
     def histogram(self, **identity: Any) -> Iterator[dict[str, Any]]:
         """Rows of the histogram: first the latents that never fire (log10 of 0), then quarter decades.

@@ -7,6 +7,9 @@ from typing import Any
 
 VARIANTS = ("standard", "topk", "atm")
 SEED = 42
+GATHERING = ("compare", "saebench")
+"""What reads every variant's results."""
+
 EVALUATIONS = ("reconstruction", "behavior", "absorption", "probing", "ground_truth")
 
 
@@ -57,5 +60,5 @@ def stages_of(variant: str) -> set[str]:
 
 def all_stages() -> set[str]:
     """Every stage of the tiny graph."""
-    shared = {"corpus", "model", "harvest", "tasks@letters", "tasks@probing", "compare"}
+    shared = {"corpus", "model", "harvest", "tasks@letters", "tasks@probing", *GATHERING}
     return shared.union(*(stages_of(variant) for variant in VARIANTS))

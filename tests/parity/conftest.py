@@ -53,7 +53,7 @@ class Oracle:
 
 
 def start(command: str, folder: Path) -> subprocess.Popen[bytes]:
-    """`python -m tests.parity.oracle COMMAND FOLDER` in SAEBench's environment, all its caches in `folder`."""
+    """`python -m tests.parity.oracle COMMAND FOLDER` in SAEBench's environment, its caches in `folder`."""
     assert PYTHON is not None
     kept = {name: os.environ[name] for name in ("PATH", "OMP_WAIT_POLICY") if name in os.environ}
     own = {"HOME": str(folder), "HF_HOME": str(folder / "hf"), "MPLCONFIGDIR": str(folder / "mpl"),

@@ -1,4 +1,4 @@
-"""Absorption: letter probes, k-sparse probes and every word, from the prompts and probes that SAEBench drew."""
+"""Absorption: letter probes, k-sparse probes and every word, from the prompts and probes SAEBench drew."""
 
 from __future__ import annotations
 
@@ -164,12 +164,9 @@ def test_absorption(world: World, oracle: Oracle, ledger: Ledger, architecture: 
         "mean_absorption_fraction": "absorption_fraction", "full_absorption_rate": "full_absorption",
         "num_full_absorption": "fully_absorbed", "num_probe_true_positives": "true_positives",
     }  # fmt: skip
-    ledger.relative("absorption", {
-        f"{field} per letter": (
-            [rows[detail["first_letter"]][column] for detail in details], [detail[field] for detail in details],
-        )
-        for field, column in columns.items()
-    })  # fmt: skip
+    for field, column in columns.items():
+        mine = [rows[detail["first_letter"]][column] for detail in details]
+        ledger.relative("absorption", {f"{field} per letter": (mine, [detail[field] for detail in details])})
 
 
 def test_the_words_can_fail(world: World, oracle: Oracle) -> None:
@@ -183,12 +180,12 @@ def test_the_words_can_fail(world: World, oracle: Oracle) -> None:
         found = measured(drawn, task, sae, torch.zeros(len(task.words), 26, dtype=torch.bool))
         return in_saebenchs_order(drawn, task, found.scores)
 
+    fractions = compared(drawn, larger)[0]
     with pytest.raises(AssertionError, match="largest difference"):
-        fractions = compared(drawn, larger)[0]
         Ledger().absolute("absorption", {"fraction": (fractions, words["absorption_fraction"])}, 1e-5)
     rolled = replace(drawn, probes={**drawn.probes, "top": drawn.probes["top"].roll(1, 0)})
+    flags = compared(rolled, sae)[1]
     with pytest.raises(AssertionError, match="largest difference"):
-        flags = compared(rolled, sae)[1]
         Ledger().equal("absorption", {"full absorption": (flags, words["is_full_absorption"])})
     train = residuals(world, drawn.words["train"]["prompt"])
     predicted, theirs, decided = predictions(rolled, sae, train, task.x)

@@ -15,8 +15,8 @@ from torch import Tensor
 from pipeline.metrics import geometry
 from pipeline.metrics.behavior import Behavior, Contexts, References, spliced
 from pipeline.metrics.density import Density
-from pipeline.metrics.record import Value
 from pipeline.metrics.reconstruction import Reconstruction, mean_activation
+from pipeline.metrics.record import Value
 from pipeline.metrics.tally import Resampling
 from pipeline.sae.core.folder import load_sae
 from pipeline.sae.core.inference import SAE
@@ -107,9 +107,7 @@ def test_core(world: World, oracle: Oracle, ledger: Ledger, architecture: str) -
         ledger.differs(architecture, f"core: {name}", pairs[name][1], name, float(right[name].value or 0))
 
 
-def test_every_core_scalar_can_fail(
-    world: World, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_core_scalar_can_fail(world: World, oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer tokens, latents switched off and a prior over tokens: no field stays within the tolerance."""
     theirs, batches = drawn(oracle.finished("core"), "standard")
     sae = load_sae(world.sae_folder("standard"))[0]

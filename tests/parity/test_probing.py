@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -65,7 +64,12 @@ def problems_of(labelled: str, call: dict[str, Any], place: Place) -> list[Probl
 
 
 def pairs_of(
-    world: World, folder: Path, architecture: str, features: dict[int, Tensor], task: ProbingTask, place: Place
+    world: World,
+    folder: Path,
+    architecture: str,
+    features: dict[int, Tensor],
+    task: ProbingTask,
+    place: Place,
 ) -> dict[str, tuple[list[float], list[float]]]:
     """Accuracies per class, and means over classes and sets, of k-sparse probes on SAE and raw features."""
     found = json.loads((folder / f"{architecture}.json").read_text(encoding="utf-8"))
@@ -102,9 +106,7 @@ def dense_accuracy(found: dict[str, Any], sets: list[str], task: ProbingTask, pl
                         truth={**p.truth, "train": p.truth["train"][: -len(p.truth["validation"])]})
                 for p in problems
             ]  # fmt: skip
-            train, validation, test = (
-                Padded.of(fitted, split) for split in ("train", "validation", "test")
-            )
+            train, validation, test = (Padded.of(fitted, split) for split in ("train", "validation", "test"))
             ours.append(float(accuracy(dense_logits(task.mean, train, validation, test), test).mean()))
             theirs.append(sum(call["accuracies"].values()) / len(problems))
     return sum(ours) / len(ours), sum(theirs) / len(theirs)

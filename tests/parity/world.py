@@ -171,7 +171,7 @@ def _write_texts(folder: Path, documents: list[str], words: list[str]) -> None:
 
 
 def _labelled(words: list[str], rng: Random) -> dict[str, dict[str, dict[str, list[str]]]]:
-    """set -> split -> class -> texts; a class prefers words of its own, weakly enough to be missed at times."""
+    """set -> split -> class -> texts; a class prefers words of its own, weakly enough to be missed."""
     found: dict[str, dict[str, dict[str, list[str]]]] = {}
     for name, classes in SETS.items():
         liked = {each: rng.sample(words, 40) for each in classes}

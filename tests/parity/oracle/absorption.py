@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save_file
 from sae_bench.evals.absorption import common, feature_absorption, main
 from sae_bench.evals.absorption.eval_config import AbsorptionEvalConfig
 from sae_bench.evals.absorption.vocab import LETTERS, get_alpha_tokens
+from safetensors.torch import save_file
 
 from tests.parity.oracle import offline
 
@@ -18,7 +18,7 @@ K = range(1, 11)
 
 
 def run(folder: Path) -> None:
-    """absorption/task.*: words and probes, shared by the SAEs; absorption/{architecture}.*: what was found."""
+    """absorption/task.*: words and probes of all SAEs; absorption/{architecture}.*: what was found."""
     facts = offline.facts(folder)
     cache = offline.out(folder, "absorption-cache")
     _redirect(cache)
@@ -66,7 +66,9 @@ def _write_task(folder: Path, probes: Path) -> None:
     tensors = {name: torch.from_numpy(data[name]) for name in ("X_train", "X_test", "y_train", "y_test")}
     save_file({**tensors, "weight": probe.weights.detach(), "bias": probe.biases.detach()},
               place / "task.safetensors")  # fmt: skip
-    rows = {split: pd.read_csv(probes / f"{split}_df.csv", keep_default_na=False) for split in ("train", "test")}
+    rows = {
+        split: pd.read_csv(probes / f"{split}_df.csv", keep_default_na=False) for split in ("train", "test")
+    }
     offline.write(
         place / "task.json",
         {split: {name: row[name].tolist() for name in ("token", "prompt")} for split, row in rows.items()},

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from sae_bench.evals.sparse_probing import main
 from sae_bench.evals.sparse_probing.eval_config import SparseProbingEvalConfig
+from safetensors.torch import save_file
 
 from tests.parity.oracle import offline
 
@@ -34,7 +34,9 @@ def run(folder: Path) -> None:
             artifacts_path=str(offline.out(folder, "probing-cache")),
         )  # fmt: skip
         (result,) = found.values()
-        offline.write(place / f"{architecture}.json", {"probes": probes, "means": result["eval_result_metrics"]})
+        offline.write(
+            place / f"{architecture}.json", {"probes": probes, "means": result["eval_result_metrics"]}
+        )
     save_file(tokens, place / "tokens.safetensors")
 
 
