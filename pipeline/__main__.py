@@ -122,6 +122,12 @@ def ledger() -> None:
 
 
 @app.command()
+def saebench() -> None:
+    """Write the evaluations' numbers as SAEBench's result files, reports/saebench."""
+    _run("saebench")
+
+
+@app.command()
 def tune(
     variant: Variant,
     key: Annotated[str, typer.Argument(help="A key of the variant's section, for example `lr_scale`.")],

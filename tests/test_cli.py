@@ -29,6 +29,7 @@ NEEDS_INPUT = (
     ["probing", "topk"],
     ["compare"],
     ["ledger"],
+    ["saebench"],
 )
 """Every stage that reads another stage's output."""
 

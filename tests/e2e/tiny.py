@@ -16,7 +16,7 @@ D, N = 32, 48
 """Width of the tiny model; dictionary size of the SAE trained elsewhere."""
 GIVEN = "given"
 """An SAE trained elsewhere and the folder, in the clone, that it lies in."""
-GATHERING = ("compare", "ledger")
+GATHERING = ("compare", "ledger", "saebench")
 """What reads every variant's results."""
 
 EVALUATIONS = ("reconstruction", "behavior", "absorption", "probing", "ground_truth")
