@@ -28,6 +28,7 @@ from pipeline.metrics.probing_results import (
     metrics,
     probe,
     problem_rows,
+    random_values,
     values,
 )
 from pipeline.metrics.probing_task import (
@@ -163,6 +164,7 @@ def test_an_oracle_latent_scores_one_and_results_are_complete(tmp_path: Path) ->
                 labels[item, p] = 5.0 * up
     oracle, raw = probe(labels, task, [1, 3]), probe(task.mean, task, [1, 3])
     found = values(oracle, task, PROBING) | baselines(raw, task, PROBING)
+    found |= random_values(raw, task, PROBING)
     assert found["probing_k1"].value == 1
     assert found["probing_auc_k3"].value == 1
     assert found["probing_k1"].low == 1
