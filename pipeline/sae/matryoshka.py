@@ -57,7 +57,7 @@ class Method(Variant):
         indifferent to the factor.
         """
         assert self.l0 is not None
-        pairs = batch_top(step.pre, self.l0 * len(step.x))
+        pairs = batch_top(step.pre, self.l0 * step.tokens, step.world)
         f = step.encode_at(pairs)
         parts = step.decode(f, self.grouped(pairs)).view(len(step.x), -1, self.d)
         errors = (step.x - step.weights["b_dec"])[:, None] - parts.cumsum(1)
@@ -70,8 +70,7 @@ class Method(Variant):
 
     def after_step(self, step: Step, objective: Objective, tools: Tools) -> None:
         """Learn the inference threshold."""
-        if len(objective.codes.pairs):
-            update_threshold(self.state, objective.codes.value.min(), self.config.threshold_decay)
+        update_threshold(self.state, step, objective.codes, self.config.threshold_decay)
 
     def export(self, weights: Mapping[str, Tensor]) -> SAE:
         """A jumprelu SAE whose one threshold stands for all latents."""

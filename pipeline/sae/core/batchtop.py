@@ -9,24 +9,41 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.sae.core.codes import Pairs
+from pipeline.parallel.world import ALONE, World
+from pipeline.sae.core.codes import Codes, Pairs
+from pipeline.sae.core.variant import Step
 
 
-def batch_top(pre: Tensor, count: int) -> Pairs:
-    """The `count` largest positive entries of `pre` (B, n)."""
-    positive = Pairs.where(pre > 0)
-    if len(positive) <= count:
-        return positive
-    kept = positive.at(pre).topk(count, sorted=False).indices.sort().values
-    return Pairs.of(positive.token[kept], positive.latent[kept], *pre.shape)
+def batch_top(pre: Tensor, count: int, world: World = ALONE) -> Pairs:
+    """The `count` largest positive entries of `pre` (B, n); of all processes' rows, those that are here."""
+    pairs = Pairs.where(pre > 0)
+    if len(pairs) > count:
+        pairs = _only(pairs, pairs.at(pre).topk(count, sorted=False).indices.sort().values)
+    if world.size == 1:
+        return pairs
+    # what is not among this process's own `count` largest is not among those of all
+    values = world.gather(pairs.at(pre))
+    everyone = torch.cat(values)
+    if len(everyone) <= count:
+        return pairs
+    # the same numbers everywhere, so the same choice, ties included
+    kept = everyone.topk(count, sorted=False).indices - sum(map(len, values[: world.rank]))
+    return _only(pairs, kept[(kept >= 0) & (kept < len(pairs))].sort().values)
 
 
-def update_threshold(state: dict[str, Tensor], smallest: Tensor, decay: float) -> None:
+def _only(pairs: Pairs, kept: Tensor) -> Pairs:
+    return Pairs.of(pairs.token[kept], pairs.latent[kept], pairs.batch, pairs.n)
+
+
+def update_threshold(state: dict[str, Tensor], step: Step, codes: Codes, decay: float) -> None:
     """Move `state["threshold"]` () towards the batch's smallest kept activation, bias-corrected.
 
     The raw average and its weight are kept so that the first steps count fully instead of pulling
-    towards an arbitrary start.
+    towards an arbitrary start. A batch without a kept activation moves nothing.
     """
+    smallest = step.world.smallest(codes.value)
+    if smallest is None:
+        return
     average = state.setdefault("average", torch.zeros_like(smallest))
     weight = state.setdefault("weight", torch.zeros_like(smallest))
     average.mul_(decay).add_(smallest, alpha=1 - decay)
