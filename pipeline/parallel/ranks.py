@@ -58,7 +58,9 @@ class Ranks(World):
         padded[: len(x)] = x.detach()
         found = [torch.empty_like(padded) for _ in counts]
         dist.all_gather(found, padded)
-        return [each[:count] for each, count in zip(found, counts, strict=True)]
+        found = [each[:count] for each, count in zip(found, counts, strict=True)]
+        found[self.rank] = x
+        return found
 
     def wait(self) -> None:
         """A sum that nobody needs: a barrier on the backend at hand."""

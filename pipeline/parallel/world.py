@@ -38,7 +38,7 @@ class World:
         return values.min() if len(values) else None
 
     def gather(self, x: Tensor) -> list[Tensor]:
-        """Every process's `x`, which may differ in length, in order of rank."""
+        """Every process's `x`, which may differ in length, in order of rank; this one's as it is."""
         return [x]
 
     def wait(self) -> None:

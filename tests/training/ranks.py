@@ -126,7 +126,7 @@ def start(command: list[str], processes: int = 2) -> None:
         for rank in range(processes)
     ]  # fmt: skip
     try:
-        said = [rank.communicate(timeout=300)[1] for rank in ranks]
+        said = [rank.communicate(timeout=500)[1] for rank in ranks]
         assert [rank.returncode for rank in ranks] == [0] * processes, "\n".join(said)
     finally:
         for rank in ranks:

@@ -65,8 +65,8 @@ class Step:
     """Everything a variant's objective may read at one training step. `x` is in the loop's scaled units.
 
     Several processes share a batch: a step then holds one's rows (whole pairs or contexts). A loss term
-    that is a mean over rows is right as it stands, because the loop weights it by `share`; `total`,
-    `mean`, `average` and `gather` are for everything else. With one process all of them are trivial.
+    that is a mean over rows is right as it stands, because the loop weights it by `share`; the methods
+    below are for everything else. With one process all of them are trivial.
     """
 
     x: Tensor  # (B, d)
@@ -101,8 +101,17 @@ class Step:
         return x / (self.world.sum(count).clamp_min(1) * self.share)
 
     def gather(self, x: Tensor) -> Tensor:
-        """`x` of all rows of the whole batch, in its order."""
+        """`x` of all rows of the whole batch, in its order; only this process's rows keep their graph."""
         return x if self.world.size == 1 else torch.cat(self.world.gather(x))
+
+    def whole(self, loss: Tensor) -> Tensor:
+        """This process's part of a loss term that every process computes of the gathered batch.
+
+        Each has the gradient of its own rows, so gradients add up as they are; the value counts once.
+        """
+        if self.world.size == 1:
+            return loss
+        return (loss - loss.detach() * (1 - 1 / self.world.size)) / self.share
 
     @property
     def progress(self) -> float:
