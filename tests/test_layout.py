@@ -13,16 +13,19 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "pipeline").rglob("*.py"))
-ROOMS = ("console", "params", "text", "lm", "store", "sae", "training", "metrics", "report", "stages")
+ROOMS = (
+    "console", "parallel", "params", "text", "lm", "store", "sae", "training", "metrics", "report", "stages",
+)  # fmt: skip
 
 MAY_IMPORT = {
     "console": set(),
+    "parallel": {"console"},
     "params": {"console"},
     "text": {"console", "params"},
     "lm": {"console", "params", "text"},
     "store": {"console", "params"},
-    "sae": {"console", "params"},
-    "training": {"console", "params", "store", "sae"},
+    "sae": {"console", "parallel", "params"},
+    "training": {"console", "parallel", "params", "store", "sae"},
     "metrics": {"console", "params", "sae"},
     "report": {"console", "params", "metrics"},
     "stages": set(ROOMS),
