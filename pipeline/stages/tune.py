@@ -51,7 +51,7 @@ def run(variant: str, key: str, values: list[float], seed: int) -> None:
 
 @torch.no_grad()
 def steadiness(sae: SAE, store: Store, tokens: int, device: torch.device) -> tuple[float, float]:
-    """Flicker and smoothness (pipeline/metrics/temporal.py) on whole validation contexts, `tokens` at most."""
+    """Flicker and smoothness (pipeline/metrics/temporal.py) on whole validation contexts, up to `tokens`."""
     rows, length = store.split("validation"), store.context_length
     stop = min(rows.stop, rows.start + max(1, tokens // length) * length)
     index = torch.arange(rows.start, stop)[torch.from_numpy(store.valid[rows.start : stop])]

@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.sae.core.inference import SAE
 
 RATIO_BOUNDS = (0.25, 1.5)
-"""Of |x^|/|x|. The lower one tells a collapse from L1 shrinkage, which alone reaches 0.46 on inputs without a mean."""
+"""Of |x^|/|x|. The lower tells a collapse from L1 shrinkage, that reaches 0.46 where inputs lack a mean."""
 BLOCK = 4096
 """Rows encoded at once: bounds memory at BLOCK * n pre-activations."""
 

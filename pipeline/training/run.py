@@ -108,6 +108,8 @@ def train(
                     on_step(len(batch.x), trainers[0].figures)
                 if checkpoint is not None and (index + 1) % section.checkpoint_every == 0:
                     save_checkpoint(checkpoint, trainers, reader, log)
+                if all(trainer.diverged for trainer in trainers):
+                    break
         return [_finish(job, trainer, rows, x) for trainer, rows in zip(trainers, log, strict=True)]
     finally:
         torch.set_num_threads(intra_op)

@@ -91,19 +91,20 @@ def test_matryoshka(dead: list[int]) -> None:
 @pytest.mark.parametrize("dead", [[], [0, 2, 3, 5, 8, 11]])
 def test_jumprelu(dead: list[int]) -> None:
     """Straight-through gradients written as surrogates: value from one expression, slope from another."""
-    width = 0.6 * 6**0.5
+    root = 6**0.5
+    width = 0.6 * root
     made = case(
         "jumprelu", seed=3, dead=tuple(dead), bandwidth=0.6, threshold=0.25, pre_activation_weight=0.02
     )
     with torch.no_grad():
-        made.weights["threshold"][12:] = 0.05  # their kernels reach below 0, where some pre lie
+        made.weights["threshold"][12:] = 0.05 / root  # their kernels reach below 0, where some pre lie
         assert bool(((made.step.pre[:, 12:] < 0) & (made.step.pre[:, 12:] > 0.05 - width / 2)).any())
         if dead:
             made.weights["threshold"][2] = 40.0  # silent in the whole batch
             made.weights["threshold"][3] = 50.0
 
     def formula(w: Wide, x: Tensor) -> dict[str, Tensor]:
-        pre, theta = (x - w["b_dec"]) @ w["W_enc"] + w["b_enc"], w["threshold"]
+        pre, theta = (x - w["b_dec"]) @ w["W_enc"] + w["b_enc"], w["threshold"] * root
         on = (pre > theta).to(pre).detach()
         kernel = (((pre - theta) / width).abs() < 0.5).to(pre).detach()
         shift = theta - theta.detach()

@@ -123,6 +123,15 @@ def test_one_target_diverges_and_the_other_goes_on(monkeypatch: pytest.MonkeyPat
     assert toy.same(fine, alone)
 
 
+def test_a_run_without_a_target_left_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Validation, "fault", lambda self: "broken")
+    seen: list[int] = []
+    section, job = toy.section(), Job("topk", {}, 1)
+    [one] = train(job, section, toy.store(), CPU, 1, lambda tokens, _: seen.append(tokens))
+    assert one.run.status == "diverged"
+    assert len(seen) == 30  # the first check of 60 steps
+
+
 @pytest.mark.parametrize("variant", toy.VARIANTS)
 def test_a_huge_learning_rate_diverges(variant: str) -> None:
     [one] = toy.trained(variant, lr=1e6)
