@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -71,6 +72,14 @@ def train(variant: Variant, seed: Seed) -> None:
 
 
 @app.command()
+def external(
+    name: Annotated[str, typer.Argument(help="A key of `external` in params.yaml.")],
+) -> None:
+    """Bring in an SAE of SAELens, dictionary_learning, sparsify or Gemma Scope, as `external` names it."""
+    _run("external", name)
+
+
+@app.command()
 def reconstruction(variant: Variant) -> None:
     """How well and how sparsely held-out activations are reconstructed; temporal consistency."""
     _run("reconstruction", variant)
@@ -115,6 +124,18 @@ def tune(
 ) -> None:
     """Sweep one number of a variant's section and print its scores on validation tokens."""
     _run("tune", variant, key, values, seed)
+
+
+@app.command()
+def publish(
+    variant: Variant,
+    seed: Seed,
+    run: Annotated[str, typer.Argument(help="The SAE's folder below the seed, for example `l0-16`.")],
+    to: Annotated[Path, typer.Argument(help="A new folder.")],
+    upload: Annotated[str | None, typer.Option(help="Also upload it: owner/name on the hub.")] = None,
+) -> None:
+    """Write a trained SAE with a model card to a folder for the Hugging Face hub."""
+    _run("publish", variant, seed, run, to, upload)
 
 
 @app.command()

@@ -14,6 +14,9 @@ from pipeline.metrics.letter_task import LetterTask
 from pipeline.metrics.letters import LETTERS
 from pipeline.metrics.record import Metric, Value, missing
 
+ENOUGH = 10
+"""Words of a letter below which its five-fold probe is bound to fail: two to test on."""
+
 _CAVEAT = "an untrained or too dense SAE scores well: read with letter_f1_k1, L0 and the controls"
 _FRACTION = (
     "absorption fraction (SAEBench 0.6.0) of true-positive words, mean per letter, then over kept letters"
@@ -99,6 +102,10 @@ def too_few(task: LetterTask, section: AbsorptionSection) -> dict[str, Value] | 
         f"{count} letters have a linear probe with F1 above {section.min_probe_f1:g}, "
         f"absorption.min_letters asks for {section.min_letters}"
     )
+    rich = int((torch.bincount(task.letter, minlength=len(LETTERS)) >= ENOUGH).sum())
+    if rich < section.min_letters:
+        words = len(task.words)
+        reason += f": too few whole words, {words} in the vocabulary, {ENOUGH} or more for {rich} letters"
     return all_missing(reason) | _counts(task, kept)
 
 

@@ -88,7 +88,7 @@ def values(probed: Probed, task: ProbingTask, section: ProbingSection) -> dict[s
     found: dict[str, Value] = {}
     for k in section.k:
         found |= _accuracies(f"probing_k{k}", right(probed.logits[k], test), test, task, section)
-        found[f"probing_auc_k{k}"] = Value(_over_sets(auc(probed.logits[k], test), task), texts)
+        found[f"probing_auc_k{k}"] = Value(over_sets(auc(probed.logits[k], test), task), texts)
     return found
 
 
@@ -197,7 +197,8 @@ def _with_interval(
     return Value(point, len(texts), None, low, high)
 
 
-def _over_sets(score: Tensor, task: ProbingTask) -> float:
+def over_sets(score: Tensor, task: ProbingTask) -> float:
+    """The mean of `score` (P,) over each set's problems, then over sets."""
     means = [
         score[[i for i, problem in enumerate(task.problems) if problem.labelled == name]].mean()
         for name in sets(task)

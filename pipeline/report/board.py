@@ -53,6 +53,7 @@ class Entry:
     seed: int
     diverged: str | None = None  # the reason
     on_target: bool | None = None
+    external: bool = False  # trained elsewhere
     identity: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[Key, Measured] = field(default_factory=dict)
 
@@ -147,6 +148,7 @@ def _entry(
         seed=seed,
         diverged=_diverged(run),
         on_target=run["on_target"],
+        external=run["reading"] == "external",
         identity=identity,
         values=values,
     )

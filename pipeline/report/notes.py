@@ -68,6 +68,7 @@ def notes(
             "methods (pairs, contexts), which separates the effect of correlated batches from that of a "
             "temporal term."
         )
+    said.extend(_elsewhere(board.entries))
     said.extend(_truth(board))
     said.append(f"Metric versions: {_versions(board)}.")
     return said
@@ -84,6 +85,17 @@ def _setting(entries: Sequence[Entry], profile: str, tokens: Sequence[int]) -> s
         trained = f"{min(tokens):,}" if min(tokens) == max(tokens) else f"{min(tokens):,} to {max(tokens):,}"
         known.append(f"{trained} training tokens per SAE")
     return f"Profile {profile}: " + ", ".join(known) + "."
+
+
+def _elsewhere(entries: Sequence[Entry]) -> list[str]:
+    given = [entry for entry in entries if entry.external]
+    if not given:
+        return []
+    sizes = ", ".join(f"{entry.label} (n = {entry.identity.get('n', 'unknown')})" for entry in given)
+    return [
+        f"Trained elsewhere, on other text and more or fewer tokens, and evaluated here like the others: "
+        f"{sizes}. One SAE each, so no spread is known."
+    ]
 
 
 def _told_apart(families: Sequence[Family]) -> list[str]:

@@ -15,6 +15,10 @@ from pipeline.report.marks import Beats, Mark, marks
 from pipeline.report.paired.comparison import Family
 from pipeline.report.summary import Summary, by_run, missed_target, over_seeds
 
+ELSEWHERE = (
+    "Trained elsewhere: no L0 target of ours, so compare each row only with rows of about the same L0, above"
+)
+
 Families = Mapping[tuple[Key, float], Family]
 
 
@@ -73,13 +77,17 @@ class Report:
 
 
 def report(board: Board, families: Sequence[Family]) -> Report:
-    """The tables of `board`: a group per L0 target in rising order, then the paper presets."""
+    """The tables of `board`: a group per L0 target in rising order, paper presets, then external SAEs."""
     footnotes = Footnotes()
     by_place = {(family.column.key, family.target): family for family in families}
+    ours = [entry for entry in board.entries if not entry.external]
+    elsewhere = [entry for entry in board.entries if entry.external]
     groups = [
-        _group(_title(target), target, [L0, *SCORES], _at(board.entries, target), by_place, footnotes)
-        for target in _targets(board.entries)
+        _group(_title(target), target, [L0, *SCORES], _at(ours, target), by_place, footnotes)
+        for target in _targets(ours)
     ]
+    if elsewhere:
+        groups.append(_group(ELSEWHERE, None, [L0, *SCORES], elsewhere, by_place, footnotes))
     truth = [
         _group(
             _truth_title(board.truth, target),

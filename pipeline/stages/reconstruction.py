@@ -137,9 +137,9 @@ def measure(
             each.add_shuffled(block)
 
 
-def blocks(store: Store, contexts: int, device: torch.device) -> Iterator[Batch]:
-    """The valid rows of the test split, `contexts` whole contexts at a time."""
-    rows, length = store.split("test"), store.context_length
+def blocks(store: Store, contexts: int, device: torch.device, split: str = "test") -> Iterator[Batch]:
+    """The valid rows of a split, `contexts` whole contexts at a time."""
+    rows, length = store.split(split), store.context_length
     for start in range(rows.start, rows.stop, contexts * length):
         stop = min(start + contexts * length, rows.stop)
         keep = np.flatnonzero(store.valid[start:stop])

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
+from pipeline.stages.compare import GIVEN
 from pipeline.stages.files import write_json, write_tsv
 
 VARIANTS = ["standard", "topk", "atm", "temporal"]
@@ -62,6 +63,7 @@ class World:
     diverged: dict[tuple[str, str, int], str] = field(default_factory=dict)  # (variant, run, seed) -> reason
     controls: tuple[str, ...] = ("standard",)
     papers: tuple[str, ...] = ("temporal",)
+    given: tuple[str, ...] = ()  # trained elsewhere
 
     def write(self, root: Path) -> None:
         """params.yaml, models/sae and reports under `root`."""
@@ -70,6 +72,7 @@ class World:
             "profiles": {"embedded": {}},
             "variants": self.variants,
             "seeds": self.seeds,
+            "external": {name: {"path": "somewhere"} for name in self.given},
         }
         with (root / "params.yaml").open("w", encoding="utf-8") as file:
             YAML(typ="safe").dump(params, file)
@@ -85,6 +88,12 @@ class World:
                     for item in self._items(row, make)
                 ]
                 write_tsv(root / "reports" / stage / variant / file, ["label", "seed", "run", *columns], rows)
+        for name in self.given:
+            index = [self.run(name, 0, *run) for run in self.runs(name)]
+            write_json(root / "models/sae" / name / "external/index.json", index)
+            for stage in GIVEN:
+                self._evaluate(root, stage, name)
+            self._letters(root, name)
 
     def _items(self, row: dict[str, Any], make: Any) -> list[dict[str, Any]]:
         """The items of one SAE: some difficult for all SAEs, some for this method at all its seeds."""
@@ -97,7 +106,9 @@ class World:
 
     def runs(self, variant: str) -> list[tuple[str, str, int | None]]:
         """(name, reading, target) of every SAE of one (variant, seed)."""
-        own = {"temporal": "pairs", "tsae": "contexts"}.get(variant, "tokens")
+        if variant in self.given:
+            return [("given", "external", None)]
+        own = {"temporal": "pairs", "tsae": "contexts", "contrastive": "pairs"}.get(variant, "tokens")
         runs: list[tuple[str, str, int | None]] = [(f"l0-{target}", own, target) for target in self.targets]
         if variant in self.controls:
             runs += [(f"{r}-l0-{t}", r, t) for r in ("pairs", "contexts") for t in self.targets]
@@ -139,7 +150,7 @@ class World:
         if metric.endswith("_random_sae"):
             return 0.01 / at if metric.startswith("mean") else 0.1
         if metric.endswith("_shuffled_decoder"):
-            return -0.5 - 0.2 * self.variants.index(variant)
+            return -0.5 - 0.2 * [*self.variants, *self.given].index(variant)
         if metric == "letter_f1_k1":
             wanted = 0.3 + 0.4 * of_variant + noise
             right = round(wanted * WORDS / (2 - wanted))
@@ -165,7 +176,7 @@ class World:
     def _rows(self, stage: str, variant: str) -> list[dict[str, Any]]:
         return [
             self._row(stage, variant, seed, run)
-            for seed in (self.seeds if stage != "ground_truth" else [0, 1])
+            for seed in ([0, 1] if stage == "ground_truth" else self._seeds(variant))
             for run in self.runs(variant)
             if stage != "ground_truth" or run[0].startswith("l0")
         ]
@@ -193,9 +204,12 @@ class World:
             }
         return identity | {"metrics": values}
 
+    def _seeds(self, variant: str) -> list[int]:
+        return [0] if variant in self.given else self.seeds
+
     def _letters(self, root: Path, variant: str) -> None:
         rows = []
-        for seed in self.seeds:
+        for seed in self._seeds(variant):
             for name, reading, _ in self.runs(variant):
                 if (variant, name, seed) in self.diverged:
                     continue

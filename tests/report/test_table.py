@@ -45,6 +45,24 @@ def test_one_group_per_target_then_the_presets(gather: Gather) -> None:
     assert [row.label for row in found.groups[2].rows if not row.reference] == ["temporal"]
 
 
+def test_external_saes_stand_in_a_group_of_their_own_with_their_l0(gather: Gather) -> None:
+    """Never beside rows of a target, and never marked: their one seed shows no spread."""
+    world = World(given=("scope", "mine"), values={("scope", "given", None, 0, "l0"): 82.4})
+    board = gather(world)
+    found = tables(board)
+    assert [group.target for group in found.groups] == [4, 16, None, None]
+    group = found.groups[-1]
+    assert group.title.startswith("Trained elsewhere")
+    rows = [row for row in group.rows if not row.reference]
+    assert [row.label for row in rows] == ["scope", "mine"]
+    assert cell(group, "scope", "l0").text == "82.40"
+    assert not any(cell.mark for row in rows for cell in row.cells)
+    assert not {"scope", "mine"} & {row.label for other in found.groups[:-1] for row in other.rows}
+    said = " ".join(notes(board, found, [42, 43], "embedded", []))
+    assert "scope (n = 1024), mine (n = 1024)" in said
+    assert digest(board)["scope"]["given"]["l0"] == 82.4
+
+
 def test_controls_stand_right_under_their_variant(gather: Gather) -> None:
     for group in tables(gather(World(variants=["topk", "standard", "atm"]))).groups[:2]:
         labels = [(r.label, r.control) for r in group.rows if not r.reference]

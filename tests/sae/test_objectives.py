@@ -241,6 +241,33 @@ def test_tsae(preset: str, index: int) -> None:
     assert_matches(made, formula, 4e-6)
 
 
+@pytest.mark.parametrize("dead", [[], DEAD])
+def test_contrastive(dead: list[int]) -> None:
+    def formula(w: Wide, x: Tensor) -> dict[str, Tensor]:
+        f = relu_codes(w, x)
+        f = f * largest_of_all(f, 5 * len(x))
+        z = f[:, :8]
+        inner = torch.cat([z, torch.zeros_like(f[:, 8:])], 1)
+        losses = []
+        for a, b in NEIGHBOURS:  # the positive comes first
+            row = torch.stack([z[b] @ z[other] for other, _ in NEIGHBOURS])
+            column = torch.stack([z[other] @ z[a] for _, other in NEIGHBOURS])
+            losses += [row.logsumexp(0) - z[b] @ z[a], column.logsumexp(0) - z[b] @ z[a]]
+        terms = {
+            "reconstruction": 0.3 * squared_error(w, x, inner) + 0.9 * squared_error(w, x, f),
+            "contrastive": 0.7 * sum(losses) / len(losses),
+        }
+        if dead:
+            error = x - f @ w["W_dec"] - w["b_dec"]
+            terms["auxk"] = auxiliary(w, x, error, dead, 1 / 32)
+        return terms
+
+    made = case(
+        "contrastive", dead=tuple(dead), l0=5, high=0.4, prefix_weights=[0.3, 0.9], weight=0.7, **LAYOUT
+    )
+    assert_matches(made, formula)
+
+
 def test_codes_and_error_carry_no_graph() -> None:
     for name in (
         "standard",
@@ -252,6 +279,7 @@ def test_codes_and_error_carry_no_graph() -> None:
         "atm",
         "temporal",
         "tsae",
+        "contrastive",
     ):
         objective, _ = case(name).run()
         assert not objective.error.requires_grad, name

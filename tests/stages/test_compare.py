@@ -17,7 +17,7 @@ from tests.report.fake import World
 ROOT = Path(__file__).parents[2]
 TABLES = (
     "table.md", "table.html", "scores.tsv", "summary.tsv", "pareto.tsv", "training.tsv", "letters.tsv",
-    "pairs.tsv", "curves.tsv",
+    "ranking.tsv", "pairs.tsv", "curves.tsv",
 )  # fmt: skip
 FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "temporal.png")
 WRITTEN = {
@@ -94,6 +94,46 @@ def test_a_damaged_input_is_named(world: World) -> None:
         run()
 
 
+@pytest.fixture
+def with_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(variants=["standard"], targets=[4], given=("mine",))
+    made.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def test_an_external_sae_is_in_every_table_but_the_training_curves(
+    with_given: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run()
+    assert "Trained elsewhere" in capsys.readouterr().out
+    for name in ("scores", "summary", "pareto", "letters"):
+        text = Path(f"reports/tables/{name}.tsv").read_text(encoding="utf-8")
+        assert "\nmine\tgiven\t" in text, name
+    assert "mine" not in Path("reports/tables/training.tsv").read_text(encoding="utf-8")
+    assert set(json.loads(Path("reports/metrics.json").read_text())["mine"]) == {"given"}
+
+
+@pytest.mark.parametrize(
+    ("path", "stage"),
+    [
+        ("models/sae/mine/external/index.json", "external@mine"),
+        ("reports/probing/mine/results.json", "probing_external@mine"),
+    ],
+)
+def test_a_missing_external_result_names_its_stage(with_given: World, path: str, stage: str) -> None:
+    Path(path).unlink()
+    with pytest.raises(BadInput, match=f"{path} is missing: run `dvc repro {stage}`"):
+        run()
+
+
+def test_an_external_sae_cannot_have_a_variant_s_name(with_given: World) -> None:
+    text = Path("params.yaml").read_text(encoding="utf-8").replace("mine:", "standard:")
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(BadInput, match="both name 'standard'"):
+        run()
+
+
 def altered(path: Path, change: Callable[[list[list[str]]], list[list[str]]]) -> None:
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
     path.write_text("".join("\t".join(row) + "\n" for row in change(rows)), encoding="utf-8")
@@ -163,7 +203,9 @@ def test_lists_that_cannot_work_are_refused(world: World, line: str, said: str) 
     key = line.split(":")[0]
     other = {"variants": "variants: [standard]", "seeds": "seeds: [42, 43]"}
     text = "\n".join([line, *(value for name, value in other.items() if name != key)])
-    Path("params.yaml").write_text(f"{text}\nprofile: a\nprofiles: {{a: {{}}}}\n", encoding="utf-8")
+    Path("params.yaml").write_text(
+        f"{text}\nprofile: a\nprofiles: {{a: {{}}}}\nexternal: {{}}\n", encoding="utf-8"
+    )
     with pytest.raises(BadInput, match=said):
         run()
 

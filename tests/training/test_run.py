@@ -92,7 +92,7 @@ def test_exported_saes_are_folded_and_have_unit_rows() -> None:
         torch.testing.assert_close(exported.encode(x).dense(), codes, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("variant", ["topk", "batchtopk", "matryoshka"])
+@pytest.mark.parametrize("variant", ["topk", "batchtopk", "matryoshka", "contrastive"])
 def test_selected_sparsity_is_met(variant: str) -> None:
     [one] = toy.trained(variant, l0=[4], tokens=200 * 64)
     assert one.run.l0 == pytest.approx(4, rel=0.15)
@@ -192,6 +192,8 @@ def test_a_nan_input_ends_the_run_with_its_weights_untouched() -> None:
         ("temporal", {"preset": "theirs"}, {}, "preset"),
         ("matryoshka", {"prefixes": [0.5, 1.5]}, {}, "prefixes"),
         ("tsae", {"scales": [0.1]}, {}, "scales"),
+        ("contrastive", {"high": 1.0}, {}, "high"),
+        ("contrastive", {"prefix_weights": [1.0]}, {}, "prefix_weights"),
     ],
 )
 def test_refusals(variant: str, values: dict[str, Any], sizes: dict[str, Any], message: str) -> None:

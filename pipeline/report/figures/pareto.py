@@ -40,8 +40,9 @@ def pareto(entries: Sequence[Entry], palette: Palette) -> bytes:
 
 def _lines(entries: Sequence[Entry]) -> dict[str, list[list[Entry]]]:
     """Runs by label, by rising reached L0; diverged seeds and paper presets left out."""
+    shown = [each for each in entries if not each.diverged and (each.target is not None or each.external)]
     lines: dict[str, list[list[Entry]]] = {}
-    for run in by_run(entry for entry in entries if not entry.diverged and entry.target is not None):
+    for run in by_run(shown):
         if over_seeds(run, L0.key).mean is not None:
             lines.setdefault(run[0].label, []).append(run)
     for runs in lines.values():

@@ -1,4 +1,4 @@
-"""BatchTopK's two pieces, shared by every variant that selects over the batch.
+"""BatchTopK's pieces, shared by every variant that selects over the batch.
 
 Bussmann et al. 2024 (2412.06410): in training the k*B largest pre-activations of the whole batch are
 kept; at inference a fixed threshold, learnt as a running average of the smallest kept activation.
@@ -6,10 +6,22 @@ kept; at inference a fixed threshold, learnt as a running average of the smalles
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from pipeline.sae.core.codes import Pairs
+from pipeline.sae.core.codes import Codes, Pairs
+from pipeline.sae.core.inference import SAE
+from pipeline.sae.core.variant import MethodConfig
+
+
+class BatchTopConfig(MethodConfig):
+    """A method that selects over the batch."""
+
+    aux_weight: float = Field(1 / 32, ge=0, description="weight of the AuxK loss; 0 switches it off")
+    threshold_decay: float = Field(0.99, gt=0, lt=1, description="running average of the smallest kept code")
 
 
 def batch_top(pre: Tensor, count: int) -> Pairs:
@@ -21,14 +33,23 @@ def batch_top(pre: Tensor, count: int) -> Pairs:
     return Pairs.of(positive.token[kept], positive.latent[kept], *pre.shape)
 
 
-def update_threshold(state: dict[str, Tensor], smallest: Tensor, decay: float) -> None:
-    """Move `state["threshold"]` () towards the batch's smallest kept activation, bias-corrected.
+def learn_threshold(state: dict[str, Tensor], codes: Codes, decay: float) -> None:
+    """Move `state["threshold"]` () towards the smallest kept activation of `codes`, bias-corrected.
 
     The raw average and its weight are kept so that the first steps count fully instead of pulling
-    towards an arbitrary start.
+    towards an arbitrary start. A batch without an active pair changes nothing.
     """
+    if not len(codes.pairs):
+        return
+    smallest = codes.value.min()
     average = state.setdefault("average", torch.zeros_like(smallest))
     weight = state.setdefault("weight", torch.zeros_like(smallest))
     average.mul_(decay).add_(smallest, alpha=1 - decay)
     weight.mul_(decay).add_(1 - decay)
     state["threshold"] = average / weight
+
+
+def thresholded(sae: SAE, state: dict[str, Tensor]) -> SAE:
+    """`sae` as jumprelu, the learnt threshold standing for all latents; 0 before one was learnt."""
+    threshold = state.get("threshold", torch.zeros(()))
+    return replace(sae, architecture="jumprelu", threshold=threshold.to(sae.W_enc).expand(sae.n).clone())
