@@ -4,11 +4,14 @@ VENV := .venv
 LOCKS := requirements/numeric.txt requirements/tools.txt
 # Named after the contents of the locks: changed locks, and nothing else, install again.
 STAMP := $(VENV)/.locked-$(shell cat $(LOCKS) pyproject.toml | cksum | cut -d ' ' -f 1)
+# SAEBench's own code runs in an environment of its own (docs/parity.md); torch is the one of our lock.
+PARITY := .venv-parity
+PARITY_STAMP := $(PARITY)/.locked-$(shell cat requirements/parity.txt requirements/numeric.txt | cksum | cut -d ' ' -f 1)
 # `python -m pipeline`, the command of every stage, is then the environment's python.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test test-fast check environment clean
+.PHONY: help reproduce test test-fast check parity parity-page environment clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +31,12 @@ check: $(STAMP) ## lint, types, params.yaml
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pipeline check
 
+parity: $(STAMP) $(PARITY_STAMP) ## compare our metrics with SAEBench's own code
+	SAEBENCH_PYTHON=$(PARITY)/bin/python $(VENV)/bin/python -m pytest tests/parity
+
+parity-page: $(STAMP) $(PARITY_STAMP) ## the same, and write the result to docs/parity.md
+	SAEBENCH_PYTHON=$(PARITY)/bin/python $(VENV)/bin/python -m pytest tests/parity --page docs/parity.md
+
 environment: $(STAMP) ## make .venv from the locks
 
 $(STAMP):
@@ -39,6 +48,15 @@ $(STAMP):
 	@rm -f $(VENV)/.locked-*
 	@touch $@
 
+$(PARITY_STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || \
+	  { echo "error: SAEBench's numpy < 2 needs Python 3.11 or 3.12: make PYTHON=python3.11 $(MAKECMDGOALS)." >&2; exit 2; }
+	@test -x $(PARITY)/bin/python || $(PYTHON) -m venv $(PARITY)
+	$(PARITY)/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep ^torch== requirements/numeric.txt)"
+	$(PARITY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/parity.txt
+	@rm -f $(PARITY)/.locked-*
+	@touch $@
+
 clean: ## remove the environment, caches and scratch; results and DVC's cache stay
-	rm -rf $(VENV) .scratch build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PARITY) .scratch build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -116,6 +116,18 @@ def compare() -> None:
 
 
 @app.command()
+def ledger() -> None:
+    """Lay the source papers' numbers beside this run's: reports/ledger."""
+    _run("ledger")
+
+
+@app.command()
+def saebench() -> None:
+    """Write the evaluations' numbers as SAEBench's result files, reports/saebench."""
+    _run("saebench")
+
+
+@app.command()
 def tune(
     variant: Variant,
     key: Annotated[str, typer.Argument(help="A key of the variant's section, for example `lr_scale`.")],

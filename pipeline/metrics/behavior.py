@@ -200,10 +200,10 @@ METRICS = [
         "ce_loss_score", "higher", "share", 1,
         "SAEBench 0.6.0: as ce_score, but SAE and ablation replace every position, BOS included",
     ),
-    Metric("ce_loss_without_sae", "neither", "nats per token", 1, "SAEBench 0.6.0: equals ce_clean", False),
+    Metric("ce_loss_without_sae", "neither", "nats per token", 1, "SAEBench 0.6.0: equals ce_clean"),
     Metric(
         "ce_loss_with_sae", "lower", "nats per token", 1,
-        "SAEBench 0.6.0: cross-entropy with reconstructions at every position", False,
+        "SAEBench 0.6.0: cross-entropy with reconstructions at every position",
     ),
     Metric(
         "ce_loss_with_ablation", "neither", "nats per token", 1,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.metrics.intervals import wilson
 from pipeline.metrics.record import Metric, Value, missing
 from pipeline.sae.core.codes import Codes
 
@@ -54,7 +55,16 @@ class Density:
             "freq_over_1_percent": rate > 0.01,
             "freq_over_10_percent": rate > 0.1,
         }
-        return {name: Value(float(which.double().mean()), self.n) for name, which in shares.items()}
+        found = {name: _share(which) for name, which in shares.items()}
+        for name in ("freq_over_1_percent", "freq_over_10_percent"):
+            found[f"normalized_{name}"] = self._normalized(shares[name])
+        return found
+
+    def _normalized(self, which: Tensor) -> Value:
+        fired = int(self.fired.sum())
+        if not fired:
+            return missing("no latent ever fires")
+        return Value(int(self.fired[which].sum()) / fired, fired)
 
     def histogram(self, **identity: Any) -> Iterator[dict[str, Any]]:
         """Rows of the histogram: first the latents that never fire (log10 of 0), then quarter decades.
@@ -79,6 +89,13 @@ class Density:
             yield {**identity, **dict(zip(LATENT_COLUMNS, row, strict=True))}
 
 
+def _share(which: Tensor) -> Value:
+    """The share of latents that are in `which` (n,), with its Wilson interval."""
+    count, n = int(which.sum()), len(which)
+    bounds = wilson(count, n)
+    return Value(count / n, n, low=bounds.low, high=bounds.high)
+
+
 METRICS = [
     Metric("dead_share", "lower", "share of latents", 1, "latents that fire on no evaluated token"),
     Metric("frac_alive", "higher", "share of latents", 1, "1 - dead_share (SAEBench 0.6.0, core)", False),
@@ -89,5 +106,15 @@ METRICS = [
     Metric(
         "freq_over_10_percent", "lower", "share of latents", 1,
         "latents that fire on more than 10 % of tokens (SAEBench 0.6.0, core)", False,
+    ),
+    Metric(
+        "normalized_freq_over_1_percent", "neither", "share of activity", 1,
+        "share of all activity that is of latents firing on more than 1 % of tokens (SAEBench 0.6.0, core)",
+        False,
+    ),
+    Metric(
+        "normalized_freq_over_10_percent", "neither", "share of activity", 1,
+        "share of all activity that is of latents firing on more than 10 % of tokens (SAEBench 0.6.0, core)",
+        False,
     ),
 ]  # fmt: skip

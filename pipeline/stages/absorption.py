@@ -22,6 +22,7 @@ from pipeline.metrics.ablation_task import AblationTask, Halves, load_ablation
 from pipeline.metrics.absorption import Absorption, AbsorptionSection, measure, random_sae
 from pipeline.metrics.letter_task import LetterTask, load_letters
 from pipeline.metrics.record import Value, results, row
+from pipeline.metrics.saebench_probe import load_probe
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.inference import SAE
@@ -124,7 +125,7 @@ def _measured(
 def _one(sae: SAE, task: LetterTask, speller: Speller | str, section: AbsorptionSection) -> Found:
     found = measure(sae, task, section)
     values = absorption_results.values(found, task, section)
-    values |= absorption_saebench.values(sae, task, absorption_saebench.load_probe(LETTERS), section)
+    values |= absorption_saebench.values(sae, task, load_probe(LETTERS), section)
     tables = {
         "letters.tsv": absorption_results.letter_rows(found, task, section),
         "words.tsv": absorption_results.word_rows(found, task, section),

@@ -11,7 +11,6 @@ from pipeline.console.progress import Progress
 from pipeline.lm.load import LanguageModel, load_lm
 from pipeline.metrics.ablation_task import AblationTask, Halves, save_ablation
 from pipeline.metrics.ablation_task import build as build_ablation
-from pipeline.metrics.absorption_saebench import fit, save_probe
 from pipeline.metrics.letter_task import LetterTask, save_letters, save_unusable
 from pipeline.metrics.letters import (
     LettersSection,
@@ -26,6 +25,7 @@ from pipeline.metrics.letters import (
     unusable,
     vocabulary,
 )
+from pipeline.metrics.saebench_probe import fit, save_probe
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.stages.files import LETTERS, LM, fresh

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.clone import Clone, Outcome
-from tests.e2e.tiny import GIVEN, SEED, VARIANTS, all_stages, stages_of, stages_of_external
+from tests.e2e.tiny import GATHERING, GIVEN, SEED, VARIANTS, all_stages, stages_of, stages_of_external
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
@@ -45,7 +45,7 @@ def sweep(
 
 
 def test_one_number_reruns_its_variant_and_compare(sweep: tuple[Clone, Outcome]) -> None:
-    assert sweep[1].executed == stages_of("atm") | {"compare"}
+    assert sweep[1].executed == stages_of("atm").union(GATHERING)
 
 
 def test_metrics_diff_shows_that_variant_only(sweep: tuple[Clone, Outcome]) -> None:
@@ -74,7 +74,7 @@ def test_exp_show_lists_it(sweep: tuple[Clone, Outcome]) -> None:
 def test_a_probing_number_reruns_probing_and_compare(clone: Clone) -> None:
     outcome = clone.dvc("exp", "run", "-S", "probing.k=[1,3]")
     assert outcome.executed == {
-        "compare", f"probing_external@{GIVEN}", *(f"probing@{variant}" for variant in VARIANTS)
+        *GATHERING, f"probing_external@{GIVEN}", *(f"probing@{variant}" for variant in VARIANTS)
     }  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def test_a_new_variant_reruns_nothing_but_its_own_stages(clone: Clone) -> None:
     tree = clone.params()
     tree["toy"] = dict(tree["topk"])
     clone.set_params({**tree, "variants": [*tree["variants"], "toy"]})
-    assert clone.dvc("repro").executed == stages_of("toy") | {"compare"}
+    assert clone.dvc("repro").executed == stages_of("toy").union(GATHERING)
     assert set(clone.git("status", "--short").split()) == {
         "M", "params.yaml", "dvc.lock", "reports/metrics.json", "??", "pipeline/sae/toy.py"
     }  # fmt: skip

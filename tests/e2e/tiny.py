@@ -16,6 +16,9 @@ D, N = 32, 48
 """Width of the tiny model; dictionary size of the SAE trained elsewhere."""
 GIVEN = "given"
 """An SAE trained elsewhere and the folder, in the clone, that it lies in."""
+GATHERING = ("compare", "ledger", "saebench")
+"""What reads every variant's results."""
+
 EVALUATIONS = ("reconstruction", "behavior", "absorption", "probing", "ground_truth")
 
 
@@ -87,5 +90,5 @@ def write_given(folder: Path) -> None:
 
 def all_stages() -> set[str]:
     """Every stage of the tiny graph."""
-    shared = {"corpus", "model", "harvest", "tasks@letters", "tasks@probing", "compare"}
+    shared = {"corpus", "model", "harvest", "tasks@letters", "tasks@probing", *GATHERING}
     return shared.union(*(stages_of(variant) for variant in VARIANTS), stages_of_external(GIVEN))

@@ -12,17 +12,9 @@ from torch.nn.functional import normalize
 
 from pipeline.console.errors import BadInput
 from pipeline.metrics.absorption import AbsorptionSection, encode, k_sparse
-from pipeline.metrics.absorption_saebench import (
-    METRICS,
-    TENSORS,
-    Probe,
-    all_missing,
-    fit,
-    load_probe,
-    save_probe,
-    values,
-)
+from pipeline.metrics.absorption_saebench import METRICS, all_missing, values
 from pipeline.metrics.letter_task import LetterTask
+from pipeline.metrics.saebench_probe import TENSORS, Probe, fit, load_probe, save_probe
 from pipeline.sae.core.inference import SAE
 from tests.metrics.test_absorption import reference
 from tests.metrics.test_absorption import task as letters_with_absorbed_words

@@ -58,7 +58,7 @@ def test_external_saes_stand_in_a_group_of_their_own_with_their_l0(gather: Gathe
     assert cell(group, "scope", "l0").text == "82.40"
     assert not any(cell.mark for row in rows for cell in row.cells)
     assert not {"scope", "mine"} & {row.label for other in found.groups[:-1] for row in other.rows}
-    said = " ".join(notes(board, found, [42, 43], "embedded", []))
+    said = " ".join(notes(board, found, [], [42, 43], "embedded", []))
     assert "scope (n = 1024), mine (n = 1024)" in said
     assert digest(board)["scope"]["given"]["l0"] == 82.4
 

@@ -22,7 +22,7 @@ TOLERANCE = 1e-6
 
 
 def sample(board: Board, read: Reader) -> dict[Which, Sampled]:
-    """Each SAE's scores under resampling, for every headline whose items are listed.
+    """Each SAE's scores under resampling, for headlines whose items are listed and rows with an L0 target.
 
     Raises BadInput when a table lacks an SAE, gives another value than results.json, or lists other items
     for one SAE than for another.
@@ -40,7 +40,7 @@ def _column(column: Headline, table: Table, entries: Iterable[Entry], read: Read
     groups: dict[str, dict[tuple[Any, ...], list[Mapping[str, Any]]]] = {}
     for entry in entries:
         value = entry.get(column.key).value
-        if value is None:
+        if value is None or entry.target is None:
             continue
         if entry.variant not in groups:
             groups[entry.variant] = _by_sae(read(table.stage, entry.variant, table.file))
