@@ -13,7 +13,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "pipeline").rglob("*.py"))
-ROOMS = ("console", "params", "text", "lm", "store", "sae", "training", "metrics", "report", "stages")
+ROOMS = (
+    "console", "params", "text", "lm", "store", "sae", "training", "metrics", "latents", "report", "page",
+    "stages",
+)  # fmt: skip
 
 MAY_IMPORT = {
     "console": set(),
@@ -24,7 +27,9 @@ MAY_IMPORT = {
     "sae": {"console", "params"},
     "training": {"console", "params", "store", "sae"},
     "metrics": {"console", "params", "sae"},
+    "latents": {"console", "params", "lm", "store", "sae"},
     "report": {"console", "params", "metrics"},
+    "page": {"report"},
     "stages": set(ROOMS),
 }
 """The rooms that each room may import; DVC's `deps` in dvc.yaml follow the same arrows."""

@@ -77,7 +77,7 @@ def training(rows: Sequence[Row], palette: Mapping[str, str]) -> list[Spec]:
         ):
             specs.append(
                 _banded(
-                    _over_seeds(here, key), alt.X("tokens:Q", title="training tokens", axis=alt.Axis(format="~s")),
+                    _over_seeds(here, key), alt.X("tokens:Q", title="training tokens", axis=alt.Axis(format="~s", tickCount=5)),
                     alt.Y("value:Q", title=title, scale=scale), palette, title=f"L0 target {target:g}",
                 )  # fmt: skip
             )
@@ -133,7 +133,7 @@ def letters(rows: Sequence[Row]) -> list[Spec]:
         _heat(
             [{"label": row["label"], "x": row["letter"], "value": _short(row["fraction"]),
               "words": row["words"]} for row in rows if row["target"] == target and row["fraction"] is not None],
-            "first letter", "absorption fraction", f"L0 target {target:g}", ["words"], reverse=False,
+            "first letter", "absorption fraction", f"L0 target {target:g}", ["words"],
         )
         for target in sorted({row["target"] for row in rows if row["target"] is not None})
     ]  # fmt: skip
@@ -155,18 +155,16 @@ def probing(problems: Sequence[Row], targets: Mapping[str, float]) -> list[Spec]
         rows = [{"label": label, "x": task, "value": _short(sum(each) / len(each))}
                 for (label, task), each in found.items()]  # fmt: skip
         rows.sort(key=lambda row: str(row["label"]).startswith("raw residual"))
-        specs.append(_heat(rows, "task: class", "accuracy, k = 1", f"L0 target {target:g}", [], reverse=False))
+        specs.append(_heat(rows, "task: class", "accuracy, k = 1", f"L0 target {target:g}"))
     return specs
 
 
-def _heat(
-    rows: list[dict[str, Any]], x: str, value: str, title: str, extra: Sequence[str], *, reverse: bool
-) -> Spec:
+def _heat(rows: list[dict[str, Any]], x: str, value: str, title: str, extra: Sequence[str] = ()) -> Spec:
     labels = list(dict.fromkeys(row["label"] for row in rows))
     chart = alt.Chart(alt.Data(values=rows)).mark_rect().encode(
         x=alt.X("x:N", title=x, sort=None, axis=alt.Axis(labelAngle=-60 if x != "first letter" else 0, labelLimit=140)),
         y=alt.Y("label:N", title=None, sort=labels, axis=alt.Axis(labelLimit=160)),
-        color=alt.Color("value:Q", title=value, scale=alt.Scale(scheme="viridis", reverse=reverse)),
+        color=alt.Color("value:Q", title=value, scale=alt.Scale(scheme="viridis")),
         tooltip=[alt.Tooltip("label:N", title="row"), alt.Tooltip("x:N", title=x),
                  alt.Tooltip("value:Q", title=value, format=".3f"),
                  *(alt.Tooltip(f"{name}:Q", title=name) for name in extra)],
