@@ -45,7 +45,9 @@ def shaded(words: list[str], shades: list[int]) -> Text:
 
 
 def _lists(record: dict[str, Any], words: list[str]) -> Table:
-    table = Table("promotes", "", "suppresses", "", "decoder neighbours", "cosine", box=None, header_style="dim")
+    table = Table(
+        "promotes", "", "suppresses", "", "decoder neighbours", "cosine", box=None, header_style="dim"
+    )
     rows = max(len(record[name]) for name in ("promoted", "suppressed", "neighbours"))
     for place in range(rows):
         cells: list[Text] = []

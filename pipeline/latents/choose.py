@@ -19,7 +19,9 @@ ENOUGH = 30
 Row = Mapping[str, Any]
 
 
-def choose(latents: Sequence[Row], words: Sequence[Row], on_text: Sequence[int], seed: str) -> dict[int, list[str]]:
+def choose(
+    latents: Sequence[Row], words: Sequence[Row], on_text: Sequence[int], seed: str
+) -> dict[int, list[str]]:
     """Latent -> why it is shown, in the order of the kinds.
 
     `latents` are the SAE's rows of reconstruction's latents.tsv, `words` those of absorption's words.tsv
@@ -43,7 +45,9 @@ def _each(
     by_share = sorted(steady, key=lambda row: (row["stays_on"] / row["on_followed"], row["fired"]))
     for row in by_share[::-1][:STABLE]:
         yield row["latent"], "stable"
-    for row in sorted(steady, key=lambda row: (row["stays_on"] / row["on_followed"], -row["fired"]))[:FLICKERING]:
+    for row in sorted(steady, key=lambda row: (row["stays_on"] / row["on_followed"], -row["fired"]))[
+        :FLICKERING
+    ]:
         yield row["latent"], "flickering"
     for row in random.Random(seed).sample(alive, min(RANDOM, len(alive))):
         yield row["latent"], "random"

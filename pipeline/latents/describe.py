@@ -21,7 +21,13 @@ SHADES = 99
 
 
 def describe(
-    sae: SAE, observed: Observed, place: int, logits: Tensor, words: Words, text: Tensor, contexts: int = CONTEXTS
+    sae: SAE,
+    observed: Observed,
+    place: int,
+    logits: Tensor,
+    words: Words,
+    text: Tensor,
+    contexts: int = CONTEXTS,
 ) -> dict[str, Any]:
     """Everything shown of latent `place` of `observed`.
 

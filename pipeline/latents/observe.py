@@ -56,6 +56,9 @@ def observe(
         return torch.as_tensor(values)[rows.start : rows.stop].view(-1, length)
 
     return Observed(
-        list(latents), kept.view(-1, length, len(latents)), shaped(store.tokens).long(),
-        shaped(store.valid), shaped(store.document).long(),
-    )  # fmt: skip
+        list(latents),
+        kept.view(-1, length, len(latents)),
+        shaped(store.tokens).long(),
+        shaped(store.valid),
+        shaped(store.document).long(),
+    )

@@ -16,9 +16,19 @@ Row = Mapping[str, Any]
 Spec = dict[str, Any]
 
 COLOURS = (
-    "#4c78a8", "#e07b39", "#3a9d5d", "#c94f6d", "#8867b8", "#a8763e", "#2e9fb3", "#a8941d", "#d46fb0",
-    "#748894", "#5a8f29", "#b5533c",
-)  # fmt: skip
+    "#4c78a8",
+    "#e07b39",
+    "#3a9d5d",
+    "#c94f6d",
+    "#8867b8",
+    "#a8763e",
+    "#2e9fb3",
+    "#a8941d",
+    "#d46fb0",
+    "#748894",
+    "#5a8f29",
+    "#b5533c",
+)
 """Of one lightness, so that each reads on the light and on the dark page; Tableau's hues."""
 
 POINTS = 40
@@ -52,17 +62,27 @@ def truth_against_l0(curves: Sequence[Row], palette: Mapping[str, str]) -> list[
 
 def _line(curves: Sequence[Row], column: Headline, palette: Mapping[str, str]) -> Spec:
     rows = [
-        {"label": row["label"], "control": variant(str(row["label"])) != row["label"],
-         **{key: _short(row[key]) for key in ("l0", "value", "low", "high")}}
+        {
+            "label": row["label"],
+            "control": variant(str(row["label"])) != row["label"],
+            **{key: _short(row[key]) for key in ("l0", "value", "low", "high")},
+        }
         for row in curves
         if (row["stage"], row["metric"]) == column.key and row["value"] is not None and row["l0"]
-    ]  # fmt: skip
+    ]
     better = {"higher": "higher is better", "lower": "lower is better", "neither": ""}[column.better]
     return _banded(
-        rows, alt.X("l0:Q", title="L0, active latents per token (log)", scale=alt.Scale(type="log", nice=False, padding=12)),
-        alt.Y("value:Q", title=f"{column.title} ({better})", scale=alt.Scale(zero=False)), palette, points=True,
+        rows,
+        alt.X(
+            "l0:Q",
+            title="L0, active latents per token (log)",
+            scale=alt.Scale(type="log", nice=False, padding=12),
+        ),
+        alt.Y("value:Q", title=f"{column.title} ({better})", scale=alt.Scale(zero=False)),
+        palette,
+        points=True,
         title=column.title,
-    )  # fmt: skip
+    )
 
 
 def training(rows: Sequence[Row], palette: Mapping[str, str]) -> list[Spec]:
@@ -77,9 +97,12 @@ def training(rows: Sequence[Row], palette: Mapping[str, str]) -> list[Spec]:
         ):
             specs.append(
                 _banded(
-                    _over_seeds(here, key), alt.X("tokens:Q", title="training tokens", axis=alt.Axis(format="~s", tickCount=5)),
-                    alt.Y("value:Q", title=title, scale=scale), palette, title=f"L0 target {target:g}",
-                )  # fmt: skip
+                    _over_seeds(here, key),
+                    alt.X("tokens:Q", title="training tokens", axis=alt.Axis(format="~s", tickCount=5)),
+                    alt.Y("value:Q", title=title, scale=scale),
+                    palette,
+                    title=f"L0 target {target:g}",
+                )
             )
     return specs
 
@@ -92,15 +115,27 @@ def _over_seeds(rows: Sequence[Row], key: str) -> list[dict[str, Any]]:
     tokens = sorted({at for _, at in found})
     kept = set(tokens[::-1][:: max(1, -(-len(tokens) // POINTS))])
     return [
-        {"label": label, "control": variant(label) != label, "tokens": at,
-         "value": _short(sum(values) / len(values)), "low": _short(min(values)), "high": _short(max(values))}
+        {
+            "label": label,
+            "control": variant(label) != label,
+            "tokens": at,
+            "value": _short(sum(values) / len(values)),
+            "low": _short(min(values)),
+            "high": _short(max(values)),
+        }
         for (label, at), values in found.items()
         if at in kept
-    ]  # fmt: skip
+    ]
 
 
 def _banded(
-    rows: list[dict[str, Any]], x: Any, y: Any, palette: Mapping[str, str], *, title: str, points: bool = False
+    rows: list[dict[str, Any]],
+    x: Any,
+    y: Any,
+    palette: Mapping[str, str],
+    *,
+    title: str,
+    points: bool = False,
 ) -> Spec:
     focus = alt.param(name="focus", value="")
     near = "focus == '' || datum.label == focus"
@@ -109,15 +144,23 @@ def _banded(
     colour = alt.Color(
         "label:N", legend=None, scale=alt.Scale(domain=labels, range=[palette[label] for label in labels])
     )
-    tooltip = [alt.Tooltip("label:N", title="SAE"), alt.Tooltip(x["shorthand"], format=".4~g"),
-               alt.Tooltip("value:Q", format=".4~g"), alt.Tooltip("low:Q", title="lowest seed", format=".4~g"),
-               alt.Tooltip("high:Q", title="highest seed", format=".4~g")]  # fmt: skip
+    tooltip = [
+        alt.Tooltip("label:N", title="SAE"),
+        alt.Tooltip(x["shorthand"], format=".4~g"),
+        alt.Tooltip("value:Q", format=".4~g"),
+        alt.Tooltip("low:Q", title="lowest seed", format=".4~g"),
+        alt.Tooltip("high:Q", title="highest seed", format=".4~g"),
+    ]
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, color=colour)
     band = base.mark_area(clip=True).encode(
-        y=alt.Y("low:Q", title=y["title"], scale=y["scale"]), y2="high:Q", opacity=alt.condition(near, alt.value(0.16), alt.value(0.02))
+        y=alt.Y("low:Q", title=y["title"], scale=y["scale"]),
+        y2="high:Q",
+        opacity=alt.condition(near, alt.value(0.16), alt.value(0.02)),
     )
     strong = alt.condition(near, alt.value(1.0), alt.value(0.1))
-    dash = alt.StrokeDash("control:N", legend=None, scale=alt.Scale(domain=[False, True], range=[[1, 0], [5, 4]]))
+    dash = alt.StrokeDash(
+        "control:N", legend=None, scale=alt.Scale(domain=[False, True], range=[[1, 0], [5, 4]])
+    )
     line = base.mark_line(clip=True, strokeWidth=1.8).encode(y=y, strokeDash=dash, opacity=strong)
     layers = [band, line]
     if points:
@@ -131,12 +174,23 @@ def letters(rows: Sequence[Row]) -> list[Spec]:
     """Absorption fraction by first letter, a chart per target; a dropped letter stays empty."""
     return [
         _heat(
-            [{"label": row["label"], "x": row["letter"], "value": _short(row["fraction"]),
-              "words": row["words"]} for row in rows if row["target"] == target and row["fraction"] is not None],
-            "first letter", "absorption fraction", f"L0 target {target:g}", ["words"],
+            [
+                {
+                    "label": row["label"],
+                    "x": row["letter"],
+                    "value": _short(row["fraction"]),
+                    "words": row["words"],
+                }
+                for row in rows
+                if row["target"] == target and row["fraction"] is not None
+            ],
+            "first letter",
+            "absorption fraction",
+            f"L0 target {target:g}",
+            ["words"],
         )
         for target in sorted({row["target"] for row in rows if row["target"] is not None})
-    ]  # fmt: skip
+    ]
 
 
 def probing(problems: Sequence[Row], targets: Mapping[str, float]) -> list[Spec]:
@@ -152,8 +206,10 @@ def probing(problems: Sequence[Row], targets: Mapping[str, float]) -> list[Spec]
             for key, name in (("raw_neurons", "raw residual, neuron"), ("raw_dense", "raw residual, dense")):
                 if row[key] is not None:
                     found.setdefault((name, task), []).append(row[key])
-        rows = [{"label": label, "x": task, "value": _short(sum(each) / len(each))}
-                for (label, task), each in found.items()]  # fmt: skip
+        rows = [
+            {"label": label, "x": task, "value": _short(sum(each) / len(each))}
+            for (label, task), each in found.items()
+        ]
         rows.sort(key=lambda row: str(row["label"]).startswith("raw residual"))
         specs.append(_heat(rows, "task: class", "accuracy, k = 1", f"L0 target {target:g}"))
     return specs
@@ -161,14 +217,26 @@ def probing(problems: Sequence[Row], targets: Mapping[str, float]) -> list[Spec]
 
 def _heat(rows: list[dict[str, Any]], x: str, value: str, title: str, extra: Sequence[str] = ()) -> Spec:
     labels = list(dict.fromkeys(row["label"] for row in rows))
-    chart = alt.Chart(alt.Data(values=rows)).mark_rect().encode(
-        x=alt.X("x:N", title=x, sort=None, axis=alt.Axis(labelAngle=-60 if x != "first letter" else 0, labelLimit=140)),
-        y=alt.Y("label:N", title=None, sort=labels, axis=alt.Axis(labelLimit=160)),
-        color=alt.Color("value:Q", title=value, scale=alt.Scale(scheme="viridis")),
-        tooltip=[alt.Tooltip("label:N", title="row"), alt.Tooltip("x:N", title=x),
-                 alt.Tooltip("value:Q", title=value, format=".3f"),
-                 *(alt.Tooltip(f"{name}:Q", title=name) for name in extra)],
-    )  # fmt: skip
+    chart = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_rect()
+        .encode(
+            x=alt.X(
+                "x:N",
+                title=x,
+                sort=None,
+                axis=alt.Axis(labelAngle=-60 if x != "first letter" else 0, labelLimit=140),
+            ),
+            y=alt.Y("label:N", title=None, sort=labels, axis=alt.Axis(labelLimit=160)),
+            color=alt.Color("value:Q", title=value, scale=alt.Scale(scheme="viridis")),
+            tooltip=[
+                alt.Tooltip("label:N", title="row"),
+                alt.Tooltip("x:N", title=x),
+                alt.Tooltip("value:Q", title=value, format=".3f"),
+                *(alt.Tooltip(f"{name}:Q", title=name) for name in extra),
+            ],
+        )
+    )
     return _finish(chart, title, 19 * max(len(labels), 1))
 
 
@@ -181,5 +249,3 @@ def _finish(chart: Any, title: str, height: int) -> Spec:
 
 def _short(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
-
-

@@ -66,8 +66,10 @@ def groups(curves: Sequence[Row], pairs: Sequence[Row]) -> list[Group]:
             here = [row for row in mine if row["target"] == target]
             both = [row for row in pairs if row["target"] == target]
             labels = list(dict.fromkeys(str(row["label"]) for row in here))
-            l0 = {str(row["label"]): "" if row["matched_l0"] is None else f"{row['matched_l0']:.3g}"
-                  for row in reversed(here)}  # fmt: skip
+            l0 = {
+                str(row["label"]): "" if row["matched_l0"] is None else f"{row['matched_l0']:.3g}"
+                for row in reversed(here)
+            }
             columns = [_column(each, _of(here, each), _of(both, each), labels) for each in headlines]
             found.append(Group(source, target, labels, l0, columns))
     return found
@@ -78,19 +80,25 @@ def _of(rows: Iterable[Row], column: Headline) -> list[Row]:
 
 
 def _column(column: Headline, rows: Sequence[Row], pairs: Sequence[Row], labels: Sequence[str]) -> Column:
-    verdicts = {label: {other: _verdict(pairs, label, other, column) for other in labels if other != label}
-                for label in labels}  # fmt: skip
+    verdicts = {
+        label: {other: _verdict(pairs, label, other, column) for other in labels if other != label}
+        for label in labels
+    }
     best, leaders = _leaders(rows, verdicts, column)
     marks = dict.fromkeys(leaders, "best" if len(leaders) == 1 else "tied")
     against = verdicts[best].values() if best else []
     least = sorted(row["minimum_detectable"] for row in pairs if row["minimum_detectable"] is not None)
     return Column(
-        column.name, column.title + ARROW[column.better], column.better,
+        column.name,
+        column.title + ARROW[column.better],
+        column.better,
         {str(row["label"]): _cell(row, column, marks.get(str(row["label"]), "")) for row in rows},
-        leaders, sum(each.verdict == "better" for each in against),
-        sum(each.verdict != "not compared" for each in against), verdicts,
+        leaders,
+        sum(each.verdict == "better" for each in against),
+        sum(each.verdict != "not compared" for each in against),
+        verdicts,
         column.text(least[len(least) // 2]) if least else "",
-    )  # fmt: skip
+    )
 
 
 def _leaders(

@@ -52,7 +52,9 @@ def view(found: Artefacts) -> dict[str, Any]:
         "charts": {name: len(specs) for name, specs in drawn.items()},
         "claims": found.claims,
         "browser": bool(found.latents),
-        "params": list(_flat({**found.params, **{each["variant"]: each["params"] for each in found.latents}})),
+        "params": list(
+            _flat({**found.params, **{each["variant"]: each["params"] for each in found.latents}})
+        ),
         "versions": found.versions,
         "data": {"charts": drawn, "browser": list(found.latents)},
     }

@@ -59,9 +59,19 @@ def tree(html: str) -> Tree:
 def test_every_part_is_there(tree: Tree) -> None:
     sections = {attributes.get("id") for tag, attributes in tree.tags if tag == "section"}
     assert sections == {
-        "glance", "scores", "pairs", "pareto", "training", "letters", "probing", "truth", "claims", "latents",
-        "notes", "made",
-    }  # fmt: skip
+        "glance",
+        "scores",
+        "pairs",
+        "pareto",
+        "training",
+        "letters",
+        "probing",
+        "truth",
+        "claims",
+        "latents",
+        "notes",
+        "made",
+    }
     linked = {attributes["href"] for tag, attributes in tree.tags if tag == "a"}
     assert {f"#{name}" for name in sections} - {"#notes"} <= linked
     text = " ".join(tree.text)
@@ -132,8 +142,10 @@ def test_a_users_path_is_not_shown(written: Path, tmp_path: Path, monkeypatch: p
     Path("params.yaml").write_text(text.replace("external: {}", "external: {mine: {path: secret-place}}"))
     assert "secret-place" in Path("params.yaml").read_text()
     shutil.copytree("reports/probing/topk", "reports/probing/mine")
-    write_json(Path("reports/latents/mine/latents.json"),
-               {"variant": "mine", "params": {}, "words": [], "text": [], "saes": []})  # fmt: skip
+    write_json(
+        Path("reports/latents/mine/latents.json"),
+        {"variant": "mine", "params": {}, "words": [], "text": [], "saes": []},
+    )
     page.run()
     html = Path("reports/index.html").read_text(encoding="utf-8")
     assert "secret-place" not in html

@@ -14,8 +14,18 @@ from tests.report.fake import World
 from tests.test_layout import ROOT
 
 PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
-HOSTILE = ["<script>boom()</script>", "</script><img src=x onerror=boom()>", "<!--", "&lt;b&gt;", "'\"`", "{{ 7*7 }}",
-           "\\u202e\\x00", "\u2028", "]]>", "$&"]  # fmt: skip
+HOSTILE = [
+    "<script>boom()</script>",
+    "</script><img src=x onerror=boom()>",
+    "<!--",
+    "&lt;b&gt;",
+    "'\"`",
+    "{{ 7*7 }}",
+    "\\u202e\\x00",
+    "\u2028",
+    "]]>",
+    "$&",
+]
 """Tokens as words() leaves them, and such as could only come from a damaged artefact."""
 WORDS = [*HOSTILE, *(f"word{place}" for place in range(30))]
 
@@ -48,37 +58,75 @@ def _set(values: dict[str, Any]) -> None:
 def _problems(variant: str, made: World) -> None:
     columns = ("label", "seed", "run", "set", "class", "k", "accuracy", "raw_neurons", "raw_dense")
     rows = [
-        {"label": variant, "seed": seed, "run": f"l0-{target}", "set": "topic", "class": name, "k": k,
-         "accuracy": 0.7, "raw_neurons": 0.6, "raw_dense": 0.9}
-        for seed in made.seeds for target in made.targets for name in ("forest", "<b>sea</b>") for k in (1, 2)
-    ]  # fmt: skip
+        {
+            "label": variant,
+            "seed": seed,
+            "run": f"l0-{target}",
+            "set": "topic",
+            "class": name,
+            "k": k,
+            "accuracy": 0.7,
+            "raw_neurons": 0.6,
+            "raw_dense": 0.9,
+        }
+        for seed in made.seeds
+        for target in made.targets
+        for name in ("forest", "<b>sea</b>")
+        for k in (1, 2)
+    ]
     write_tsv(Path("reports/probing") / variant / "problems.tsv", columns, rows)
 
 
 def latents(variant: str, made: World) -> dict[str, Any]:
     """An artefact in the form of stage `latents`."""
     text = list(range(len(WORDS)))
-    kinds = ["dense", "letter a", "absorbs a in 2 words, as in <i>apple</i>", "stable", "flickering", "random",
-             "on the shared text"]  # fmt: skip
+    kinds = [
+        "dense",
+        "letter a",
+        "absorbs a in 2 words, as in <i>apple</i>",
+        "stable",
+        "flickering",
+        "random",
+        "on the shared text",
+    ]
     return {
-        "schema": 1, "variant": variant, "model": "embedded", "layer": 1, "params": {"lr_scale": 1.0},
-        "words": WORDS, "text": text,
+        "schema": 1,
+        "variant": variant,
+        "model": "embedded",
+        "layer": 1,
+        "params": {"lr_scale": 1.0},
+        "words": WORDS,
+        "text": text,
         "saes": [
-            {"label": variant, "seed": 42, "run": f"l0-{target}", "target": target, "l0": float(target), "n": 64,
-             "latents": [_latent(number, why) for number, why in enumerate(kinds)]}
+            {
+                "label": variant,
+                "seed": 42,
+                "run": f"l0-{target}",
+                "target": target,
+                "l0": float(target),
+                "n": 64,
+                "latents": [_latent(number, why) for number, why in enumerate(kinds)],
+            }
             for target in made.targets
         ],
-    }  # fmt: skip
+    }
 
 
 def _latent(number: int, why: str) -> dict[str, Any]:
     context = {"at": 3, "value": 9.5, "words": list(range(20)), "shades": [0, 20, 40, 99, *[0] * 16]}
     return {
-        "latent": number, "why": [why], "peak": 9.5, "density": 0.01, "flicker": 0.5 if number else None,
-        "histogram": [5, 3, 1, *[0] * 13], "contexts": [context], "promoted": [[place, 3.0] for place in range(8)],
-        "suppressed": [[place, -3.0] for place in range(8)], "neighbours": [[9, 0.5]],
+        "latent": number,
+        "why": [why],
+        "peak": 9.5,
+        "density": 0.01,
+        "flicker": 0.5 if number else None,
+        "histogram": [5, 3, 1, *[0] * 13],
+        "contexts": [context],
+        "promoted": [[place, 3.0] for place in range(8)],
+        "suppressed": [[place, -3.0] for place in range(8)],
+        "neighbours": [[9, 0.5]],
         "text": [99 if place % 2 else 0 for place in range(len(WORDS))],
-    }  # fmt: skip
+    }
 
 
 def embedded(html: str) -> dict[str, Any]:
