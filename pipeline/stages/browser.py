@@ -91,7 +91,8 @@ def run(variant: str) -> None:
     found = [_sae(scene, trained, latents, words) for trained in saes]
     document = {
         "schema": SCHEMA, "variant": variant, "model": scene.store.attrs.model_id,
-        "layer": scene.store.attrs.layer, "params": _section(params, saes), "words": scene.words.texts, "text": text, "saes": found,
+        "layer": scene.store.attrs.layer, "params": _section(params, saes),
+        "words": scene.words.texts, "text": text, "saes": found,
     }  # fmt: skip
     folder = fresh(REPORTS / "latents" / variant)
     compact = json.dumps(document, sort_keys=True, allow_nan=False, separators=(",", ":"))

@@ -128,10 +128,10 @@ def test_a_damaged_and_a_missing_artefact_name_their_stage(
     monkeypatch.chdir(tmp_path)
     latents = Path("reports/latents/topk/latents.json")
     latents.write_text("{", encoding="utf-8")
-    with pytest.raises(BadInput, match="damaged.*dvc repro -f latents@topk"):
+    with pytest.raises(BadInput, match=r"damaged.*dvc repro -f latents@topk"):
         page.run()
     latents.unlink()
-    with pytest.raises(BadInput, match="missing.*dvc repro latents@topk"):
+    with pytest.raises(BadInput, match=r"missing.*dvc repro latents@topk"):
         page.run()
 
 
