@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.console.errors import BadInput
+from pipeline.console.launch import launched
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -31,7 +32,13 @@ Seed = Annotated[
 ]
 
 
+SHARED = ("harvest", "train")
+"""Stages that several processes may run together."""
+
+
 def _run(stage: str, *arguments: Any) -> None:
+    if (launched() or 1) > 1 and stage not in SHARED:
+        raise BadInput(f"`{stage}` runs as one process; start it without torchrun.")
     importlib.import_module(f"pipeline.stages.{stage}").run(*arguments)
 
 
