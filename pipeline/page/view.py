@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.page import charts
 from pipeline.page.standing import groups
-from pipeline.report.headline import ARROW
+from pipeline.report.headline import ARROW, TRUTH_STAGE
 
 Row = Mapping[str, Any]
 
@@ -34,7 +34,8 @@ def view(found: Artefacts) -> dict[str, Any]:
     standing = groups(found.curves, found.pairs)
     labels = list(dict.fromkeys(label for group in standing for label in group.labels))
     palette = charts.colours(labels)
-    targets = {str(row["run"]): row["target"] for row in found.curves if row["target"] is not None}
+    on_text = [row for row in found.curves if row["stage"] != TRUTH_STAGE]
+    targets = {str(row["run"]): row["target"] for row in on_text}
     drawn = {
         "pareto": charts.against_l0(found.curves, palette),
         "training": charts.training(found.training, palette),

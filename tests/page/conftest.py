@@ -10,7 +10,7 @@ from tests.page.whole import whole
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 collect_ignore = [] if CHROMIUM else ["test_chromium.py"]
-"""The set-up installs Chromium (.ci/run); without one the HTML is still read by test_page.py."""
+"""Without a Chromium in the system the HTML is still read by test_page.py (docs/page.md)."""
 
 
 @pytest.fixture(scope="session")
