@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pipeline.console.errors import BadInput
+from pipeline.console.launch import launched
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -30,7 +32,13 @@ Seed = Annotated[
 ]
 
 
+SHARED = ("harvest", "train")
+"""Stages that several processes may run together."""
+
+
 def _run(stage: str, *arguments: Any) -> None:
+    if (launched() or 1) > 1 and stage not in SHARED:
+        raise BadInput(f"`{stage}` runs as one process; start it without torchrun.")
     importlib.import_module(f"pipeline.stages.{stage}").run(*arguments)
 
 
@@ -71,6 +79,14 @@ def train(variant: Variant, seed: Seed) -> None:
 
 
 @app.command()
+def external(
+    name: Annotated[str, typer.Argument(help="A key of `external` in params.yaml.")],
+) -> None:
+    """Bring in an SAE of SAELens, dictionary_learning, sparsify or Gemma Scope, as `external` names it."""
+    _run("external", name)
+
+
+@app.command()
 def reconstruction(variant: Variant) -> None:
     """How well and how sparsely held-out activations are reconstructed; temporal consistency."""
     _run("reconstruction", variant)
@@ -107,6 +123,12 @@ def compare() -> None:
 
 
 @app.command()
+def ledger() -> None:
+    """Lay the source papers' numbers beside this run's: reports/ledger."""
+    _run("ledger")
+
+
+@app.command()
 def saebench() -> None:
     """Write the evaluations' numbers as SAEBench's result files, reports/saebench."""
     _run("saebench")
@@ -121,6 +143,18 @@ def tune(
 ) -> None:
     """Sweep one number of a variant's section and print its scores on validation tokens."""
     _run("tune", variant, key, values, seed)
+
+
+@app.command()
+def publish(
+    variant: Variant,
+    seed: Seed,
+    run: Annotated[str, typer.Argument(help="The SAE's folder below the seed, for example `l0-16`.")],
+    to: Annotated[Path, typer.Argument(help="A new folder.")],
+    upload: Annotated[str | None, typer.Option(help="Also upload it: owner/name on the hub.")] = None,
+) -> None:
+    """Write a trained SAE with a model card to a folder for the Hugging Face hub."""
+    _run("publish", variant, seed, run, to, upload)
 
 
 @app.command()

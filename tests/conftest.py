@@ -14,6 +14,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# tests against other people's code need their code, in an environment of its own (`make parity`)
+collect_ignore_glob = [] if os.environ.get("SAEBENCH_PYTHON") else ["parity/test_*.py"]
+
 settings.register_profile("seeded", derandomize=True, deadline=None, database=None)
 settings.load_profile("seeded")
 

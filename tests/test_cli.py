@@ -28,6 +28,7 @@ NEEDS_INPUT = (
     ["absorption", "topk"],
     ["probing", "topk"],
     ["compare"],
+    ["ledger"],
     ["saebench"],
 )
 """Every stage that reads another stage's output."""

@@ -19,7 +19,7 @@ from pipeline.stages import harvest, train
 from tests.e2e.sandbox import package_files_without_code
 from tests.test_layout import ROOT, reachable
 
-ON_PURPOSE = ("pipeline/console", *package_files_without_code())
+ON_PURPOSE = ("pipeline/console", "pipeline/__init__.py", *package_files_without_code())
 """No result depends on these."""
 
 GRAPH: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())
@@ -41,6 +41,8 @@ def items() -> dict[str, tuple[str, list[str]]]:
 def _expansions(stage: dict[str, Any]) -> list[tuple[str, dict[str, str]]]:
     if "matrix" in stage:
         return [(f"@{name}", {"item.variant": name, "item.seed": "0"}) for name in VARIANTS]
+    if stage.get("foreach") == "${external}":
+        return [("@mine", {"key": "mine", "item.path": "data/none"})]
     if "foreach" in stage:
         return [
             (f"@{key}", {"key": key, **{f"item.{name}": value for name, value in item.items()}})
@@ -116,6 +118,8 @@ def test_declared_code_exists(item: str) -> None:
 def test_every_declared_key_exists_in_every_profile(profile: str) -> None:
     for stage in GRAPH["stages"].values():
         for key in stage.get("do", stage)["params"]:
+            if key == "external.${key}":
+                continue  # its keys are the user's, none by default
             for name in VARIANTS if "item.variant" in key else ("letters", "probing"):
                 filled = (
                     key.replace("${profile}", profile)
@@ -134,3 +138,16 @@ def test_scratch_is_keyed_by_what_the_stage_declares(stage: str, keyed: Iterable
     code = [dep for dep in GRAPH["stages"][stage]["deps"] if dep.startswith(("pipeline/", "requirements/"))]
     missing = {dep for dep in code if "${" not in dep} - {str(path) for path in keyed}
     assert not missing
+
+
+@pytest.mark.parametrize("stage", ["reconstruction", "behavior", "absorption", "probing"])
+def test_external_saes_are_evaluated_as_ours_are(stage: str) -> None:
+    """The same command, code, tasks and parameters; only the list of names differs."""
+    ours, theirs = GRAPH["stages"][stage], GRAPH["stages"][f"{stage}_external"]
+    assert {**ours, "matrix": theirs["matrix"]} == theirs
+    assert theirs["matrix"] == {"variant": "${external}"}
+
+
+def test_no_external_sae_by_default() -> None:
+    """An empty mapping: DVC refuses null, and an empty one adds no stage."""
+    assert PARAMS["external"] == {}

@@ -86,16 +86,18 @@ class LanguageModel:
         return hidden.float()
 
     @torch.no_grad()
-    def forward_from(self, residual: Tensor, layer: int, mask: Tensor | None = None) -> Tensor:
+    def forward_from(self, residual: Tensor, layer: int, mask: Tensor | None = None, last: int = 0) -> Tensor:
         """Logits (B, T, V) float32 of the rest of the model, from residual (B, T, d) after block `layer`.
 
-        forward_from(forward_to(ids, layer), layer) are the model's logits. Raises BadInput for a layer
-        that does not exist.
+        forward_from(forward_to(ids, layer), layer) are the model's logits; with `last` above zero those of
+        the last positions alone, (B, last, V). Raises BadInput for a layer that does not exist.
         """
         self.check_layer(layer)
         residual = residual.to(self.device, self.model.dtype)
         with last_blocks(self.model.base_model, self._kind, layer + 1, residual):
-            out = self.model(inputs_embeds=residual, use_cache=False, **self._masked(mask))
+            out = self.model(
+                inputs_embeds=residual, use_cache=False, logits_to_keep=last, **self._masked(mask)
+            )
         logits: Tensor = out.logits
         return logits.float()
 

@@ -47,6 +47,12 @@ class AbsorptionSection(Section):
         0.6, ge=0, lt=1, description="letters whose linear probe has no more are dropped"
     )
     min_letters: int = Field(20, ge=1, le=26, description="letters that must be kept for a result")
+    ablation_words: int = Field(
+        100, ge=26, description="words per SAE at most whose latents are ablated one by one"
+    )
+    ablation_gap: float = Field(
+        1.0, ge=0, description="logits by which an ablated latent's effect must lead the second largest"
+    )
     resamples: int = Field(1000, ge=100, description="bootstrap resamples over words")
     seed: int = Field(0, ge=0, description="seed of the controls and of the bootstrap")
 
@@ -67,9 +73,9 @@ class Scores:
 class Splits:
     """The k-sparse probes of every letter."""
 
-    top: Tensor  # (5, 26, max_k) int64: selected latents, best first
+    top: Tensor  # (splits, 26, max_k) int64: selected latents, best first
     features: Tensor  # (26,) int64: how many of them are the letter's main latents
-    predicted_k1: Tensor  # (W, 26) bool: out-of-fold predictions with one latent
+    predicted_k1: Tensor  # (W, 26) bool: out-of-fold predictions with one latent, for the words that count
     f1_k1: Tensor  # (26,)
     f1_best: Tensor  # (26,): with the main latents
 
@@ -86,8 +92,7 @@ class Absorption:
 def measure(sae: SAE, task: LetterTask, section: AbsorptionSection) -> Absorption:
     """Absorption of the task's scored words by `sae` (on the CPU or the device of its tensors)."""
     splits = k_sparse(encode(sae, task.x), task, section)
-    direction = normalize(task.weight.double().flatten(0, 1), dim=-1)
-    cosine = direction @ normalize(sae.W_dec.detach().cpu().double(), dim=-1).T
+    direction, cosine = directions(task, sae)
     problem = task.fold[task.scored] * 26 + task.letter[task.scored]
     main = main_latents(splits, sae.n)
     projection = (task.x_scored.double() * direction[problem]).sum(-1)
@@ -98,6 +103,12 @@ def measure(sae: SAE, task: LetterTask, section: AbsorptionSection) -> Absorptio
         score(codes, cosine, main, problem, projection),
         score(codes, cosine[:, order], main, problem, projection),
     )
+
+
+def directions(task: LetterTask, sae: SAE) -> tuple[Tensor, Tensor]:
+    """Unit probe directions (130, d) of each (fold, letter), and their cosines (130, n) with decoder rows."""
+    direction = normalize(task.weight.double().flatten(0, 1), dim=-1)
+    return direction, direction @ normalize(sae.W_dec.detach().cpu().double(), dim=-1).T
 
 
 def encode(sae: SAE, x: Tensor) -> Codes:
@@ -111,27 +122,30 @@ def encode(sae: SAE, x: Tensor) -> Codes:
     return Codes(Pairs.of(torch.cat(token), torch.cat(latent), len(x), sae.n), torch.cat(value))
 
 
-def k_sparse(codes: Codes, task: LetterTask, section: AbsorptionSection) -> Splits:
+def k_sparse(codes: Codes, task: LetterTask, section: AbsorptionSection, splits: int = FOLDS) -> Splits:
     """Select latents per letter and fold, and grow k while the out-of-fold F1 rises by `f1_jump`.
 
     SAEBench: k = 1 is always taken, the first k that does not beat the best F1 by more than `f1_jump`
-    ends the growth. One k per letter, decided on the five folds' predictions together. SAEBench's probes
-    are LogisticRegression(C=1, class_weight="balanced").
+    ends the growth. One k per letter, decided on the predictions of all folds together, or of the first
+    `splits` folds, whose words alone then count. SAEBench's probes are LogisticRegression(C=1,
+    class_weight="balanced").
     """
-    truth = task.letter[:, None] == torch.arange(26)
-    y = truth.T.repeat(FOLDS, 1)
-    include = (task.fold[None] != torch.arange(FOLDS)[:, None]).repeat_interleave(26, 0)
+    tested = task.fold < splits
+    every = task.letter[:, None] == torch.arange(26)
+    truth = every[tested]
+    y = every.T.repeat(splits, 1)
+    include = (task.fold[None] != torch.arange(splits)[:, None]).repeat_interleave(26, 0)
     top = select(codes, y, include, min(section.max_k, codes.pairs.n), section.selection)
     features, weight = gather(codes, top), balanced(y, include)
-    own = task.fold[:, None] * 26 + torch.arange(26)
+    own = task.fold[tested, None] * 26 + torch.arange(26)
     best = torch.full((26,), -1.0, dtype=torch.float64)
     count, growing, predicted_k1 = torch.zeros(26, dtype=torch.int64), torch.arange(26), truth
     for k in range(1, top.shape[1] + 1):
-        problems = (torch.arange(FOLDS)[:, None] * 26 + growing).flatten()
+        problems = (torch.arange(splits)[:, None] * 26 + growing).flatten()
         w, b = fit_small(features[problems, :, :k], y[problems], weight[problems])
         logits = torch.zeros(len(y), len(task.letter), dtype=torch.float64)
         logits[problems] = torch.einsum("pnk,pk->pn", features[problems, :, :k], w) + b[:, None]
-        predicted = logits.T.gather(1, own[:, growing]) > 0
+        predicted = logits.T[tested].gather(1, own[:, growing]) > 0
         found = f1(predicted, truth[:, growing])
         predicted_k1 = predicted if k == 1 else predicted_k1
         risen = found > best[growing] + (section.f1_jump if k > 1 else 0)
@@ -139,7 +153,7 @@ def k_sparse(codes: Codes, task: LetterTask, section: AbsorptionSection) -> Spli
         best[growing], count[growing] = found[risen], k
         if not len(growing):
             break
-    return Splits(top.view(FOLDS, 26, -1), count, predicted_k1, f1(predicted_k1, truth), best)
+    return Splits(top.view(splits, 26, -1), count, predicted_k1, f1(predicted_k1, truth), best)
 
 
 def gather(codes: Codes, latents: Tensor) -> Tensor:
@@ -155,10 +169,10 @@ def gather(codes: Codes, latents: Tensor) -> Tensor:
 
 
 def main_latents(splits: Splits, n: int) -> Tensor:
-    """(130, n) bool: the main latents of each (fold, letter)."""
+    """(splits * 26, n) bool: the main latents of each (fold, letter)."""
     rank = torch.arange(splits.top.shape[-1])
     chosen = (rank < splits.features[None, :, None]).expand_as(splits.top)
-    mask = torch.zeros(FOLDS * 26, n, dtype=torch.bool)
+    mask = torch.zeros(len(splits.top) * 26, n, dtype=torch.bool)
     return mask.scatter_(1, splits.top.flatten(0, 1), chosen.flatten(0, 1))
 
 

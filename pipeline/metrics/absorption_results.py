@@ -14,6 +14,9 @@ from pipeline.metrics.letter_task import LetterTask
 from pipeline.metrics.letters import LETTERS
 from pipeline.metrics.record import Metric, Value, missing
 
+ENOUGH = 10
+"""Words of a letter below which its five-fold probe is bound to fail: two to test on."""
+
 _CAVEAT = "an untrained or too dense SAE scores well: read with letter_f1_k1, L0 and the controls"
 _FRACTION = (
     "absorption fraction (SAEBench 0.6.0) of true-positive words, mean per letter, then over kept letters"
@@ -71,6 +74,8 @@ LETTER_COLUMNS = [
     "full_absorption_shuffled_decoder",
 ]  # fmt: skip
 
+PREDICTION_COLUMNS = ["word", "letter", "fold", "kept", "predicted_k1"]
+
 WORD_COLUMNS = [
     "word", "letter", "fold", "kept", "absorption_fraction", "full_absorption", "main_silent", "projection",
     "main_projection", "top_latent",
@@ -97,6 +102,10 @@ def too_few(task: LetterTask, section: AbsorptionSection) -> dict[str, Value] | 
         f"{count} letters have a linear probe with F1 above {section.min_probe_f1:g}, "
         f"absorption.min_letters asks for {section.min_letters}"
     )
+    rich = int((torch.bincount(task.letter, minlength=len(LETTERS)) >= ENOUGH).sum())
+    if rich < section.min_letters:
+        words = len(task.words)
+        reason += f": too few whole words, {words} in the vocabulary, {ENOUGH} or more for {rich} letters"
     return all_missing(reason) | _counts(task, kept)
 
 
@@ -161,6 +170,20 @@ def word_rows(found: Absorption, task: LetterTask, section: AbsorptionSection) -
             "main_projection": float(scores.main_projection[i]), "top_latent": int(scores.top_latent[i]),
         }
         for i, word in enumerate(task.scored.tolist())
+    ]  # fmt: skip
+
+
+def prediction_rows(found: Absorption, task: LetterTask, section: AbsorptionSection) -> list[dict[str, Any]]:
+    """One row per word with the letters that the one-latent probes of its fold predict."""
+    kept = kept_letters(task, section)
+    return [
+        {
+            "word": word.strip(), "letter": LETTERS[letter], "fold": fold, "kept": int(kept[letter]),
+            "predicted_k1": "".join(LETTERS[i] for i in torch.nonzero(predicted).flatten().tolist()),
+        }
+        for word, letter, fold, predicted in zip(
+            task.words, task.letter.tolist(), task.fold.tolist(), found.splits.predicted_k1, strict=True
+        )
     ]  # fmt: skip
 
 

@@ -134,12 +134,12 @@ class Behavior:
         if not items["ce"]:
             return {metric.name: missing("no token to score was evaluated") for metric in METRICS}
         return {
-            name: self.tally.value(statistic, items[name[:2]], plan, _REASON)
+            name: self.tally.value(statistic, items[name[:2]], plan, NO_SCALE)
             for name, statistic in STATISTICS.items()
         }
 
 
-_REASON = "the ablation changes nothing or the loss is not finite, so there is no scale"
+NO_SCALE = "the ablation changes nothing or the loss is not finite, so there is no scale"
 
 
 def _recovered(prefix: str, ablated: str, sae: str, floor: str | None = None) -> Statistic:
@@ -200,10 +200,10 @@ METRICS = [
         "ce_loss_score", "higher", "share", 1,
         "SAEBench 0.6.0: as ce_score, but SAE and ablation replace every position, BOS included",
     ),
-    Metric("ce_loss_without_sae", "neither", "nats per token", 1, "SAEBench 0.6.0: equals ce_clean", False),
+    Metric("ce_loss_without_sae", "neither", "nats per token", 1, "SAEBench 0.6.0: equals ce_clean"),
     Metric(
         "ce_loss_with_sae", "lower", "nats per token", 1,
-        "SAEBench 0.6.0: cross-entropy with reconstructions at every position", False,
+        "SAEBench 0.6.0: cross-entropy with reconstructions at every position",
     ),
     Metric(
         "ce_loss_with_ablation", "neither", "nats per token", 1,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.metrics.intervals import wilson
 from pipeline.metrics.record import Metric, Value, missing
 from pipeline.sae.core.codes import Codes
 
@@ -54,7 +55,7 @@ class Density:
             "freq_over_1_percent": rate > 0.01,
             "freq_over_10_percent": rate > 0.1,
         }
-        found = {name: Value(float(which.double().mean()), self.n) for name, which in shares.items()}
+        found = {name: _share(which) for name, which in shares.items()}
         for name in ("freq_over_1_percent", "freq_over_10_percent"):
             found[f"normalized_{name}"] = self._normalized(shares[name])
         return found
@@ -86,6 +87,13 @@ class Density:
             per_context = fired / contexts if contexts else None
             row = (latent, fired, rate, contexts, per_context)
             yield {**identity, **dict(zip(LATENT_COLUMNS, row, strict=True))}
+
+
+def _share(which: Tensor) -> Value:
+    """The share of latents that are in `which` (n,), with its Wilson interval."""
+    count, n = int(which.sum()), len(which)
+    bounds = wilson(count, n)
+    return Value(count / n, n, low=bounds.low, high=bounds.high)
 
 
 METRICS = [

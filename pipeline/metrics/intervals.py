@@ -1,16 +1,16 @@
-"""How sure a number is: Wilson intervals, bootstrap over items, spread over training seeds.
+"""How sure one SAE's number is: Wilson intervals and the bootstrap over items.
 
-Sampling error has two sources that must not be mixed: the items measured on (contexts, words, texts),
-covered by `wilson` and `bootstrap`, and the training seed, covered by `spread`.
+Both speak of the items measured on (contexts, words, texts) and of that one SAE. What training seeds add,
+and what differs between methods, is in pipeline/report/paired.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import sqrt
-from statistics import NormalDist, fmean, stdev
+from statistics import NormalDist
 
 import numpy as np
 
@@ -30,22 +30,6 @@ class Interval:
 
     low: float
     high: float
-
-    @property
-    def leaves_zero(self) -> bool:
-        """Whether zero lies outside."""
-        return self.low > 0 or self.high < 0
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A value over training seeds: mean, sample standard deviation (None for one seed), range."""
-
-    mean: float
-    sd: float | None
-    low: float
-    high: float
-    seeds: int
 
 
 def wilson(successes: int, items: int) -> Interval:
@@ -75,35 +59,7 @@ def bootstrap(sums: Sums, statistic: Statistic, resamples: int, seed: int) -> In
     table = np.stack([np.asarray(sums[name], dtype=np.float64) for name in names], axis=1)
     if len(table) < 2:
         return None
-    return _percentiles(_evaluate(statistic, names, _resampled(table, resamples, seed)))
-
-
-def paired_difference(
-    first: Sums, second: Sums, statistic: Statistic, resamples: int, seed: int
-) -> Interval | None:
-    """The bootstrap interval of statistic(first) - statistic(second), drawing the same items for both.
-
-    Raises ValueError when the two do not have the same number of items. None as in `bootstrap`.
-    """
-    sizes = {len(column) for column in [*first.values(), *second.values()]}
-    if len(sizes) != 1:
-        raise ValueError(f"a paired comparison needs the same items, not {sorted(sizes)}")
-    joined = {f"0{name}": column for name, column in first.items()}
-    joined |= {f"1{name}": column for name, column in second.items()}
-
-    def difference(resampled: Sums) -> np.ndarray:
-        sides = [{k[1:]: v for k, v in resampled.items() if k[0] == side} for side in "01"]
-        return statistic(sides[0]) - statistic(sides[1])
-
-    return bootstrap(joined, difference, resamples, seed)
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """The spread of one metric over training seeds; raises ValueError for no value."""
-    if not values:
-        raise ValueError("no seeds, no spread")
-    sd = stdev(values) if len(values) > 1 else None
-    return Spread(fmean(values), sd, min(values), max(values), len(values))
+    return _percentiles(_evaluate(statistic, names, resampled(table, resamples, seed)))
 
 
 def pooled(sums: Sums, statistic: Statistic) -> float:
@@ -112,7 +68,11 @@ def pooled(sums: Sums, statistic: Statistic) -> float:
     return float(_evaluate(statistic, list(sums), total)[0])
 
 
-def _resampled(table: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+def resampled(table: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """(R, C): the sums of `table` (N, C) over `resamples` draws of N items with replacement.
+
+    Equal N, `resamples` and `seed` draw equal items, which is what pairs two tables.
+    """
     # einsum, not BLAS: the same bits on any number of cores
     return np.einsum("ri,ic->rc", _draws(len(table), resamples, seed), table)
 

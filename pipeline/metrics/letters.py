@@ -36,6 +36,9 @@ class LettersSection(Section):
     seed: int = Field(0, ge=0, description="seed of the choice of words, their folds and in-context words")
     in_context: int = Field(10, ge=1, le=64, description="example lines before the word (SAEBench: 10)")
     max_words: int = Field(5000, ge=100, description="words kept, chosen by seed, of a larger vocabulary")
+    solved: float = Field(
+        0.8, gt=0, le=1, description="share of words the model must spell for latents to be ablated on them"
+    )
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,21 @@ class Word:
 
 @dataclass(frozen=True)
 class Form:
-    """How a line is written: `{word}` + `ask` + ` X`, lines joined by `separator`."""
+    """How a prompt is written: `opening`, then lines `{word}` + `ask` + ` X` joined by `separator`."""
 
+    opening: str
     ask: str
     separator: str
 
 
-FORMS = (Form(" has the first letter:", "\n"), Form(" has the first letter :", " \n "))
+FORMS = (
+    Form("\n", " has the first letter:", "\n"),
+    Form(" \n ", " has the first letter :", " \n "),
+)
 """SAEBench's text, and the same for tokenizers that only split at blanks."""
+
+PAIRS = (Form("first letter:", "", ","), Form("first letter : ", "", " , "))
+"""The same question asked by pairs of word and letter, to each of `FORMS`: the answer follows the word."""
 
 
 def alphabetic(text: str) -> bool:
@@ -121,7 +131,7 @@ class Prompter:
             return ids
 
         def unknown(form: Form) -> int:
-            line = form.separator + "the" + form.ask + " T"
+            line = form.opening + "the" + form.ask + " T"
             return 0 if tokenizer.unk_token_id is None else encode(line).count(tokenizer.unk_token_id)
 
         return cls(encode, bos, min(FORMS, key=unknown))
@@ -129,7 +139,7 @@ class Prompter:
     def ids(self, word: Word, examples: Sequence[Word]) -> list[int]:
         """BOS, one line per example with its answer, and the word's line up to the answer."""
         lines = [f"{each.text}{self.form.ask} {LETTERS[each.letter].upper()}" for each in examples]
-        text = self.form.separator + self.form.separator.join([*lines, word.text + self.form.ask])
+        text = self.form.opening + self.form.separator.join([*lines, word.text + self.form.ask])
         return [self.bos, *self.encode(text)]
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.metrics.controls import RANDOM, random_metric
 from pipeline.metrics.intervals import Sums, bootstrap
 from pipeline.metrics.probing import (
     Padded,
@@ -44,6 +45,7 @@ def metrics(task: ProbingTask, section: ProbingSection) -> list[Metric]:
                 f"probing_auc_k{k}", "higher", "AUC", 1, f"as probing_k{k}, area under the ROC curve", False
             ),
             Metric(f"raw_neurons_k{k}", "neither", "accuracy", 1, f"baseline: {raw}, {_MEAN}"),
+            random_metric(f"probing_k{k}", "accuracy"),
         ]
         for name in sets(task):
             found.append(
@@ -86,8 +88,14 @@ def values(probed: Probed, task: ProbingTask, section: ProbingSection) -> dict[s
     found: dict[str, Value] = {}
     for k in section.k:
         found |= _accuracies(f"probing_k{k}", right(probed.logits[k], test), test, task, section)
-        found[f"probing_auc_k{k}"] = Value(_over_sets(auc(probed.logits[k], test), task), texts)
+        found[f"probing_auc_k{k}"] = Value(over_sets(auc(probed.logits[k], test), task), texts)
     return found
+
+
+def random_values(probed: Probed, task: ProbingTask, section: ProbingSection) -> dict[str, Value]:
+    """The metrics of the untrained SAE."""
+    measured = values(probed, task, section)
+    return {f"probing_k{k}{RANDOM}": measured[f"probing_k{k}"] for k in section.k}
 
 
 def baselines(raw: Probed, task: ProbingTask, section: ProbingSection) -> dict[str, Value]:
@@ -189,7 +197,8 @@ def _with_interval(
     return Value(point, len(texts), None, low, high)
 
 
-def _over_sets(score: Tensor, task: ProbingTask) -> float:
+def over_sets(score: Tensor, task: ProbingTask) -> float:
+    """The mean of `score` (P,) over each set's problems, then over sets."""
     means = [
         score[[i for i, problem in enumerate(task.problems) if problem.labelled == name]].mean()
         for name in sets(task)

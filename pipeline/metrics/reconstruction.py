@@ -155,7 +155,7 @@ METRICS = [
         "mean over tokens of cos(x, r), 0 where either is zero (SAEBench 0.6.0: cossim)",
     ),
     Metric("l0", "neither", "latents", 1, "mean number of active latents per token (SAEBench 0.6.0)"),
-    Metric("l1", "neither", "model units", 1, "mean over tokens of the summed codes (SAEBench 0.6.0)", False),
+    Metric("l1", "neither", "model units", 1, "mean over tokens of the summed codes (SAEBench 0.6.0)"),
     Metric("l2_norm_in", "neither", "model units", 1, "mean over tokens of |x| (SAEBench 0.6.0)", False),
     Metric("l2_norm_out", "neither", "model units", 1, "mean over tokens of |r| (SAEBench 0.6.0)", False),
     Metric(

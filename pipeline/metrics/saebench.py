@@ -77,7 +77,7 @@ METRICS = [
     Metric(
         "mse_saebench", "lower", "squared model units", 1,
         "mean over tokens of |x - r|^2 / N, N the tokens of its batch of `batch_contexts` contexts "
-        "(SAEBench 0.6.0: mse)", False,
+        "(SAEBench 0.6.0: mse)",
     ),
     Metric(
         "explained_variance_saebench", "higher", "share", 1,
@@ -86,7 +86,7 @@ METRICS = [
     ),
     Metric(
         "explained_variance_legacy", "higher", "share", 1,
-        "mean over tokens of 1 - |x - r|^2 / |x - batch mean|^2 (SAEBench); most published values", False,
+        "mean over tokens of 1 - |x - r|^2 / |x - batch mean|^2 (SAEBench); most published values",
     ),
     Metric(
         "relative_reconstruction_bias", "neither", "ratio", 1,

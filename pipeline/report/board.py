@@ -27,6 +27,8 @@ class Measured:
     value: float | None
     items: int = 0
     reason: str | None = None
+    low: float | None = None  # 95 % interval over items, where the stage gives one
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Entry:
     seed: int
     diverged: str | None = None  # the reason
     on_target: bool | None = None
+    external: bool = False  # trained elsewhere
     identity: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[Key, Measured] = field(default_factory=dict)
 
@@ -145,6 +148,7 @@ def _entry(
         seed=seed,
         diverged=_diverged(run),
         on_target=run["on_target"],
+        external=run["reading"] == "external",
         identity=identity,
         values=values,
     )
@@ -186,7 +190,9 @@ def _truth_entry(variant: str, row: Mapping[str, Any]) -> Entry:
 
 def _values(stage: str, row: Mapping[str, Any]) -> dict[Key, Measured]:
     return {
-        (stage, name): Measured(given["value"], given["items"], given["reason"])
+        (stage, name): Measured(
+            given["value"], given["items"], given["reason"], given.get("low"), given.get("high")
+        )
         for name, given in row["metrics"].items()
     }
 

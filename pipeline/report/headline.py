@@ -15,6 +15,9 @@ Key = tuple[str, str]
 
 TRUTH_STAGE = "ground_truth"
 
+ARROW: dict[Better, str] = {"higher": "\u00a0↑", "lower": "\u00a0↓", "neither": ""}
+"""After a no-break space, so that no arrow stands on a line of its own."""
+
 
 @dataclass(frozen=True)
 class Headline:
@@ -44,6 +47,7 @@ class Reference:
 
     label: str
     cells: dict[str, Key]
+    range: bool = False  # differs between SAEs: lowest to highest of the group's SAEs
 
 
 L0 = Headline("l0", "L0", "reconstruction", "l0", "neither", decimals=2)
@@ -90,12 +94,28 @@ REFERENCES = (
     Reference(
         "untrained SAE",
         {
+            "explained_variance": ("reconstruction", "explained_variance_random_sae"),
+            "ce_score": ("behavior", "ce_score_random_sae"),
+            "dead": ("reconstruction", "dead_share_random_sae"),
+            "flicker": ("reconstruction", "flicker_random_sae"),
+            "probing_k1": ("probing", "probing_k1_random_sae"),
             "absorption": ("absorption", "mean_absorption_fraction_random_sae"),
             "full_absorption": ("absorption", "mean_full_absorption_random_sae"),
             "letter_f1": ("absorption", "letter_f1_k1_random_sae"),
         },
     ),
+    Reference(
+        "decoder permuted",
+        {
+            "explained_variance": ("reconstruction", "explained_variance_shuffled_decoder"),
+            "ce_score": ("behavior", "ce_score_shuffled_decoder"),
+            "absorption": ("absorption", "mean_absorption_fraction_shuffled_decoder"),
+            "full_absorption": ("absorption", "mean_full_absorption_shuffled_decoder"),
+        },
+        range=True,
+    ),
     Reference("raw residual, neuron", {"probing_k1": ("probing", "raw_neurons_k1")}),
     Reference("raw residual, dense", {"probing_k1": ("probing", "raw_dense")}),
 )
-"""The untrained SAE is a random TopK SAE of the same size at the same L0 (the absorption stage's control)."""
+"""The untrained SAE is a random TopK SAE of the same size at the group's L0 target; a permuted decoder keeps
+the SAE's codes. Letter F1, probing, flicker and dead latents do not use the decoder."""

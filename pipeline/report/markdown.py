@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.report.headline import Headline
+from pipeline.report.differences import Chapter, Grid
+from pipeline.report.headline import ARROW, Headline
 from pipeline.report.table import Cell, Group, Report, Row
 
-ARROW = {"higher": "\u00a0↑", "lower": "\u00a0↓", "neither": ""}
-"""After a no-break space, so that no arrow stands on a line of its own."""
 
-
-def markdown(title: str, report: Report, caption: Sequence[str], notes: Sequence[str]) -> str:
-    """A page: caption, one table per group, reasons, notes. User-given names are escaped."""
+def markdown(
+    title: str,
+    report: Report,
+    chapters: Sequence[Chapter],
+    caption: Sequence[str],
+    notes: Sequence[str],
+) -> str:
+    """A page: caption, one table per group, which rows differ, reasons, notes. Names are escaped."""
     blocks = [
         f"# {_plain(title)}",
         " ".join(_plain(line) for line in caption),
@@ -20,11 +24,28 @@ def markdown(title: str, report: Report, caption: Sequence[str], notes: Sequence
     ]
     for group in [*report.groups, *report.truth]:
         blocks += [f"## {_plain(group.title)}", _table(group)]
+    for chapter in chapters:
+        blocks += [f"## {_plain(chapter.title)}", *(_grid(grid) for grid in chapter.grids)]
     if report.footnotes:
         reasons = [f"- [{n}] {_plain(text)}" for n, text in enumerate(report.footnotes, 1)]
         blocks += ["## Reasons", "\n".join(reasons)]
     blocks += ["## Notes", "\n".join(f"- {_plain(note)}" for note in notes)]
     return "\n\n".join(blocks) + "\n"
+
+
+def _grid(grid: Grid) -> str:
+    lines = [
+        "| | " + " | ".join(_plain(column) for column in grid.columns) + " |",
+        "|---|" + "--:|" * len(grid.columns),
+    ]
+    lines += [
+        f"| {_plain(label)} | " + " | ".join(_plain(box.text) for box in boxes) + " |"
+        for label, boxes in grid.rows
+    ]
+    table = "\n".join(lines)
+    if grid.folded:
+        return f"<details><summary>{_plain(grid.title)}</summary>\n\n{table}\n\n</details>"
+    return f"**{_plain(grid.title)}**\n\n{table}"
 
 
 def _table(group: Group) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipeline.report.markdown import ARROW
+from pipeline.report.differences import Chapter
+from pipeline.report.headline import ARROW
 from pipeline.report.table import Report
 
 TEMPLATE = "page.html.j2"
@@ -17,6 +18,7 @@ TEMPLATE = "page.html.j2"
 def page(
     title: str,
     report: Report,
+    chapters: Sequence[Chapter],
     caption: Sequence[str],
     notes: Sequence[str],
     figures: Mapping[str, bytes],
@@ -32,5 +34,11 @@ def page(
     )
     embedded = {name: base64.b64encode(png).decode("ascii") for name, png in figures.items()}
     return environment.get_template(TEMPLATE).render(
-        title=title, report=report, caption=caption, notes=notes, figures=embedded, arrow=ARROW
+        title=title,
+        report=report,
+        chapters=chapters,
+        caption=caption,
+        notes=notes,
+        figures=embedded,
+        arrow=ARROW,
     )

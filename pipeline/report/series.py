@@ -9,7 +9,19 @@ from pipeline.report.board import Board, Entry
 from pipeline.report.headline import L0, LETTER_FRACTION, LETTER_FULL, LETTER_KEPT, LETTER_WORDS, SCORES
 from pipeline.report.summary import by_run, over_seeds
 
-SCORE_COLUMNS = ("label", "run", "target", "seed", "stage", "metric", "value", "items", "reason")
+SCORE_COLUMNS = (
+    "label",
+    "run",
+    "target",
+    "seed",
+    "stage",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "items",
+    "reason",
+)
 SUMMARY_COLUMNS = (
     "label", "run", "target", "stage", "metric", "better", "unit", "version",
     "mean", "low", "high", "sd", "seeds", "of", "items", "reason",
@@ -36,6 +48,8 @@ def scores(board: Board) -> list[Row]:
             "stage": key[0],
             "metric": key[1],
             "value": measured.value,
+            "low": measured.low,
+            "high": measured.high,
             "items": measured.items,
             "reason": measured.reason,
         }

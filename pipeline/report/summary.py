@@ -35,12 +35,6 @@ class Summary:
             return None
         return (self.high - self.low) / 2
 
-    def overlaps(self, other: Summary) -> bool:
-        """Whether the two ranges over seeds touch, so that the difference is not above the spread."""
-        if None in (self.low, self.high, other.low, other.high):
-            return False
-        return self.low <= other.high and other.low <= self.high  # type: ignore[operator]
-
 
 def summarise(values: Sequence[Measured]) -> Summary:
     """Mean, range and standard deviation of `values`, one per seed."""

@@ -6,13 +6,20 @@ the terminal print the same `Report`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pipeline.report.board import Board, Entry
 from pipeline.report.headline import L0, REFERENCES, SCORES, TRUE_L0, TRUTH, TRUTH_L0, Headline, Key
-from pipeline.report.marks import Mark, marks
+from pipeline.report.marks import Beats, Mark, marks
+from pipeline.report.paired.comparison import Family
 from pipeline.report.summary import Summary, by_run, missed_target, over_seeds
+
+ELSEWHERE = (
+    "Trained elsewhere: no L0 target of ours, so compare each row only with rows of about the same L0, above"
+)
+
+Families = Mapping[tuple[Key, float], Family]
 
 
 @dataclass(frozen=True)
@@ -69,16 +76,26 @@ class Report:
     footnotes: list[str]
 
 
-def report(board: Board) -> Report:
-    """The tables of `board`: a group per L0 target in rising order, then the paper presets."""
+def report(board: Board, families: Sequence[Family]) -> Report:
+    """The tables of `board`: a group per L0 target in rising order, paper presets, then external SAEs."""
     footnotes = Footnotes()
+    by_place = {(family.column.key, family.target): family for family in families}
+    ours = [entry for entry in board.entries if not entry.external]
+    elsewhere = [entry for entry in board.entries if entry.external]
     groups = [
-        _group(_title(target), target, [L0, *SCORES], _at(board.entries, target), footnotes)
-        for target in _targets(board.entries)
+        _group(_title(target), target, [L0, *SCORES], _at(ours, target), by_place, footnotes)
+        for target in _targets(ours)
     ]
+    if elsewhere:
+        groups.append(_group(ELSEWHERE, None, [L0, *SCORES], elsewhere, by_place, footnotes))
     truth = [
         _group(
-            _truth_title(board.truth, target), target, [TRUTH_L0, *TRUTH], _at(board.truth, target), footnotes
+            _truth_title(board.truth, target),
+            target,
+            [TRUTH_L0, *TRUTH],
+            _at(board.truth, target),
+            by_place,
+            footnotes,
         )
         for target in _targets(board.truth)
     ]
@@ -109,18 +126,37 @@ def _truth_title(entries: Sequence[Entry], target: float | None) -> str:
 
 
 def _group(
-    title: str, target: float | None, columns: list[Headline], entries: list[Entry], footnotes: Footnotes
+    title: str,
+    target: float | None,
+    columns: list[Headline],
+    entries: list[Entry],
+    families: Families,
+    footnotes: Footnotes,
 ) -> Group:
     runs = by_run(entries)
     missed = [missed_target(run, columns[0]) for run in runs]
     summaries = [[over_seeds(run, column.key) for column in columns] for run in runs]
     fair = [target is not None and not miss for miss in missed]
-    marked = [marks([row[i] for row in summaries], fair, column.better) for i, column in enumerate(columns)]
+    labels = [run[0].label for run in runs]
+    marked = [
+        marks([row[i] for row in summaries], fair, column.better, _beats(column, target, labels, families))
+        for i, column in enumerate(columns)
+    ]
     rows = [
         _row(run, columns, summaries[r], [marked[i][r] for i in range(len(columns))], missed[r], footnotes)
         for r, run in enumerate(runs)
     ]
     return Group(title, target, columns, rows + _references(entries, columns))
+
+
+def _beats(column: Headline, target: float | None, labels: list[str], families: Families) -> Beats:
+    family = None if target is None else families.get((column.key, target))
+
+    def beats(first: int, second: int) -> bool | None:
+        pair = family.pair(labels[first], labels[second]) if family else None
+        return None if pair is None or pair.verdict == "not compared" else pair.verdict == "better"
+
+    return beats
 
 
 def _row(
@@ -167,7 +203,7 @@ def _references(entries: list[Entry], columns: list[Headline]) -> list[Row]:
     rows = []
     for reference in REFERENCES:
         cells = [
-            Cell(_common(entries, reference.cells[column.name], column))
+            Cell(_reference(entries, reference.cells[column.name], column, reference.range))
             if column.name in reference.cells
             else Cell("")
             for column in columns
@@ -177,6 +213,9 @@ def _references(entries: list[Entry], columns: list[Headline]) -> list[Row]:
     return rows
 
 
-def _common(entries: list[Entry], key: Key, column: Headline) -> str:
-    found = {entry.get(key).value for entry in entries} - {None}
-    return column.text(found.pop() or 0.0) if len(found) == 1 else ""
+def _reference(entries: list[Entry], key: Key, column: Headline, spread: bool) -> str:
+    found = sorted({value for entry in entries if (value := entry.get(key).value) is not None})
+    if spread and found:
+        short = replace(column, decimals=column.decimals - 1)  # two numbers in the width of one
+        return f"{short.text(found[0])}..{short.text(found[-1])}"
+    return column.text(found[0]) if len(found) == 1 else ""

@@ -83,4 +83,8 @@ def _notes(numbers: Sequence[int]) -> str:
 
 
 def _ascii(text: str, terminal: bool) -> str:
-    return text if terminal else text.replace("±", "+-").encode("ascii", "replace").decode()
+    if terminal:
+        return text
+    for character, plain in (("±", "+-"), ("▲", "^"), ("▼", "v")):
+        text = text.replace(character, plain)
+    return text.encode("ascii", "replace").decode()

@@ -6,23 +6,17 @@ At inference a latent fires above one learnt threshold, so it is saved as jumpre
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
-import torch
-from pydantic import Field
 from torch import Tensor
 
-from pipeline.sae.core.batchtop import batch_top, update_threshold
+from pipeline.sae.core.batchtop import BatchTopConfig, batch_top, learn_threshold, thresholded
 from pipeline.sae.core.dead import auxk
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.core.variant import MethodConfig, Objective, Step, Tools, Variant, reconstruct
+from pipeline.sae.core.variant import Objective, Step, Tools, Variant, reconstruct
 
 
-class Config(MethodConfig):
+class Config(BatchTopConfig):
     """Section `batchtopk` of params.yaml."""
-
-    aux_weight: float = Field(1 / 32, ge=0, description="weight of the AuxK loss; 0 switches it off")
-    threshold_decay: float = Field(0.99, gt=0, lt=1, description="running average of the smallest kept code")
 
 
 class Method(Variant):
@@ -34,7 +28,7 @@ class Method(Variant):
     def objective(self, step: Step) -> Objective:
         """Reconstruction and AuxK."""
         assert self.l0 is not None
-        pairs = batch_top(step.pre, self.l0 * len(step.x))
+        pairs = batch_top(step.pre, self.l0 * step.tokens, step.world)
         scored = reconstruct(step, step.encode_at(pairs), pairs)
         terms = {"reconstruction": scored.loss}
         aux = auxk(step, scored.error, self.config.aux_weight)
@@ -44,14 +38,8 @@ class Method(Variant):
 
     def after_step(self, step: Step, objective: Objective, tools: Tools) -> None:
         """Learn the inference threshold."""
-        if len(objective.codes.pairs):
-            update_threshold(self.state, objective.codes.value.min(), self.config.threshold_decay)
+        learn_threshold(self.state, step, objective.codes, self.config.threshold_decay)
 
     def export(self, weights: Mapping[str, Tensor]) -> SAE:
         """A jumprelu SAE whose one threshold stands for all latents."""
-        threshold = self.state.get("threshold", torch.zeros(()))
-        return replace(
-            super().export(weights),
-            architecture="jumprelu",
-            threshold=threshold.to(weights["b_enc"]).expand(self.n).clone(),
-        )
+        return thresholded(super().export(weights), self.state)

@@ -6,28 +6,25 @@ L = sum over prefixes m of |x - sum_{i < m} f_i d_i - b_dec|^2, with one batch-w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.sae.core.batchtop import batch_top, update_threshold
-from pipeline.sae.core.codes import Codes, Pairs
+from pipeline.sae.core.batchtop import BatchTopConfig, batch_top, learn_threshold, thresholded
+from pipeline.sae.core.codes import Codes
 from pipeline.sae.core.dead import auxk
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.core.variant import MethodConfig, Objective, Step, Tools, Variant
+from pipeline.sae.core.prefixes import prefix_errors
+from pipeline.sae.core.variant import Objective, Step, Tools, Variant
 
 
-class Config(MethodConfig):
+class Config(BatchTopConfig):
     """Section `matryoshka` of params.yaml."""
 
     prefixes: list[Annotated[float, Field(gt=0, le=1)]] = Field(
         [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0], min_length=1, description="nested prefixes, as shares of n"
     )
-    aux_weight: float = Field(1 / 32, ge=0, description="weight of the AuxK loss; 0 switches it off")
-    threshold_decay: float = Field(0.99, gt=0, lt=1, description="running average of the smallest kept code")
 
 
 class Method(Variant):
@@ -36,19 +33,9 @@ class Method(Variant):
     controlled = False
     config: Config
 
-    def bounds(self) -> list[int]:
-        """Where the groups of latents begin and end: 0, then each prefix's size, n last."""
-        sizes = sorted({max(1, round(share * self.n)) for share in self.config.prefixes} | {self.n})
-        return [0, *sizes]
-
-    def grouped(self, pairs: Pairs) -> Pairs:
-        """The same entries as (token, group) rows: token b's group g, between two bounds, is row b G + g.
-
-        Latents ascend within a token, so that the order of the entries stays and one decode serves all.
-        """
-        bounds = torch.tensor(self.bounds()[1:], device=pairs.latent.device)
-        group = torch.searchsorted(bounds, pairs.latent, right=True)
-        return Pairs.of(pairs.token * len(bounds) + group, pairs.latent, pairs.batch * len(bounds), self.n)
+    def sizes(self) -> list[int]:
+        """How many latents each prefix has, n last."""
+        return sorted({max(1, round(share * self.n)) for share in self.config.prefixes} | {self.n})
 
     def objective(self, step: Step) -> Objective:
         """The mean over prefixes of their reconstruction losses, and AuxK.
@@ -57,10 +44,9 @@ class Method(Variant):
         indifferent to the factor.
         """
         assert self.l0 is not None
-        pairs = batch_top(step.pre, self.l0 * len(step.x))
+        pairs = batch_top(step.pre, self.l0 * step.tokens, step.world)
         f = step.encode_at(pairs)
-        parts = step.decode(f, self.grouped(pairs)).view(len(step.x), -1, self.d)
-        errors = (step.x - step.weights["b_dec"])[:, None] - parts.cumsum(1)
+        errors = prefix_errors(step, f, pairs, self.sizes())
         terms = {"reconstruction": errors.square().sum() / errors[:, :, 0].numel()}
         error = errors[:, -1]
         aux = auxk(step, error, self.config.aux_weight)
@@ -70,14 +56,8 @@ class Method(Variant):
 
     def after_step(self, step: Step, objective: Objective, tools: Tools) -> None:
         """Learn the inference threshold."""
-        if len(objective.codes.pairs):
-            update_threshold(self.state, objective.codes.value.min(), self.config.threshold_decay)
+        learn_threshold(self.state, step, objective.codes, self.config.threshold_decay)
 
     def export(self, weights: Mapping[str, Tensor]) -> SAE:
         """A jumprelu SAE whose one threshold stands for all latents."""
-        threshold = self.state.get("threshold", torch.zeros(()))
-        return replace(
-            super().export(weights),
-            architecture="jumprelu",
-            threshold=threshold.to(weights["b_enc"]).expand(self.n).clone(),
-        )
+        return thresholded(super().export(weights), self.state)

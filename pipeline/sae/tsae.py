@@ -126,7 +126,7 @@ def consistency(step: Step, f: Tensor, pairs: Pairs, scales: list[float], plain:
         valid = (document[None, :] == document[:, None]) & (gap > 0) & (gap < longest)
         total = total.index_add(0, gap[valid], difference[valid])
         count = count.index_add(0, gap[valid], torch.ones_like(difference[valid]))
-    mean = total / count.clamp_min(1)
+    mean = step.average(total, count)
     return torch.stack(
         [weight * mean[a : b + 1].sum() for weight, (a, b) in zip(scales, OFFSETS, strict=True)]
     ).sum()

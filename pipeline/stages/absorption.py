@@ -1,87 +1,163 @@
-"""Stage `absorption@VARIANT`: first-letter absorption of every SAE of one variant."""
+"""Stage `absorption@VARIANT`: first-letter absorption of a variant's SAEs, by projection and by ablation.
+
+The language model is loaded only where it spells (metrics/ablation_task.py); elsewhere the ablation's
+values are missing with the reason.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import torch
+
+from pipeline.console.errors import BadInput
 from pipeline.console.progress import Progress
-from pipeline.metrics.absorption import AbsorptionSection, measure, random_sae
-from pipeline.metrics.absorption_results import (
-    LETTER_COLUMNS,
-    METRICS,
-    WORD_COLUMNS,
-    all_missing,
-    letter_rows,
-    random_values,
-    too_few,
-    values,
-    word_rows,
-)
+from pipeline.lm.load import load_lm
+from pipeline.metrics import ablation_results, absorption_results, absorption_saebench
+from pipeline.metrics.ablation import Ablated, ablate
+from pipeline.metrics.ablation_task import AblationTask, Halves, load_ablation
+from pipeline.metrics.absorption import Absorption, AbsorptionSection, measure, random_sae
 from pipeline.metrics.letter_task import LetterTask, load_letters
 from pipeline.metrics.record import Value, results, row
+from pipeline.metrics.saebench_probe import load_probe
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
-from pipeline.stages.files import LETTERS, evaluation_folder, fresh, write_json, write_tsv
+from pipeline.sae.core.inference import SAE
+from pipeline.stages.files import LETTERS, LM, evaluation_folder, fresh, write_json, write_tsv
 from pipeline.stages.saes import Trained, trained_saes
 
 WHICH = ["label", "seed", "run"]
+METRICS = absorption_results.METRICS + ablation_results.METRICS + absorption_saebench.METRICS
+TABLES = {
+    "letters.tsv": absorption_results.LETTER_COLUMNS,
+    "words.tsv": absorption_results.WORD_COLUMNS,
+    "predictions.tsv": absorption_results.PREDICTION_COLUMNS,
+    "ablation.tsv": ablation_results.COLUMNS,
+}
+"""The tables beside results.json, and their columns after `WHICH`."""
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The values of one SAE and its rows of each table."""
+
+    values: dict[str, Value]
+    tables: dict[str, Rows] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Speller:
+    """The language model, and the prompts that it answers."""
+
+    prompts: AblationTask
+    halves: Halves
 
 
 def run(variant: str) -> None:
-    """Write results.json, letters.tsv and words.tsv of `variant`."""
+    """Write results.json, letters.tsv, words.tsv, predictions.tsv and ablation.tsv of `variant`."""
     params = read_params()
     section = params.get("absorption", AbsorptionSection)
-    device = params.get("profile.compute", ComputeSection).apply()
-    task = load_letters(LETTERS)
+    compute = params.get("profile.compute", ComputeSection)
+    device = compute.apply()
+    task, prompts = load_letters(LETTERS), load_ablation(LETTERS)
     saes = list(trained_saes(variant, params.value("seeds"), device))
-    rows, letters, words = [], [], []
-    control = _control(task, section)
+    speller = prompts if isinstance(prompts, str) else _speller(prompts, task, device, compute)
+    measured = _measured(task, speller, section)
+    rows: Rows = []
+    tables: dict[str, Rows] = {name: [] for name in TABLES}
     with Progress(f"absorption {variant}", total=len(saes), unit="SAEs") as bar:
         for trained in saes:
-            found, letter_table, word_table = _one(trained, task, section)
-            if isinstance(task, LetterTask) and letter_table:
-                found |= control(trained.sae.n, _k(trained))
+            found = measured(trained)
             which = {column: trained.identity[column] for column in WHICH}
-            rows.append(row(trained.identity, found))
-            letters += [{**which, **each} for each in letter_table]
-            words += [{**which, **each} for each in word_table]
+            rows.append(row(trained.identity, found.values))
+            for name, entries in found.tables.items():
+                tables[name] += [{**which, **each} for each in entries]
             bar.advance(1)
     folder = fresh(evaluation_folder("absorption", variant))
     write_json(folder / "results.json", results("absorption", variant, METRICS, rows))
-    write_tsv(folder / "letters.tsv", WHICH + LETTER_COLUMNS, letters)
-    write_tsv(folder / "words.tsv", WHICH + WORD_COLUMNS, words)
+    for name, columns in TABLES.items():
+        write_tsv(folder / name, WHICH + columns, tables[name])
 
 
-Tables = tuple[dict[str, Value], list[dict[str, Any]], list[dict[str, Any]]]
+def _speller(
+    prompts: AblationTask, task: LetterTask | str, device: torch.device, compute: ComputeSection
+) -> Speller:
+    """Load the language model; raises BadInput unless it is the one that the prompts were made for."""
+    assert isinstance(task, LetterTask)
+    lm = load_lm(LM, device, compute.lm_precision)
+    if lm.weights_sha256 != prompts.facts["weights_sha256"]:
+        raise BadInput(f"{LETTERS} was made for other weights than {LM}: run `dvc repro tasks@letters`.")
+    return Speller(prompts, Halves.of(lm, int(task.facts["layer"])))
 
 
-def _one(trained: Trained, task: LetterTask | str, section: AbsorptionSection) -> Tables:
-    if trained.run.status != "ok":
-        return all_missing(str(trained.run.reason)), [], []
-    if isinstance(task, str):
-        return all_missing(task), [], []
-    few = too_few(task, section)
+def _measured(
+    task: LetterTask | str, speller: Speller | str, section: AbsorptionSection
+) -> Callable[[Trained], Found]:
+    """What is found of a trained SAE, or why nothing is."""
+    reason = task if isinstance(task, str) else None
+    few = None if isinstance(task, str) else absorption_results.too_few(task, section)
     if few is not None:
-        return few, [], []
-    found = measure(trained.sae, task, section)
-    measured = values(found, task, section)
-    return measured, letter_rows(found, task, section), word_rows(found, task, section)
-
-
-def _k(trained: Trained) -> int:
-    """The L0 of the random control: the target, or what was reached where there is no target."""
-    asked = trained.run.target if trained.run.target is not None else round(trained.run.l0)
-    return min(max(asked, 1), trained.sae.n)
-
-
-def _control(task: LetterTask | str, section: AbsorptionSection) -> Any:
-    """The random SAE's values by (n, k), each measured once."""
+        reason = few["mean_full_absorption"].reason
 
     @cache
     def control(n: int, k: int) -> dict[str, Value]:
+        """The untrained SAE's values, measured once per size."""
         assert isinstance(task, LetterTask)
         sae = random_sae(task.x, n, k, section.seed)
-        return random_values(measure(sae, task, section), task, section)
+        return _random_values(sae, task, speller, section)
 
-    return control
+    def of(trained: Trained) -> Found:
+        if trained.run.status != "ok":
+            return Found(_missing(str(trained.run.reason)))
+        if reason is not None or isinstance(task, str):
+            return Found(_missing(str(reason)) | (few or {}))
+        found = _one(trained.sae, task, speller, section)
+        return Found(found.values | control(trained.sae.n, trained.control_k), found.tables)
+
+    return of
+
+
+def _one(sae: SAE, task: LetterTask, speller: Speller | str, section: AbsorptionSection) -> Found:
+    found = measure(sae, task, section)
+    values = absorption_results.values(found, task, section)
+    values |= absorption_saebench.values(sae, task, load_probe(LETTERS), section)
+    tables = {
+        "letters.tsv": absorption_results.letter_rows(found, task, section),
+        "words.tsv": absorption_results.word_rows(found, task, section),
+        "predictions.tsv": absorption_results.prediction_rows(found, task, section),
+    }
+    if isinstance(speller, str):
+        return Found(values | ablation_results.all_missing(speller), tables)
+    kept = absorption_results.kept_letters(task, section)
+    ablated = _ablated(sae, found, task, speller, section)
+    values |= ablation_results.values(ablated, speller.prompts, kept, section)
+    return Found(values, tables | {"ablation.tsv": ablation_results.rows(ablated, task, speller.prompts)})
+
+
+def _random_values(
+    sae: SAE, task: LetterTask, speller: Speller | str, section: AbsorptionSection
+) -> dict[str, Value]:
+    found = measure(sae, task, section)
+    values = absorption_results.random_values(found, task, section)
+    if not isinstance(speller, str):
+        kept = absorption_results.kept_letters(task, section)
+        ablated = _ablated(sae, found, task, speller, section)
+        values |= ablation_results.random_values(ablated, kept, section)
+    return values
+
+
+def _ablated(
+    sae: SAE, found: Absorption, task: LetterTask, speller: Speller, section: AbsorptionSection
+) -> Ablated:
+    kept = absorption_results.kept_letters(task, section)
+    return ablate(sae, found.splits, task, speller.prompts, speller.halves, kept, section)
+
+
+def _missing(reason: str) -> dict[str, Value]:
+    modules = (absorption_results, ablation_results, absorption_saebench)
+    return {name: value for module in modules for name, value in module.all_missing(reason).items()}

@@ -14,6 +14,7 @@ import torch
 from pipeline.console.errors import BadInput
 from pipeline.console.progress import Progress
 from pipeline.lm.load import LanguageModel, load_lm
+from pipeline.metrics.absorption import random_sae
 from pipeline.metrics.behavior import (
     COLUMNS,
     METRICS,
@@ -24,6 +25,15 @@ from pipeline.metrics.behavior import (
     evenly,
     spliced,
 )
+from pipeline.metrics.controls import (
+    RANDOM,
+    SHUFFLED,
+    Spliced,
+    moved,
+    permuted,
+    random_metric,
+    shuffled_metric,
+)
 from pipeline.metrics.record import missing, results, row
 from pipeline.metrics.tally import Resampling
 from pipeline.params import read_params
@@ -32,6 +42,7 @@ from pipeline.stages.files import ACTIVATIONS, LM, evaluation_folder, fresh, wri
 from pipeline.stages.saes import Trained, require_width, trained_saes
 from pipeline.store import Store, open_store
 
+DEFINED = [*METRICS, shuffled_metric("ce_score", "share"), random_metric("ce_score", "share")]
 SAE_COLUMNS = ("label", "seed", "run")
 
 
@@ -48,8 +59,23 @@ def run(variant: str) -> None:
     lm = load_lm(LM, device, compute.lm_precision)
     require_same_model(lm, store)
     measured = [(trained, Behavior()) for trained in saes if trained.run.status == "ok"]
-    measure(measured, lm, store, section, device, variant)
-    write(variant, saes, measured, Resampling(section.resamples, section.seed))
+    controls = make_controls(measured, store, section.seed, device)
+    measure(measured, controls, lm, store, section, device, variant)
+    write(variant, saes, measured, controls, Resampling(section.resamples, section.seed))
+
+
+def make_controls(
+    measured: list[tuple[Trained, Behavior]], store: Store, seed: int, device: torch.device
+) -> dict[str | tuple[int, int], Spliced]:
+    """One per SAE with its decoder permuted, by folder, and one untrained per (n, L0)."""
+    centre = torch.tensor(store.attrs.mean).float()[None]
+    controls: dict[str | tuple[int, int], Spliced] = {}
+    for trained, _ in measured:
+        controls[str(trained.folder)] = Spliced(permuted(trained.sae, seed))
+        n, k = trained.sae.n, trained.control_k
+        if (n, k) not in controls:
+            controls[n, k] = Spliced(moved(random_sae(centre, n, k, seed), device))
+    return controls
 
 
 def require_same_model(lm: LanguageModel, store: Store) -> None:
@@ -63,6 +89,7 @@ def require_same_model(lm: LanguageModel, store: Store) -> None:
 
 def measure(
     measured: list[tuple[Trained, Behavior]],
+    controls: dict[str | tuple[int, int], Spliced],
     lm: LanguageModel,
     store: Store,
     section: BehaviorSection,
@@ -83,6 +110,8 @@ def measure(
             clean, shared = references.measure(batch)
             for trained, behavior in measured:
                 behavior.add(batch.index, {**shared, **spliced(clean, trained.sae, batch)})
+            for control in controls.values():
+                control.add(clean, shared, batch)
             bar.advance(len(batch.index))
 
 
@@ -105,17 +134,29 @@ def batches(store: Store, chosen: list[int], size: int, device: torch.device) ->
 
 
 def write(
-    variant: str, saes: list[Trained], measured: list[tuple[Trained, Behavior]], plan: Resampling
+    variant: str,
+    saes: list[Trained],
+    measured: list[tuple[Trained, Behavior]],
+    controls: dict[str | tuple[int, int], Spliced],
+    plan: Resampling,
 ) -> None:
     """Write results.json and the table of contexts."""
     folder = fresh(evaluation_folder("behavior", variant))
-    values = {trained.folder: behavior.values(plan) for trained, behavior in measured}
+    beside = {which: control.value(plan) for which, control in controls.items()}
+    values = {
+        trained.folder: behavior.values(plan)
+        | {
+            f"ce_score{SHUFFLED}": beside[str(trained.folder)],
+            f"ce_score{RANDOM}": beside[trained.sae.n, trained.control_k],
+        }
+        for trained, behavior in measured
+    }
     rows = []
     for trained in saes:
         reason = missing(trained.run.reason or "the training diverged")
-        found = values.get(trained.folder, {metric.name: reason for metric in METRICS})
+        found = values.get(trained.folder, {metric.name: reason for metric in DEFINED})
         rows.append(row(trained.identity, found))
-    write_json(folder / "results.json", results("behavior", variant, METRICS, rows))
+    write_json(folder / "results.json", results("behavior", variant, DEFINED, rows))
     write_tsv(
         folder / "contexts.tsv",
         [*SAE_COLUMNS, "context", *COLUMNS],

@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.console.errors import BadInput
 from pipeline.params import Params, read_params
+from pipeline.sae.formats.section import ExternalSection, require_name
 
 PROFILE = {
     "compute": "pipeline.params.compute:ComputeSection.parse",
@@ -36,7 +37,7 @@ TOP = {
 }
 """Section outside the profiles to the function that validates it."""
 
-PLAIN = ("profile", "profiles", "variants", "seeds", "inputs", "tasks")
+PLAIN = ("profile", "profiles", "variants", "seeds", "inputs", "external", "tasks")
 INPUTS = ("model", "text", "labels")
 
 
@@ -79,6 +80,7 @@ def _faults(params: Params) -> Iterator[str]:
     yield from _list(params, "seeds", int)
     yield from _chosen_variants(params, variants)
     yield from _inputs(params)
+    yield from _external(params)
     tasks = _value(params, "tasks")
     yield from _strangers("tasks", tasks if isinstance(tasks, Mapping) else [], ["letters", "probing"])
     yield from _profiles(params)
@@ -123,6 +125,23 @@ def _inputs(params: Params) -> Iterator[str]:
         for key, path in inputs.items():
             if not isinstance(path, str):
                 yield f"params.yaml: `inputs.{key}` must be a path, not {path!r}; `data/none` means not used."
+
+
+def _external(params: Params) -> Iterator[str]:
+    values = _value(params, "external")
+    if not isinstance(values, Mapping):
+        yield f"params.yaml: `external` must be a section ({{}} for none), not {values!r}."
+        return
+    for name, section in values.items():
+        if name in (_value(params, "variants") or []):
+            yield f"params.yaml: `external` and `variants` both name {name!r}; rename the external one."
+        try:
+            require_name(str(name))
+            if not isinstance(section, Mapping):
+                raise BadInput(f"params.yaml: `external.{name}` must be a section, not {section!r}.")
+            ExternalSection.parse(section, f"external.{name}").require(f"external.{name}")
+        except BadInput as error:
+            yield str(error)
 
 
 def _profiles(params: Params) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 from pipeline.console.errors import BadInput
 from pipeline.params.read import Params, read_params
 from pipeline.report import notes as remarks
-from pipeline.report import series
+from pipeline.report import ranking, series
 from pipeline.report.board import Board, Entry, board
+from pipeline.report.differences import chapters
 from pipeline.report.digest import digest
 from pipeline.report.figures.letters import letters
 from pipeline.report.figures.pareto import pareto
@@ -23,12 +25,16 @@ from pipeline.report.figures.training import training
 from pipeline.report.figures.truth import truth
 from pipeline.report.markdown import markdown
 from pipeline.report.page import page
+from pipeline.report.paired import tables as paired
+from pipeline.report.paired.comparison import families
+from pipeline.report.paired.sampling import sample
 from pipeline.report.table import report
 from pipeline.report.terminal import show
 from pipeline.stages.files import (
     EVALUATIONS,
     REPORTS,
     evaluation_folder,
+    external_folder,
     fresh,
     sae_folder,
     write_json,
@@ -36,6 +42,8 @@ from pipeline.stages.files import (
 )
 
 TITLE = "Sparse autoencoders compared"
+GIVEN = tuple(stage for stage in EVALUATIONS if stage != "ground_truth")
+"""The evaluations of an SAE trained elsewhere: only a training method can be tried on synthetic data."""
 CAPTIONS = {
     "pareto": "Scores against reached L0.",
     "training": "Training: reconstruction error and L0 against tokens, mean and range over seeds.",
@@ -52,22 +60,28 @@ def run() -> None:
     """
     params = read_params()
     variants, seeds = _list(params, "variants", str), _list(params, "seeds", int)
+    given = _external(params, variants)
     profile = params.profile
-    _name_stale(variants, seeds)
+    _name_stale(variants, seeds, given)
     whole = board(
-        {(variant, seed): _index(variant, seed) for variant in variants for seed in seeds},
-        {(stage, variant): _results(stage, variant) for stage in EVALUATIONS for variant in variants},
+        {(variant, seed): _index(variant, seed) for variant in variants for seed in seeds}
+        | {(name, 0): _given_index(name) for name in given},
+        {(stage, variant): _results(stage, variant) for stage in EVALUATIONS for variant in variants}
+        | {(stage, name): _results(stage, name, "_external") for stage in GIVEN for name in given},
     )
     if not whole.entries:
         raise BadInput(
             "No SAE was trained: every index.json under models/sae is empty; run `dvc repro train`."
         )
-    curves = [(entry, _training_tsv(entry)) for entry in whole.entries]
-    by_letter = series.letters(_letters(whole, variants))
-    tables = report(whole)
+    curves = [(entry, _training_tsv(entry)) for entry in whole.entries if not entry.external]
+    by_letter = series.letters(_letters(whole, [*variants, *given]))
+    compared = families(whole, sample(whole, _items))
+    tables, told_apart = report(whole, compared), chapters(compared)
     caption = remarks.caption(seeds)
-    notes = remarks.notes(whole, tables, seeds, profile, _tokens(curves))
-    figures = _figures(whole, curves, by_letter, Palette(variants))
+    notes = remarks.notes(whole, tables, compared, seeds, profile, _tokens(curves))
+    ranked = ranking.rankings(whole)
+    notes += ranking.notes(ranked)
+    figures = _figures(whole, curves, by_letter, Palette([*variants, *given]))
 
     folder = fresh(REPORTS / "tables")
     write_tsv(folder / "scores.tsv", series.SCORE_COLUMNS, series.scores(whole))
@@ -75,9 +89,12 @@ def run() -> None:
     write_tsv(folder / "pareto.tsv", series.PARETO_COLUMNS, series.pareto(whole))
     write_tsv(folder / "training.tsv", series.TRAINING_COLUMNS, series.training(curves))
     write_tsv(folder / "letters.tsv", series.LETTER_COLUMNS, by_letter)
-    _write(folder / "table.md", markdown(TITLE, tables, caption, notes).encode())
+    write_tsv(folder / "ranking.tsv", ranking.COLUMNS, ranked)
+    write_tsv(folder / "pairs.tsv", paired.PAIR_COLUMNS, paired.pairs(compared))
+    write_tsv(folder / "curves.tsv", paired.CURVE_COLUMNS, paired.curves(whole, compared))
+    _write(folder / "table.md", markdown(TITLE, tables, told_apart, caption, notes).encode())
     captioned = {CAPTIONS[name]: png for name, png in figures.items()}
-    _write(folder / "table.html", page(TITLE, tables, caption, notes, captioned).encode())
+    _write(folder / "table.html", page(TITLE, tables, told_apart, caption, notes, captioned).encode())
     pictures = fresh(REPORTS / "figures")
     for name, png in figures.items():
         _write(pictures / f"{name}.png", png)
@@ -112,14 +129,30 @@ def _list(params: Params, key: str, kind: type) -> list[Any]:
     return list(values)
 
 
+def _external(params: Params, variants: list[str]) -> list[str]:
+    values = params.value("external")
+    if not isinstance(values, dict):
+        raise BadInput(f"params.yaml: `external` must be a section ({{}} for none), not {values!r}.")
+    twice = [name for name in values if name in variants]
+    if twice:
+        raise BadInput(
+            f"params.yaml: `external` and `variants` both name {twice[0]!r}; rename the external one."
+        )
+    return list(values)
+
+
+def _given_index(name: str) -> list[dict[str, Any]]:
+    return _read_json(external_folder(name) / "index.json", f"external@{name}")
+
+
 def _index(variant: str, seed: int) -> list[dict[str, Any]]:
     path = sae_folder(variant, seed) / "index.json"
     return _read_json(path, f"train@{variant}-{seed}")
 
 
-def _results(stage: str, variant: str) -> dict[str, Any]:
+def _results(stage: str, variant: str, kind: str = "") -> dict[str, Any]:
     path = evaluation_folder(stage, variant) / "results.json"
-    return _read_json(path, f"{stage}@{variant}")
+    return _read_json(path, f"{stage}{kind}@{variant}")
 
 
 def _read_json(path: Path, stage: str) -> Any:
@@ -146,10 +179,15 @@ def _number(cell: str | None) -> float | int | str | None:
         return None
     for kind in (int, float):
         try:
-            return kind(cell)
+            number = kind(cell)
         except ValueError:
             continue
+        return number if math.isfinite(number) else cell  # `nan` and `inf` may be words
     return cell
+
+
+def _items(stage: str, variant: str, file: str) -> list[dict[str, Any]]:
+    return _read_tsv(evaluation_folder(stage, variant) / file, f"{stage}@{variant}")
 
 
 def _training_tsv(entry: Entry) -> list[dict[str, Any]]:
@@ -173,9 +211,9 @@ def _tokens(curves: list[tuple[Entry, list[dict[str, Any]]]]) -> list[int]:
     return [int(end) for end in ends if end is not None]
 
 
-def _name_stale(variants: list[str], seeds: list[int]) -> None:
+def _name_stale(variants: list[str], seeds: list[int], given: list[str]) -> None:
     """Say on stderr which folders of earlier runs are ignored; they change nothing."""
-    known = set(variants)
+    known = {*variants, *given}
     stale = [
         folder
         for parent in (Path("models/sae"), *(REPORTS / stage for stage in EVALUATIONS))

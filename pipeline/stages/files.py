@@ -30,6 +30,11 @@ def sae_folder(variant: str, seed: int) -> Path:
     return Path("models/sae") / variant / str(seed)
 
 
+def external_folder(name: str) -> Path:
+    """The SAE trained elsewhere that `external.{name}` of params.yaml names."""
+    return Path("models/sae") / name / "external"
+
+
 def evaluation_folder(stage: str, variant: str) -> Path:
     """What an evaluation stage writes for one variant: `results.json` and tables beside it."""
     return REPORTS / stage / variant

@@ -17,8 +17,12 @@ import torch
 from pydantic import Field
 
 from pipeline.console.progress import Progress
-from pipeline.metrics.ground_truth import METRICS, Measured, absent, measure
-from pipeline.metrics.record import results, row
+from pipeline.metrics import proxy
+from pipeline.metrics.ground_truth import METRICS as EXACT
+from pipeline.metrics.ground_truth import Measured, absent, measure
+from pipeline.metrics.letter_task import LetterTask
+from pipeline.metrics.proxy import proxy_task, proxy_values
+from pipeline.metrics.record import Value, missing, results, row
 from pipeline.metrics.synthetic import Sample, Source, SourceSection, draw, make_source
 from pipeline.params import Section, read_params
 from pipeline.params.compute import ComputeSection
@@ -30,6 +34,7 @@ from pipeline.training.run import Job, Trained, encoded_tokens, train
 from pipeline.training.section import TrainSection
 
 COLUMNS = ("label", "seed", "run", "feature", "kind", "parent", "latent", "cosine", "f1")
+METRICS = EXACT + proxy.METRICS
 TRAIN, TEST = 1, 2
 """Streams of a seed: what is trained on (and validated) and what is measured are drawn apart."""
 
@@ -99,10 +104,10 @@ def run(variant: str) -> None:
         for seed in section.seeds:
             source = make_source(section.source, seed)
             test = draw(source, section.test_contexts, seed, TEST)
+            letters = proxy_task(source, test, seed)
             for trained in _train(plan, source, seed, bar):
                 measured = _measure(trained, source, test)
-                reason = trained.run.reason or "the training diverged"
-                rows.append(row(_identity(trained), measured.values if measured else absent(reason)))
+                rows.append(row(_identity(trained), _values(trained, measured, letters)))
                 features += _features(trained, source, measured) if measured else []
     folder = fresh(evaluation_folder("ground_truth", variant))
     write_json(folder / "results.json", results("ground_truth", variant, METRICS, rows))
@@ -133,6 +138,14 @@ def _store(sample: Sample, section: GroundTruthSection) -> Store:
 def _measure(trained: Trained, source: Source, test: Sample) -> Measured | None:
     """None for a diverged SAE."""
     return measure(trained.sae, source, test) if trained.run.status == "ok" else None
+
+
+def _values(trained: Trained, measured: Measured | None, letters: LetterTask | str) -> dict[str, Value]:
+    """Exact metrics and the proxy's, or the reason for each."""
+    if measured is None:
+        reason = trained.run.reason or "the training diverged"
+        return absent(reason) | {metric.name: missing(reason) for metric in proxy.METRICS}
+    return measured.values | proxy_values(trained.sae, letters)
 
 
 def _on_cpu(sae: SAE) -> SAE:

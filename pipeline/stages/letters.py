@@ -9,6 +9,8 @@ from torch import Tensor
 
 from pipeline.console.progress import Progress
 from pipeline.lm.load import LanguageModel, load_lm
+from pipeline.metrics.ablation_task import AblationTask, Halves, save_ablation
+from pipeline.metrics.ablation_task import build as build_ablation
 from pipeline.metrics.letter_task import LetterTask, save_letters, save_unusable
 from pipeline.metrics.letters import (
     LettersSection,
@@ -23,6 +25,7 @@ from pipeline.metrics.letters import (
     unusable,
     vocabulary,
 )
+from pipeline.metrics.saebench_probe import fit, save_probe
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.stages.files import LETTERS, LM, fresh
@@ -51,11 +54,16 @@ def run() -> None:
     }  # fmt: skip
     reason = unusable(words, section.in_context)
     task = None if reason else build(lm, layer, prompter, words, section, facts)
+    ablation: AblationTask | str = str(reason)
+    if task is not None:
+        ablation = build_ablation(prompter, words, task, Halves.of(lm, layer), section)
     folder = fresh(LETTERS)
     if task is None:
         save_unusable(folder, str(reason), facts)
     else:
         save_letters(folder, task)
+        save_probe(folder, fit(task.x, task.letter, task.fold != 0, section.seed))
+    save_ablation(folder, ablation, lm.weights_sha256)
 
 
 def build(

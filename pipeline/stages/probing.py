@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
+import torch
+
 from pipeline.console.progress import Progress
+from pipeline.metrics import probing_saebench
+from pipeline.metrics.absorption import random_sae
+from pipeline.metrics.controls import moved
 from pipeline.metrics.pooling import pooled_codes
 from pipeline.metrics.probing import ProbingSection
 from pipeline.metrics.probing_results import (
@@ -14,10 +22,11 @@ from pipeline.metrics.probing_results import (
     metrics,
     probe,
     problem_rows,
+    random_values,
     values,
 )
-from pipeline.metrics.probing_task import load_probing
-from pipeline.metrics.record import results, row
+from pipeline.metrics.probing_task import ProbingTask, load_probing
+from pipeline.metrics.record import Value, results, row
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.stages.files import PROBING, evaluation_folder, fresh, write_json, write_tsv
@@ -34,20 +43,41 @@ def run(variant: str) -> None:
     task = load_probing(PROBING)
     saes = list(trained_saes(variant, params.value("seeds"), device))
     raw = probe(task.mean, task, section.k)
-    beside = baselines(raw, task, section)
+    beside = baselines(raw, task, section) | probing_saebench.values("llm", task.mean, task, section)
+    definitions = metrics(task, section) + probing_saebench.metrics(section)
+    control = _control(task, section, device)
     rows, problems, items = [], [], []
     with Progress(f"probing {variant}", total=len(saes), unit="SAEs") as bar:
         for trained in saes:
             which = {column: trained.identity[column] for column in WHICH}
             if trained.run.status != "ok":
-                rows.append(row(trained.identity, all_missing(task, section, str(trained.run.reason))))
+                reason = str(trained.run.reason)
+                nothing = all_missing(task, section, reason) | probing_saebench.all_missing(section, reason)
+                rows.append(row(trained.identity, nothing))
             else:
-                probed = probe(pooled_codes(trained.sae, task.x, task.offsets), task, section.k)
-                rows.append(row(trained.identity, values(probed, task, section) | beside))
+                codes = pooled_codes(trained.sae, task.x, task.offsets)
+                probed = probe(codes, task, section.k)
+                found = values(probed, task, section) | control(trained.sae.n, trained.control_k)
+                compatible = probing_saebench.values("sae", codes, task, section)
+                compatible |= probing_saebench.probing_all(codes, task, section)
+                rows.append(row(trained.identity, found | beside | compatible))
                 problems += [{**which, **each} for each in problem_rows(probed, raw, task)]
                 items += [{**which, **each} for each in item_rows(probed, task)]
             bar.advance(1)
     folder = fresh(evaluation_folder("probing", variant))
-    write_json(folder / "results.json", results("probing", variant, metrics(task, section), rows))
+    write_json(folder / "results.json", results("probing", variant, definitions, rows))
     write_tsv(folder / "problems.tsv", WHICH + PROBLEM_COLUMNS, problems)
     write_tsv(folder / "items.tsv", WHICH + item_columns(section.k), items)
+
+
+def _control(
+    task: ProbingTask, section: ProbingSection, device: torch.device
+) -> Callable[[int, int], dict[str, Value]]:
+    """The untrained SAE's values by (n, k), each measured once."""
+
+    @cache
+    def control(n: int, k: int) -> dict[str, Value]:
+        sae = moved(random_sae(task.x, n, k, section.seed), device)
+        return random_values(probe(pooled_codes(sae, task.x, task.offsets), task, section.k), task, section)
+
+    return control

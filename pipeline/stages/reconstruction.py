@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,56 +16,77 @@ import torch
 
 from pipeline.console.progress import Progress
 from pipeline.metrics import density, geometry, reconstruction, temporal
+from pipeline.metrics.absorption import random_sae
+from pipeline.metrics.controls import RANDOM, SHUFFLED, moved, permuted, random_metric, shuffled_metric
 from pipeline.metrics.reconstruction import Reconstruction, ReconstructionSection, mean_activation
 from pipeline.metrics.record import Value, missing, results, row
 from pipeline.metrics.tally import Resampling
 from pipeline.metrics.temporal import Temporal, control, permutation
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
+from pipeline.sae.core.inference import SAE
 from pipeline.stages.files import ACTIVATIONS, evaluation_folder, fresh, write_json, write_tsv
 from pipeline.stages.saes import Trained, require_width, trained_saes
 from pipeline.store import Batch, Store, open_store
 
-METRICS = [*reconstruction.METRICS, *geometry.METRICS, *temporal.METRICS]
+UNTRAINED = {"explained_variance": "share", "dead_share": "share of latents", "flicker": "share"}
+"""What is measured of an untrained SAE too, with its unit."""
+METRICS = [
+    *reconstruction.METRICS,
+    *geometry.METRICS,
+    *temporal.METRICS,
+    shuffled_metric("explained_variance", "share"),
+    *(random_metric(name, unit) for name, unit in UNTRAINED.items()),
+]
 SAE_COLUMNS = ("label", "seed", "run")
 
 
 class Measured:
     """One SAE and everything measured on it."""
 
-    def __init__(self, trained: Trained, mean: torch.Tensor, section: ReconstructionSection) -> None:
-        n = trained.sae.n
-        self.trained = trained
+    def __init__(
+        self, sae: SAE, identity: dict[str, Any], mean: torch.Tensor, section: ReconstructionSection
+    ) -> None:
+        n = sae.n
+        self.sae, self.identity = sae, identity
+        self.permuted, self.permuted_error = permuted(sae, section.seed), 0.0
         self.reconstruction = Reconstruction(n, mean)
         self.temporal, self.shuffled = Temporal(n, section.window), Temporal(n, section.window)
 
     def add(self, block: Batch, with_temporal: bool) -> None:
         """Measure a block of whole contexts; `with_temporal`: also its neighbouring tokens."""
-        sae = self.trained.sae
-        codes = sae.encode(block.x)
-        self.reconstruction.add(block.x, sae.decode(codes), codes, block.context)
+        codes = self.sae.encode(block.x)
+        self.reconstruction.add(block.x, self.sae.decode(codes), codes, block.context)
+        self.permuted_error += float((block.x - self.permuted.decode(codes)).double().square().sum())
         if with_temporal:
             self.temporal.add(block.x, codes, block.document, block.position, block.context)
 
     def add_shuffled(self, block: Batch) -> None:
         """Measure neighbours in a block whose rows were permuted."""
-        codes = self.trained.sae.encode(block.x)
+        codes = self.sae.encode(block.x)
         self.shuffled.add(block.x, codes, block.document, block.position, block.context)
 
     def values(self, plan: Resampling) -> dict[str, Value]:
         """Every metric of the stage."""
         return {
             **self.reconstruction.values(plan),
-            **geometry.values(self.trained.sae),
+            **geometry.values(self.sae),
             **self.temporal.values(plan),
             **control(self.shuffled.values(plan)),
         }
 
+    def permuted_value(self, whole: Value) -> Value:
+        """Explained variance with the decoder's rows permuted, missing where `whole`, the SAE's own, is."""
+        if whole.value is None:
+            return whole
+        return Value(
+            1 - self.permuted_error / self.reconstruction.tally.total("squared_deviation"), whole.items
+        )
+
     @property
     def label(self) -> dict[str, Any]:
         """What names this SAE in the tables."""
-        identity = self.trained.identity
-        return {column: identity[column] for column in SAE_COLUMNS}
+        return {column: self.identity[column] for column in SAE_COLUMNS}
 
     def latents(self) -> Iterator[dict[str, Any]]:
         """One row per latent for latents.tsv."""
@@ -85,9 +107,16 @@ def run(variant: str) -> None:
     saes = list(trained_saes(variant, params.value("seeds"), device))
     require_width(saes, store.d, ACTIVATIONS)
     mean = mean_activation((block.x for block in blocks(store, section.batch_contexts, device)), store.d)
-    measured = [Measured(trained, mean, section) for trained in saes if trained.run.status == "ok"]
-    measure(measured, store, section, device, variant)
-    write(variant, saes, measured, Resampling(section.resamples, section.seed))
+    measured, controls = {}, {}
+    for trained in saes:
+        if trained.run.status == "ok":
+            measured[trained.folder] = Measured(trained.sae, trained.identity, mean, section)
+            n, k = size = trained.sae.n, trained.control_k
+            if size not in controls:
+                untrained = moved(random_sae(mean.float()[None], n, k, section.seed), device)
+                controls[size] = Measured(untrained, {}, mean, section)
+    measure([*measured.values(), *controls.values()], store, section, device, variant)
+    write(variant, saes, measured, controls, Resampling(section.resamples, section.seed))
 
 
 def measure(
@@ -110,9 +139,9 @@ def measure(
             each.add_shuffled(block)
 
 
-def blocks(store: Store, contexts: int, device: torch.device) -> Iterator[Batch]:
-    """The valid rows of the test split, `contexts` whole contexts at a time."""
-    rows, length = store.split("test"), store.context_length
+def blocks(store: Store, contexts: int, device: torch.device, split: str = "test") -> Iterator[Batch]:
+    """The valid rows of a split, `contexts` whole contexts at a time."""
+    rows, length = store.split(split), store.context_length
     for start in range(rows.start, rows.stop, contexts * length):
         stop = min(start + contexts * length, rows.stop)
         keep = np.flatnonzero(store.valid[start:stop])
@@ -143,14 +172,27 @@ def shuffled(held: list[Batch], seed: int) -> Iterator[Batch]:
         start = stop
 
 
-def write(variant: str, saes: list[Trained], measured: list[Measured], plan: Resampling) -> None:
+def write(
+    variant: str,
+    saes: list[Trained],
+    measured: dict[Path, Measured],
+    controls: dict[tuple[int, int], Measured],
+    plan: Resampling,
+) -> None:
     """Write results.json and the tables."""
     folder = fresh(evaluation_folder("reconstruction", variant))
-    values = {each.trained.folder: each.values(plan) for each in measured}
+    untrained = {size: each.values(plan) for size, each in controls.items()}
     rows = []
     for trained in saes:
-        reason = missing(trained.run.reason or "the training diverged")
-        found = values.get(trained.folder, {metric.name: reason for metric in METRICS})
+        if trained.folder in measured:
+            each = measured[trained.folder]
+            found = each.values(plan)
+            found[f"explained_variance{SHUFFLED}"] = each.permuted_value(found["explained_variance"])
+            beside = untrained[trained.sae.n, trained.control_k]
+            found |= {f"{name}{RANDOM}": beside[name] for name in UNTRAINED}
+        else:
+            reason = missing(trained.run.reason or "the training diverged")
+            found = {metric.name: reason for metric in METRICS}
         rows.append(row(trained.identity, found))
     write_json(folder / "results.json", results("reconstruction", variant, METRICS, rows))
 
@@ -159,17 +201,17 @@ def write(variant: str, saes: list[Trained], measured: list[Measured], plan: Res
 
     table(
         "contexts.tsv", ("context", *reconstruction.COLUMNS),
-        (each.reconstruction.tally.rows(**each.label) for each in measured),
+        (each.reconstruction.tally.rows(**each.label) for each in measured.values()),
     )  # fmt: skip
     table(
         "temporal.tsv", ("context", *temporal.COLUMNS),
-        (each.temporal.tally.rows(**each.label) for each in measured),
+        (each.temporal.tally.rows(**each.label) for each in measured.values()),
     )  # fmt: skip
     table(
         "density_histogram.tsv", density.HISTOGRAM_COLUMNS,
-        (each.reconstruction.density.histogram(**each.label) for each in measured),
+        (each.reconstruction.density.histogram(**each.label) for each in measured.values()),
     )  # fmt: skip
     table(
         "latents.tsv", (*density.LATENT_COLUMNS, "on_followed", "stays_on"),
-        (each.latents() for each in measured),
+        (each.latents() for each in measured.values()),
     )  # fmt: skip

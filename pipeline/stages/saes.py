@@ -12,7 +12,7 @@ import torch
 from pipeline.console.errors import BadInput
 from pipeline.sae.core.folder import Run, load_sae, read_index, weights_hash
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.files import sae_folder
+from pipeline.stages.files import external_folder, sae_folder
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,20 @@ class Trained:
     sae: SAE
     identity: dict[str, Any]
 
+    @property
+    def control_k(self) -> int:
+        """The L0 of its untrained control: the target, or what was reached where there is no target."""
+        asked = self.run.target if self.run.target is not None else round(self.run.l0)
+        return min(max(asked, 1), self.sae.n)
+
 
 def trained_saes(variant: str, seeds: list[int], device: torch.device | str = "cpu") -> Iterator[Trained]:
-    """Every SAE of `variant`, seed by seed, in the order they were trained.
+    """Every SAE of `variant`, seed by seed, in the order they were trained; or the one trained elsewhere.
 
     A diverged SAE is yielded too: a stage gives each of its metrics the run's reason
     (`missing(run.reason)`) instead of a number.
     """
-    for seed in seeds:
-        folder = sae_folder(variant, seed)
+    for folder in _folders(variant, seeds):
         for run in read_index(folder):
             sae, cfg = load_sae(folder / run.name, device)
             metadata = cfg["metadata"]
@@ -54,6 +59,19 @@ def trained_saes(variant: str, seeds: list[int], device: torch.device | str = "c
                 "d": sae.d,
             }
             yield Trained(run, folder / run.name, sae, identity)
+
+
+def _folders(variant: str, seeds: list[int]) -> list[Path]:
+    """A folder per seed, or the one of an SAE trained elsewhere."""
+    ours, given = [sae_folder(variant, seed) for seed in seeds], external_folder(variant)
+    if not given.is_dir():
+        return ours
+    if any(folder.is_dir() for folder in ours):
+        raise BadInput(
+            f"{given.parent} holds SAEs trained here beside one trained elsewhere: one of them is left over "
+            "from earlier params; remove it."
+        )
+    return [given]
 
 
 def require_width(saes: list[Trained], d: int, source: Path) -> None:

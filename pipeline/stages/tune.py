@@ -27,7 +27,7 @@ def run(variant: str, key: str, values: list[float], seed: int) -> None:
     """Train `variant` once per value of `key` and print what it reaches on validation tokens."""
     params = read_params()
     compute = params.get("profile.compute", ComputeSection)
-    section = params.get("profile.train", TrainSection)
+    section = params.get("profile.train", TrainSection).model_copy(update={"world_size": 1})
     device = compute.apply()
     store = open_store(ACTIVATIONS)
     x = validation_rows(store, section.validation_tokens).to(device)
@@ -51,7 +51,7 @@ def run(variant: str, key: str, values: list[float], seed: int) -> None:
 
 @torch.no_grad()
 def steadiness(sae: SAE, store: Store, tokens: int, device: torch.device) -> tuple[float, float]:
-    """Flicker and smoothness (pipeline/metrics/temporal.py) on whole validation contexts, `tokens` at most."""
+    """Flicker and smoothness (pipeline/metrics/temporal.py) on whole validation contexts, up to `tokens`."""
     rows, length = store.split("validation"), store.context_length
     stop = min(rows.stop, rows.start + max(1, tokens // length) * length)
     index = torch.arange(rows.start, stop)[torch.from_numpy(store.valid[rows.start : stop])]

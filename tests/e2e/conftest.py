@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.clone import Clone, Outcome, working_tree
-from tests.e2e.tiny import tiny
+from tests.e2e.tiny import GIVEN, tiny, write_given
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +15,7 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Clone,
     """The tiny graph, run once and committed, and what its `dvc repro` printed. Not to be changed."""
     clone = working_tree(tmp_path_factory.mktemp("e2e") / "first")
     clone.set_params(tiny(clone.params()))
+    write_given(clone.root / GIVEN)
     clone.commit("Tiny parameters")
     outcome = clone.dvc("repro")
     clone.commit("First run")

@@ -31,12 +31,13 @@ def _without_code(path: Path) -> bool:
 
 UNDECLARED_ON_PURPOSE = (
     "pipeline/__main__.py",
+    "pipeline/__init__.py",
     "pipeline/console",
     "params.yaml",
     *package_files_without_code(),
 )
-"""No result depends on these: the command line, what the terminal shows, packages' docstrings.
-params.yaml is declared key by key."""
+"""No result depends on these: the command line, the names for notebooks, what the terminal shows,
+packages' docstrings. params.yaml is declared key by key."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.clone import Clone, Outcome
-from tests.e2e.tiny import GATHERING, SEED, VARIANTS, all_stages, stages_of
+from tests.e2e.tiny import GATHERING, GIVEN, SEED, VARIANTS, all_stages, stages_of, stages_of_external
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
@@ -73,7 +73,9 @@ def test_exp_show_lists_it(sweep: tuple[Clone, Outcome]) -> None:
 
 def test_a_probing_number_reruns_probing_and_compare(clone: Clone) -> None:
     outcome = clone.dvc("exp", "run", "-S", "probing.k=[1,3]")
-    assert outcome.executed == {*GATHERING, *(f"probing@{variant}" for variant in VARIANTS)}
+    assert outcome.executed == {
+        *GATHERING, f"probing_external@{GIVEN}", *(f"probing@{variant}" for variant in VARIANTS)
+    }  # fmt: skip
 
 
 def test_a_comment_in_a_variant_reruns_what_runs_its_code(clone: Clone) -> None:
@@ -109,3 +111,26 @@ def test_a_new_variant_reruns_nothing_but_its_own_stages(clone: Clone) -> None:
     assert set(clone.git("status", "--short").split()) == {
         "M", "params.yaml", "dvc.lock", "reports/metrics.json", "??", "pipeline/sae/toy.py"
     }  # fmt: skip
+
+
+def test_an_external_sae_is_one_line_and_runs_its_own_stages_only(clone: Clone) -> None:
+    """With it gone again only the comparison is made anew; the graph is what it was without the key's use."""
+    shutil.copytree(clone.root / GIVEN, clone.root / "other")
+    tree = clone.params()
+    clone.set_params({**tree, "external": {**tree["external"], "other": {"path": "other"}}})
+    assert clone.dvc("repro").executed == stages_of_external("other") | {"compare"}
+    table = (clone.root / "reports/tables/summary.tsv").read_text(encoding="utf-8")
+    assert "\nother\tgiven\t" in table
+    clone.set_params({**tree, "external": {}})
+    assert clone.dvc("repro").executed == {"compare"}
+    assert not any("external" in name for name in clone.dvc("stage", "list", "--name-only").stdout.split())
+    assert clone.dvc("repro").executed == set()
+
+
+def test_an_edited_external_sae_is_evaluated_again(clone: Clone) -> None:
+    config = clone.root / GIVEN / "config.json"
+    config.write_text(
+        config.read_text(encoding="utf-8").replace("AutoEncoder", "AutoEncoder "), encoding="utf-8"
+    )
+    refused = clone.run("dvc", "repro", f"external@{GIVEN}", code=255)
+    assert "'AutoEncoder '" in refused.stderr

@@ -1,13 +1,22 @@
-"""params.yaml of a graph that runs in about a minute: three variants, one seed, one L0 target."""
+"""params.yaml of a graph that runs in about a minute: three variants, one seed, one L0 target, one SAE
+trained elsewhere."""
 
 from __future__ import annotations
 
 import copy
+import json
+from pathlib import Path
 from typing import Any
+
+import torch
 
 VARIANTS = ("standard", "topk", "atm")
 SEED = 42
-GATHERING = ("compare", "saebench")
+D, N = 32, 48
+"""Width of the tiny model; dictionary size of the SAE trained elsewhere."""
+GIVEN = "given"
+"""An SAE trained elsewhere and the folder, in the clone, that it lies in."""
+GATHERING = ("compare", "ledger", "saebench")
 """What reads every variant's results."""
 
 EVALUATIONS = ("reconstruction", "behavior", "absorption", "probing", "ground_truth")
@@ -17,12 +26,13 @@ def tiny(tree: dict[str, Any]) -> dict[str, Any]:
     """`tree` with the profile `embedded` cut to seconds, and `other`, which differs in its text's seed."""
     tree = copy.deepcopy(tree)
     tree.update(profile="embedded", variants=list(VARIANTS), seeds=[SEED])
+    tree["external"] = {GIVEN: {"path": GIVEN}}
     profile = tree["profiles"]["embedded"]
     profile["compute"] = {"device": "cpu", "threads": 1}
     profile["text"].update(context_length=32, train_contexts=96, validation_contexts=16, test_contexts=32)
     profile["model"].update(
         layers=2,
-        d=32,
+        d=D,
         heads=2,
         kv_heads=1,
         head_dim=16,
@@ -58,7 +68,27 @@ def stages_of(variant: str) -> set[str]:
     return {f"train@{variant}-{SEED}", *(f"{stage}@{variant}" for stage in EVALUATIONS)}
 
 
+def stages_of_external(name: str) -> set[str]:
+    """The stages that belong to one SAE trained elsewhere."""
+    measured = {f"{stage}_external@{name}" for stage in EVALUATIONS if stage != "ground_truth"}
+    return {f"external@{name}"} | measured
+
+
+def write_given(folder: Path) -> None:
+    """Random weights in the width of the tiny model, in dictionary_learning's form, into `folder`."""
+    g = torch.Generator().manual_seed(0)
+    decoder = torch.nn.functional.normalize(torch.randn(D, N, generator=g), dim=0)
+    state = {
+        "bias": torch.zeros(D), "encoder.weight": decoder.T.contiguous(), "encoder.bias": -torch.ones(N),
+        "decoder.weight": decoder,
+    }  # fmt: skip
+    trainer = {"dict_class": "AutoEncoder", "lm_name": "embedded", "layer": 0}
+    folder.mkdir()
+    torch.save(state, folder / "ae.pt")
+    (folder / "config.json").write_text(json.dumps({"trainer": trainer}), encoding="utf-8")
+
+
 def all_stages() -> set[str]:
     """Every stage of the tiny graph."""
     shared = {"corpus", "model", "harvest", "tasks@letters", "tasks@probing", *GATHERING}
-    return shared.union(*(stages_of(variant) for variant in VARIANTS))
+    return shared.union(*(stages_of(variant) for variant in VARIANTS), stages_of_external(GIVEN))

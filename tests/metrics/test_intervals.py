@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
-from pipeline.metrics.intervals import bootstrap, paired_difference, pooled, spread, wilson
+from pipeline.metrics.intervals import bootstrap, pooled, resampled, wilson
 
 
 def mean(sums):
@@ -71,33 +71,14 @@ def test_no_interval_from_one_item_or_an_undefined_resample():
     assert bootstrap({"total": np.ones(2), "items": np.array([0.0, 1.0])}, mean, 100, 0) is None
 
 
-def test_a_paired_difference_removes_what_items_share():
-    rng = np.random.default_rng(1)
-    difficulty, noise = rng.normal(0, 5, 100), rng.normal(0, 0.1, 100)
-    first, second = sums_of(difficulty + 0.3 + noise), sums_of(difficulty)
-    interval = paired_difference(first, second, mean, 1000, 0)
-    assert interval is not None
-    assert interval.leaves_zero
-    assert interval.high - interval.low < 0.1
-    same = paired_difference(second, second, mean, 100, 0)
-    assert same is not None
-    assert (same.low, same.high, same.leaves_zero) == (0.0, 0.0, False)
-
-
-def test_a_paired_difference_needs_the_same_items():
-    with pytest.raises(ValueError, match="same items"):
-        paired_difference(sums_of(np.ones(3)), sums_of(np.ones(4)), mean, 100, 0)
-
-
 def test_pooled_is_nan_where_undefined():
     assert pooled(sums_of(np.array([1.0, 2.0, 6.0])), mean) == 3.0
     assert np.isnan(pooled({"total": np.zeros(2), "items": np.zeros(2)}, mean))
 
 
-def test_spread_over_seeds():
-    found = spread([1.0, 2.0, 6.0])
-    assert (found.mean, found.low, found.high, found.seeds) == (3.0, 1.0, 6.0, 3)
-    assert found.sd == pytest.approx(np.std([1, 2, 6], ddof=1))
-    assert spread([2.0]).sd is None
-    with pytest.raises(ValueError, match="no seeds"):
-        spread([])
+def test_equal_item_counts_draw_equal_items():
+    """What pairs two tables: the same items are in each resample of both."""
+    first, second = np.arange(12.0)[:, None], np.stack([np.ones(12), 3 * np.arange(12.0)], axis=1)
+    drawn = resampled(first, 50, 4), resampled(second, 50, 4)
+    np.testing.assert_allclose(3 * drawn[0][:, 0], drawn[1][:, 1])
+    assert (drawn[1][:, 0] == 12).all()

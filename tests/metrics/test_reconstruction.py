@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.metrics.density import Density
+from pipeline.metrics.intervals import wilson
 from pipeline.metrics.reconstruction import METRICS, Reconstruction, mean_activation
 from pipeline.metrics.record import Value
 from pipeline.metrics.tally import Resampling
@@ -132,7 +133,9 @@ def test_reconstructing_the_mean_explains_nothing(batches: list[Tensor]):
     result.add(x, x.double().mean(0).expand_as(x), sparse(torch.zeros(len(x), N)), torch.arange(len(x)))
     values = result.values(PLAN)
     assert values["explained_variance"].value == pytest.approx(0, abs=1e-12)
-    assert values["dead_share"] == Value(1.0, N)
+    dead = values["dead_share"]
+    bounds = wilson(N, N)
+    assert dead == Value(1.0, N, low=bounds.low, high=bounds.high)
     assert (values["l0"].value, values["frac_alive"].value) == (0, 0)
     assert values["normalized_freq_over_1_percent"].reason == "no latent ever fires"
 

@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 
 from pipeline.report.board import Board, board
-from pipeline.stages.compare import _index, _results
+from pipeline.report.paired.comparison import families
+from pipeline.report.table import Report, report
+from pipeline.stages.compare import GIVEN, _given_index, _index, _results
 from pipeline.stages.files import EVALUATIONS
 from tests.report.fake import World
+
+
+def tables(whole: Board) -> Report:
+    """The tables of a board whose rows are told apart by their seeds only."""
+    return report(whole, families(whole, {}))
 
 
 @pytest.fixture
@@ -19,8 +26,10 @@ def gather(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[World],
         world.write(tmp_path)
         monkeypatch.chdir(tmp_path)
         return board(
-            {(v, s): _index(v, s) for v in world.variants for s in world.seeds},
-            {(stage, v): _results(stage, v) for stage in EVALUATIONS for v in world.variants},
+            {(v, s): _index(v, s) for v in world.variants for s in world.seeds}
+            | {(name, 0): _given_index(name) for name in world.given},
+            {(stage, v): _results(stage, v) for stage in EVALUATIONS for v in world.variants}
+            | {(stage, name): _results(stage, name) for stage in GIVEN for name in world.given},
         )
 
     return build

@@ -6,12 +6,15 @@ import hashlib
 import math
 import random
 import string
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ruamel.yaml import YAML
 
+from pipeline.stages.compare import GIVEN
 from pipeline.stages.files import write_json, write_tsv
 
 VARIANTS = ["standard", "topk", "atm", "temporal"]
@@ -24,6 +27,7 @@ BETTER = {
     "reconstruction": {
         "l0": "neither", "explained_variance": "higher", "dead_share": "lower", "flicker": "lower",
         "flicker_shuffled": "neither", "mse": "lower", "l1": "neither",
+        "explained_variance_random_sae": "neither", "explained_variance_shuffled_decoder": "neither",
     },
     "behavior": {"ce_score": "higher"},
     "absorption": {
@@ -38,6 +42,9 @@ BETTER = {
         "firing_f1": "higher", "exact_absorption": "lower", "exact_absorption_matched": "lower",
     },
 }  # fmt: skip
+CONTEXTS, WORDS = 40, 60
+Values = dict[str, Any]
+Dice = np.random.Generator
 HIDDEN = ("l1", "flicker_shuffled", "l0_true")
 
 
@@ -56,6 +63,7 @@ class World:
     diverged: dict[tuple[str, str, int], str] = field(default_factory=dict)  # (variant, run, seed) -> reason
     controls: tuple[str, ...] = ("standard",)
     papers: tuple[str, ...] = ("temporal",)
+    given: tuple[str, ...] = ()  # trained elsewhere
 
     def write(self, root: Path) -> None:
         """params.yaml, models/sae and reports under `root`."""
@@ -64,6 +72,7 @@ class World:
             "profiles": {"embedded": {}},
             "variants": self.variants,
             "seeds": self.seeds,
+            "external": {name: {"path": "somewhere"} for name in self.given},
         }
         with (root / "params.yaml").open("w", encoding="utf-8") as file:
             YAML(typ="safe").dump(params, file)
@@ -72,10 +81,34 @@ class World:
             for stage in BETTER:
                 self._evaluate(root, stage, variant)
             self._letters(root, variant)
+            for (stage, file), (columns, make) in ITEM_TABLES.items():
+                rows = [
+                    {"label": row["label"], "seed": row["seed"], "run": row["run"], **item}
+                    for row in self._rows(stage, variant)
+                    for item in self._items(row, make)
+                ]
+                write_tsv(root / "reports" / stage / variant / file, ["label", "seed", "run", *columns], rows)
+        for name in self.given:
+            index = [self.run(name, 0, *run) for run in self.runs(name)]
+            write_json(root / "models/sae" / name / "external/index.json", index)
+            for stage in GIVEN:
+                self._evaluate(root, stage, name)
+            self._letters(root, name)
+
+    def _items(self, row: dict[str, Any], make: Any) -> list[dict[str, Any]]:
+        """The items of one SAE: some difficult for all SAEs, some for this method at all its seeds."""
+        values = {name: given["value"] for name, given in row["metrics"].items()}
+        if row["status"] == "diverged":
+            return []
+        dice = np.random.default_rng(zlib.crc32(str(row["label"]).encode()))
+        items: list[dict[str, Any]] = make(values, np.random.default_rng(5), dice)
+        return items
 
     def runs(self, variant: str) -> list[tuple[str, str, int | None]]:
         """(name, reading, target) of every SAE of one (variant, seed)."""
-        own = {"temporal": "pairs", "tsae": "contexts"}.get(variant, "tokens")
+        if variant in self.given:
+            return [("given", "external", None)]
+        own = {"temporal": "pairs", "tsae": "contexts", "contrastive": "pairs"}.get(variant, "tokens")
         runs: list[tuple[str, str, int | None]] = [(f"l0-{target}", own, target) for target in self.targets]
         if variant in self.controls:
             runs += [(f"{r}-l0-{t}", r, t) for r in ("pairs", "contexts") for t in self.targets]
@@ -116,6 +149,12 @@ class World:
             return 0.93 if metric == "raw_dense" else 0.71
         if metric.endswith("_random_sae"):
             return 0.01 / at if metric.startswith("mean") else 0.1
+        if metric.endswith("_shuffled_decoder"):
+            return -0.5 - 0.2 * [*self.variants, *self.given].index(variant)
+        if metric == "letter_f1_k1":
+            wanted = 0.3 + 0.4 * of_variant + noise
+            right = round(wanted * WORDS / (2 - wanted))
+            return 2 * right / (WORDS + right)
         better = BETTER[stage][metric]
         quality = min(0.5 + 0.12 * math.log2(at) / 1.3 + 0.15 * of_variant, 0.97) + noise
         if metric == "flicker_shuffled":
@@ -128,16 +167,19 @@ class World:
                    "aggregate": name not in HIDDEN}
             for name, better in BETTER[stage].items()
         }  # fmt: skip
-        rows = [
-            self._row(stage, variant, seed, run)
-            for seed in (self.seeds if stage != "ground_truth" else [0, 1])
-            for run in self.runs(variant)
-            if stage != "ground_truth" or run[0].startswith("l0")
-        ]
+        rows = self._rows(stage, variant)
         write_json(
             root / "reports" / stage / variant / "results.json",
             {"schema": 1, "stage": stage, "variant": variant, "metrics": metrics, "rows": rows},
         )
+
+    def _rows(self, stage: str, variant: str) -> list[dict[str, Any]]:
+        return [
+            self._row(stage, variant, seed, run)
+            for seed in ([0, 1] if stage == "ground_truth" else self._seeds(variant))
+            for run in self.runs(variant)
+            if stage != "ground_truth" or run[0].startswith("l0")
+        ]
 
     def _row(self, stage: str, variant: str, seed: int, run: tuple[str, str, int | None]) -> dict[str, Any]:
         entry = self.run(variant, seed, *run)
@@ -162,9 +204,12 @@ class World:
             }
         return identity | {"metrics": values}
 
+    def _seeds(self, variant: str) -> list[int]:
+        return [0] if variant in self.given else self.seeds
+
     def _letters(self, root: Path, variant: str) -> None:
         rows = []
-        for seed in self.seeds:
+        for seed in self._seeds(variant):
             for name, reading, _ in self.runs(variant):
                 if (variant, name, seed) in self.diverged:
                     continue
@@ -177,6 +222,84 @@ class World:
                         "absorption_fraction": fraction, "full_absorption": fraction / 2,
                     })  # fmt: skip
         write_tsv(root / "reports/absorption" / variant / "letters.tsv", LETTER_COLUMNS, rows)
+
+
+def _contexts(above: str, below: str) -> Any:
+    """Contexts whose pooled `above` / `below` is 1 - score."""
+
+    def make(score: float, shared: np.random.Generator, own: np.random.Generator) -> list[dict[str, Any]]:
+        size = shared.uniform(50, 150, CONTEXTS)
+        share = (1 - score) * shared.uniform(0.5, 1.5, CONTEXTS) * own.uniform(0.95, 1.05, CONTEXTS)
+        share *= (1 - score) * size.sum() / (share * size).sum()
+        return [
+            {"context": i, below: float(each), above: float(each * part)}
+            for i, (each, part) in enumerate(zip(size, share, strict=True))
+        ]
+
+    return make
+
+
+def _reconstructed(values: Values, shared: Dice, own: Dice) -> list[dict[str, Any]]:
+    score = values["explained_variance"]
+    return _contexts("squared_error", "squared_deviation")(score, shared, own) if score is not None else []
+
+
+def _flickered(values: Values, shared: Dice, own: Dice) -> list[dict[str, Any]]:
+    score = values["flicker"]
+    return _contexts("stays_on", "on_followed")(score, shared, own) if score is not None else []
+
+
+def _behaved(values: Values, shared: Dice, own: Dice) -> list[dict[str, Any]]:
+    score = values["ce_score"]
+    found = _contexts("lost", "scale")(score, shared, own) if score is not None else []
+    return [
+        {"context": row["context"], "ce_clean": 100.0, "ce_zero": 100 + row["scale"],
+         "ce_sae": 100 + row["lost"]}
+        for row in found
+    ]  # fmt: skip
+
+
+def _worded(values: Values, shared: Dice, own: Dice) -> list[dict[str, Any]]:
+    noise = shared.normal(0, 0.05, WORDS) + own.normal(0, 0.01, WORDS)
+    noise -= noise.mean()
+    names = {"absorption_fraction": "mean_absorption_fraction", "full_absorption": "mean_full_absorption"}
+    return [
+        {"word": f"word{i}", "letter": "a", "kept": 1,
+         **{column: (values[name] or 0.0) + float(noise[i]) for column, name in names.items()}}
+        for i in range(WORDS)
+    ]  # fmt: skip
+
+
+def _predicted(values: Values, shared: Dice, own: Dice) -> list[dict[str, Any]]:
+    score = values["letter_f1_k1"] or 0.0
+    right = round(score * WORDS / (2 - score))
+    order = np.argsort(shared.random(WORDS) + 0.2 * own.random(WORDS))
+    heard = set(order[:right].tolist())
+    return [
+        {"word": f"word{i}", "letter": "a", "kept": 1, "predicted_k1": "a" if i in heard else ""}
+        for i in range(WORDS)
+    ]
+
+
+def _probed(values: Values, shared: Dice, own: Dice) -> list[dict[str, Any]]:
+    noise = shared.normal(0, 0.3, WORDS) + own.normal(0, 0.05, WORDS)
+    noise -= noise.mean()
+    return [
+        {"set": "topics", "class": "news", "text": i, "right_k1": (values["probing_k1"] or 0.0) + float(each)}
+        for i, each in enumerate(noise)
+    ]
+
+
+ITEM_TABLES = {
+    ("reconstruction", "contexts.tsv"): (("context", "squared_error", "squared_deviation"), _reconstructed),
+    ("reconstruction", "temporal.tsv"): (("context", "stays_on", "on_followed"), _flickered),
+    ("behavior", "contexts.tsv"): (("context", "ce_clean", "ce_zero", "ce_sae"), _behaved),
+    ("absorption", "words.tsv"): (
+        ("word", "letter", "kept", "absorption_fraction", "full_absorption"), _worded,
+    ),
+    ("absorption", "predictions.tsv"): (("word", "letter", "kept", "predicted_k1"), _predicted),
+    ("probing", "items.tsv"): (("set", "class", "text", "right_k1"), _probed),
+}  # fmt: skip
 
 
 def _curve(run: dict[str, Any], dice: random.Random) -> Any:

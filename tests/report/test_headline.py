@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -32,14 +33,26 @@ from pipeline.report.headline import (
     TRUTH_L0,
     Headline,
 )  # fmt: skip
+from pipeline.report.paired.items import TABLES
+from pipeline.stages import behavior as behavior_stage
+from pipeline.stages import reconstruction as reconstruction_stage
 
+ROOT = Path(__file__).parents[2]
 NO_SETS = cast(Any, SimpleNamespace(problems=[]))
 GIVEN = {
     "probing": {m.name: m for m in probing_results.metrics(NO_SETS, ProbingSection())},
     "absorption": {metric.name: metric for metric in absorption_results.METRICS},
-    "reconstruction": {metric.name: metric for metric in [*reconstruction.METRICS, *temporal.METRICS]},
-    "behavior": {metric.name: metric for metric in behavior.METRICS},
+    "reconstruction": {metric.name: metric for metric in reconstruction_stage.METRICS},
+    "behavior": {metric.name: metric for metric in behavior_stage.DEFINED},
     "ground_truth": {metric.name: metric for metric in ground_truth.METRICS},
+}
+WRITTEN: dict[tuple[str, str], set[str]] = {
+    ("reconstruction", "contexts.tsv"): {"context", *reconstruction.COLUMNS},
+    ("reconstruction", "temporal.tsv"): {"context", *temporal.COLUMNS},
+    ("behavior", "contexts.tsv"): {"context", *behavior.COLUMNS},
+    ("absorption", "words.tsv"): set(absorption_results.WORD_COLUMNS),
+    ("absorption", "predictions.tsv"): set(absorption_results.PREDICTION_COLUMNS),
+    ("probing", "items.tsv"): set(probing_results.item_columns([1])),
 }
 COLUMNS = [L0, *SCORES, TRUTH_L0, *TRUTH]
 
@@ -70,6 +83,25 @@ def test_the_columns_of_the_letters_are_those_that_absorption_writes() -> None:
     assert {"letter", LETTER_KEPT, LETTER_WORDS, LETTER_FRACTION, LETTER_FULL} <= set(
         absorption_results.LETTER_COLUMNS
     )
+
+
+@pytest.mark.parametrize("name", list(TABLES))
+def test_items_are_made_of_columns_that_the_stage_writes(name: str) -> None:
+    """Every column that the score is made of is one of the stage's, and the stage writes that file."""
+    table = TABLES[name]
+    asked: set[str] = set()
+
+    class Asked(dict[str, list[float]]):
+        def __missing__(self, key: str) -> list[float]:
+            asked.add(key)
+            return [1.0, 1.0]
+
+    table.read(Asked())
+    assert asked <= WRITTEN[table.stage, table.file]
+    column = next(column for column in SCORES if column.name == name)
+    assert column.stage == table.stage
+    code = (ROOT / f"pipeline/stages/{table.stage}.py").read_text(encoding="utf-8")
+    assert f'"{table.file}"' in code
 
 
 def test_the_schema_is_the_one_that_stages_write() -> None:

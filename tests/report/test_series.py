@@ -17,7 +17,19 @@ Gather = Callable[[World], Board]
 def test_scores_hold_every_value_and_every_reason(gather: Gather) -> None:
     world = World(missing={("topk l0-4", 42, "letter_f1_k1"): "too few"})
     rows = scores(gather(world))
-    assert {"label", "run", "target", "seed", "stage", "metric", "value", "items", "reason"} == set(rows[0])
+    assert {
+        "label",
+        "run",
+        "target",
+        "seed",
+        "stage",
+        "metric",
+        "value",
+        "low",
+        "high",
+        "items",
+        "reason",
+    } == set(rows[0])
     gone = [row for row in rows if row["value"] is None]
     assert [(row["label"], row["run"], row["seed"], row["metric"], row["reason"]) for row in gone] == [
         ("topk", "l0-4", 42, "letter_f1_k1", "too few")

@@ -91,19 +91,20 @@ def test_matryoshka(dead: list[int]) -> None:
 @pytest.mark.parametrize("dead", [[], [0, 2, 3, 5, 8, 11]])
 def test_jumprelu(dead: list[int]) -> None:
     """Straight-through gradients written as surrogates: value from one expression, slope from another."""
-    width = 0.6 * 6**0.5
+    root = 6**0.5
+    width = 0.6 * root
     made = case(
         "jumprelu", seed=3, dead=tuple(dead), bandwidth=0.6, threshold=0.25, pre_activation_weight=0.02
     )
     with torch.no_grad():
-        made.weights["threshold"][12:] = 0.05  # their kernels reach below 0, where some pre lie
+        made.weights["threshold"][12:] = 0.05 / root  # their kernels reach below 0, where some pre lie
         assert bool(((made.step.pre[:, 12:] < 0) & (made.step.pre[:, 12:] > 0.05 - width / 2)).any())
         if dead:
             made.weights["threshold"][2] = 40.0  # silent in the whole batch
             made.weights["threshold"][3] = 50.0
 
     def formula(w: Wide, x: Tensor) -> dict[str, Tensor]:
-        pre, theta = (x - w["b_dec"]) @ w["W_enc"] + w["b_enc"], w["threshold"]
+        pre, theta = (x - w["b_dec"]) @ w["W_enc"] + w["b_enc"], w["threshold"] * root
         on = (pre > theta).to(pre).detach()
         kernel = (((pre - theta) / width).abs() < 0.5).to(pre).detach()
         shift = theta - theta.detach()
@@ -240,6 +241,33 @@ def test_tsae(preset: str, index: int) -> None:
     assert_matches(made, formula, 4e-6)
 
 
+@pytest.mark.parametrize("dead", [[], DEAD])
+def test_contrastive(dead: list[int]) -> None:
+    def formula(w: Wide, x: Tensor) -> dict[str, Tensor]:
+        f = relu_codes(w, x)
+        f = f * largest_of_all(f, 5 * len(x))
+        z = f[:, :8]
+        inner = torch.cat([z, torch.zeros_like(f[:, 8:])], 1)
+        losses = []
+        for a, b in NEIGHBOURS:  # the positive comes first
+            row = torch.stack([z[b] @ z[other] for other, _ in NEIGHBOURS])
+            column = torch.stack([z[other] @ z[a] for _, other in NEIGHBOURS])
+            losses += [row.logsumexp(0) - z[b] @ z[a], column.logsumexp(0) - z[b] @ z[a]]
+        terms = {
+            "reconstruction": 0.3 * squared_error(w, x, inner) + 0.9 * squared_error(w, x, f),
+            "contrastive": 0.7 * sum(losses) / len(losses),
+        }
+        if dead:
+            error = x - f @ w["W_dec"] - w["b_dec"]
+            terms["auxk"] = auxiliary(w, x, error, dead, 1 / 32)
+        return terms
+
+    made = case(
+        "contrastive", dead=tuple(dead), l0=5, high=0.4, prefix_weights=[0.3, 0.9], weight=0.7, **LAYOUT
+    )
+    assert_matches(made, formula)
+
+
 def test_codes_and_error_carry_no_graph() -> None:
     for name in (
         "standard",
@@ -251,6 +279,7 @@ def test_codes_and_error_carry_no_graph() -> None:
         "atm",
         "temporal",
         "tsae",
+        "contrastive",
     ):
         objective, _ = case(name).run()
         assert not objective.error.requires_grad, name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from tests.stages.evaluated import write_params
 
 LETTERS = "abcdefgh"
 WORDS = [first + second + "o" for first in LETTERS for second in "abcdefghi"]
-TOKENS = ["<bos>", "<eos>", "<pad>", "<unk>", "has", "the", "first", "letter", ":", "\n", *LETTERS.upper()]
+SPECIAL = ["<bos>", "<eos>", "<pad>", "<unk>"]
+TOKENS = [*SPECIAL, "has", "the", "first", "letter", ":", "\n", ",", *string.ascii_uppercase]
 D = 24
 
 
@@ -28,8 +30,11 @@ def tokenizer(words: list[str]) -> Any:
     )
 
 
-def write_lm(words: list[str]) -> None:
-    """models/lm: two Llama blocks; a word's embedding is three times its letter's direction, and noise."""
+def write_lm(words: list[str], spells: bool = False) -> None:
+    """models/lm: two Llama blocks; a word's embedding is three times its letter's direction, and noise.
+
+    A model that `spells` answers a word with its letter, through blocks that do nothing.
+    """
     import transformers as hf
 
     torch.manual_seed(0)
@@ -52,6 +57,14 @@ def write_lm(words: list[str]) -> None:
         table.copy_(0.5 * torch.randn(table.shape))
         for place, word in enumerate(words):
             table[len(TOKENS) + place, LETTERS.index(word[0])] += 3
+        if spells:
+            head = built.lm_head.weight
+            head.zero_()
+            for place, letter in enumerate(LETTERS.upper()):
+                head[TOKENS.index(letter), place] = 5
+            for block in built.model.layers:
+                block.self_attn.o_proj.weight.zero_()
+                block.mlp.down_proj.weight.zero_()
     built.save_pretrained(LM)
     tokenizer(words).save_pretrained(LM)
     write_resolved(LM, "local", "tiny", None)

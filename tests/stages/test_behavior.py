@@ -9,8 +9,11 @@ from torch import Tensor
 from pipeline.console.errors import BadInput
 from pipeline.lm.load import LanguageModel, load_lm
 from pipeline.lm.resolve import resolve_local
-from pipeline.stages.behavior import METRICS, run
-from pipeline.stages.files import LM, evaluation_folder
+from pipeline.metrics import absorption
+from pipeline.metrics.controls import permuted
+from pipeline.stages.behavior import DEFINED, run
+from pipeline.stages.files import ACTIVATIONS, LM, evaluation_folder
+from pipeline.store import open_store
 from tests.lm import tiny
 from tests.metrics.codes import perfect_sae, random_sae
 from tests.stages.evaluated import (
@@ -128,7 +131,7 @@ def test_rows_and_contexts(harvested: tuple[LanguageModel, Tensor]):
     assert [(row["seed"], row["run"]) for row in found["rows"]] == [
         (1, "l0-4"), (1, "identity"), (1, "bad"), (2, "l0-4")
     ]  # fmt: skip
-    names = {metric.name for metric in METRICS}
+    names = {metric.name for metric in DEFINED}
     assert all(set(row["metrics"]) == names for row in found["rows"])
     bad = found["rows"][2]["metrics"].values()
     assert {(value["value"], value["reason"]) for value in bad} == {(None, "diverged at step 7")}
@@ -138,6 +141,23 @@ def test_rows_and_contexts(harvested: tuple[LanguageModel, Tensor]):
         float(row["ce_tokens"]) for row in table[:5]
     )
     assert metrics_of("l0-4")["ce_sae"] == pytest.approx(pooled, rel=1e-7)
+
+
+def test_controls_score_what_the_same_saes_score_as_runs(harvested: tuple[LanguageModel, Tensor]):
+    centre = torch.tensor(open_store(ACTIVATIONS).attrs.mean).float()[None]
+    saes = {
+        "permuted": permuted(random_sae(D, 32, 4, 1), SECTION["seed"]),
+        "untrained": absorption.random_sae(centre, 32, 4, SECTION["seed"]),
+    }
+    assert not torch.equal(saes["permuted"].W_dec, random_sae(D, 32, 4, 1).W_dec)
+    write_saes("controls", 1, saes)
+    write_saes("controls", 2, saes)
+    run("toy")
+    run("controls")
+    as_runs = {row["run"]: row["metrics"] for row in read_results("behavior", "controls")["rows"]}
+    found = read_results("behavior", "toy")["rows"][0]["metrics"]
+    for run_name, control in (("permuted", "shuffled_decoder"), ("untrained", "random_sae")):
+        assert found[f"ce_score_{control}"] == as_runs[run_name]["ce_score"]
 
 
 def test_the_same_inputs_give_the_same_bytes(harvested: tuple[LanguageModel, Tensor]):
@@ -150,7 +170,7 @@ def test_the_same_inputs_give_the_same_bytes(harvested: tuple[LanguageModel, Ten
 
 def test_a_store_of_another_model_is_refused(harvested: tuple[LanguageModel, Tensor]):
     lm, ids = harvested
-    from pipeline.stages.files import ACTIVATIONS, fresh
+    from pipeline.stages.files import fresh
 
     fresh(ACTIVATIONS)
     write_store(ids, lm.forward_to(ids, LAYER), layer=LAYER, weights_sha256="another")

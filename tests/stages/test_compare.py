@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,10 @@ from pipeline.stages.compare import run
 from tests.report.fake import World
 
 ROOT = Path(__file__).parents[2]
-TABLES = ("table.md", "table.html", "scores.tsv", "summary.tsv", "pareto.tsv", "training.tsv", "letters.tsv")
+TABLES = (
+    "table.md", "table.html", "scores.tsv", "summary.tsv", "pareto.tsv", "training.tsv", "letters.tsv",
+    "ranking.tsv", "pairs.tsv", "curves.tsv",
+)  # fmt: skip
 FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "temporal.png")
 WRITTEN = {
     "reports/metrics.json",
@@ -71,6 +75,8 @@ def test_metrics_json_is_compact_and_finite(world: World) -> None:
         ("models/sae/temporal/43/index.json", "train@temporal-43"),
         ("models/sae/temporal/43/l0-4/training.tsv", "train@temporal-43"),
         ("reports/absorption/standard/letters.tsv", "absorption@standard"),
+        ("reports/absorption/temporal/words.tsv", "absorption@temporal"),
+        ("reports/probing/temporal/items.tsv", "probing@temporal"),
     ],
 )
 def test_a_missing_input_names_its_stage_and_leaves_nothing(world: World, path: str, stage: str) -> None:
@@ -86,6 +92,89 @@ def test_a_damaged_input_is_named(world: World) -> None:
         BadInput, match=r"reports/probing/standard/results.json is damaged .*probing@standard"
     ):
         run()
+
+
+@pytest.fixture
+def with_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(variants=["standard"], targets=[4], given=("mine",))
+    made.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def test_an_external_sae_is_in_every_table_but_the_training_curves(
+    with_given: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run()
+    assert "Trained elsewhere" in capsys.readouterr().out
+    for name in ("scores", "summary", "pareto", "letters"):
+        text = Path(f"reports/tables/{name}.tsv").read_text(encoding="utf-8")
+        assert "\nmine\tgiven\t" in text, name
+    assert "mine" not in Path("reports/tables/training.tsv").read_text(encoding="utf-8")
+    assert set(json.loads(Path("reports/metrics.json").read_text())["mine"]) == {"given"}
+
+
+@pytest.mark.parametrize(
+    ("path", "stage"),
+    [
+        ("models/sae/mine/external/index.json", "external@mine"),
+        ("reports/probing/mine/results.json", "probing_external@mine"),
+    ],
+)
+def test_a_missing_external_result_names_its_stage(with_given: World, path: str, stage: str) -> None:
+    Path(path).unlink()
+    with pytest.raises(BadInput, match=f"{path} is missing: run `dvc repro {stage}`"):
+        run()
+
+
+def test_an_external_sae_cannot_have_a_variant_s_name(with_given: World) -> None:
+    text = Path("params.yaml").read_text(encoding="utf-8").replace("mine:", "standard:")
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(BadInput, match="both name 'standard'"):
+        run()
+
+
+def altered(path: Path, change: Callable[[list[list[str]]], list[list[str]]]) -> None:
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
+    path.write_text("".join("\t".join(row) + "\n" for row in change(rows)), encoding="utf-8")
+
+
+def test_items_that_give_another_value_than_the_results_are_refused(world: World) -> None:
+    path = Path("reports/behavior/temporal/contexts.tsv")
+    altered(path, lambda rows: [rows[0], [*rows[1][:-1], "9999"], *rows[2:]])
+    with pytest.raises(BadInput, match=r"gives ce_score .* but results.json says .*-f behavior@temporal"):
+        run()
+    assert not files() & WRITTEN
+
+
+def test_items_of_other_contexts_are_refused(world: World) -> None:
+    path = Path("reports/reconstruction/temporal/contexts.tsv")
+    altered(path, lambda rows: [rows[0], *([*row[:3], f"1{row[3]}", *row[4:]] for row in rows[1:])])
+    with pytest.raises(BadInput, match=r"reconstruction/temporal/contexts.tsv lists other contexts than"):
+        run()
+
+
+def test_an_sae_without_items_is_refused(world: World) -> None:
+    path = Path("reports/absorption/temporal/predictions.tsv")
+    altered(path, lambda rows: [row for row in rows if row[1] != "43"])
+    with pytest.raises(
+        BadInput, match=r"predictions.tsv has no rows for seed 43, run l0-4: .*absorption@temp"
+    ):
+        run()
+
+
+def test_a_table_without_a_column_is_damaged(world: World) -> None:
+    path = Path("reports/probing/temporal/items.tsv")
+    altered(path, lambda rows: [row[:-1] for row in rows])
+    with pytest.raises(BadInput, match=r"items.tsv is damaged \(KeyError\('right_k1'\)\)"):
+        run()
+
+
+def test_words_that_spell_numbers_stay_words(world: World) -> None:
+    for variant in world.variants:
+        path = Path(f"reports/absorption/{variant}/words.tsv")
+        path.write_text(path.read_text(encoding="utf-8").replace("word3\t", "nan\t"), encoding="utf-8")
+    run()
 
 
 def test_stale_folders_are_named_on_stderr_only(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +203,9 @@ def test_lists_that_cannot_work_are_refused(world: World, line: str, said: str) 
     key = line.split(":")[0]
     other = {"variants": "variants: [standard]", "seeds": "seeds: [42, 43]"}
     text = "\n".join([line, *(value for name, value in other.items() if name != key)])
-    Path("params.yaml").write_text(f"{text}\nprofile: a\nprofiles: {{a: {{}}}}\n", encoding="utf-8")
+    Path("params.yaml").write_text(
+        f"{text}\nprofile: a\nprofiles: {{a: {{}}}}\nexternal: {{}}\n", encoding="utf-8"
+    )
     with pytest.raises(BadInput, match=said):
         run()
 

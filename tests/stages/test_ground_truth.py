@@ -10,9 +10,8 @@ import torch
 from ruamel.yaml import YAML
 
 from pipeline.console.errors import BadInput
-from pipeline.metrics.ground_truth import METRICS
 from pipeline.stages import ground_truth
-from pipeline.stages.ground_truth import GroundTruthSection
+from pipeline.stages.ground_truth import METRICS, GroundTruthSection
 
 FEATURES = 4 * (1 + 2) + 12
 PARAMS = {

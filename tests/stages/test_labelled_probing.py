@@ -9,6 +9,10 @@ import pytest
 import torch
 
 from pipeline.console.errors import BadInput
+from pipeline.metrics.absorption import random_sae
+from pipeline.metrics.pooling import pooled_codes
+from pipeline.metrics.probing import ProbingSection
+from pipeline.metrics.probing_results import probe, values
 from pipeline.metrics.probing_task import load_probing
 from pipeline.sae.core.inference import SAE
 from pipeline.stages import labelled, probing
@@ -69,6 +73,13 @@ def test_labelled_texts_to_probing() -> None:
     assert good["probing_k1"]["value"] > random["probing_k1"]["value"]
     assert good["raw_dense"] == random["raw_dense"]
     assert good["raw_dense"]["value"] > 0.8
+    untrained = random_sae(task.x, D, 4, 0)  # the target of these runs is 4
+    probed = probe(pooled_codes(untrained, task.x, task.offsets), task, [1])
+    assert (
+        good["probing_k1_random_sae"]["value"]
+        == values(probed, task, ProbingSection(k=[1]))["probing_k1"].value
+    )
+    assert good["probing_k1_random_sae"] == random["probing_k1_random_sae"]
     assert bad["probing_k1"] == {
         "value": None,
         "items": 0,
@@ -77,9 +88,15 @@ def test_labelled_texts_to_probing() -> None:
         "high": None,
     }
     assert set(good) == set(bad) == set(results["metrics"])
-    assert {"probing_k1", "probing_k2", "raw_neurons_k1", "raw_neurons_k2", "raw_dense"} == {
-        name for name, metric in results["metrics"].items() if metric["aggregate"]
-    }
+    assert {
+        "probing_k1",
+        "probing_k2",
+        "probing_k1_random_sae",
+        "probing_k2_random_sae",
+        "raw_neurons_k1",
+        "raw_neurons_k2",
+        "raw_dense",
+    } == {name for name, metric in results["metrics"].items() if metric["aggregate"]}
     rows = read_table("probing", "topk", "problems.tsv")
     assert len(rows) == 2 * 3 * 2
     items = read_table("probing", "topk", "items.tsv")

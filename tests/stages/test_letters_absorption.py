@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from pipeline.console.errors import BadInput
+from pipeline.metrics.ablation_task import AblationTask, load_ablation
 from pipeline.metrics.absorption import random_sae
 from pipeline.metrics.letter_task import LetterTask, load_letters
 from pipeline.sae.core.inference import SAE
@@ -69,6 +71,85 @@ def test_letters_to_absorption() -> None:
     reports = folder_bytes(Path("reports/absorption/topk"))
     absorption.run("topk")
     assert folder_bytes(Path("reports/absorption/topk")) == reports
+
+
+def test_the_order_of_the_vocabulary_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SAEBench's words come in the order of a hash map, and its splits and probes with them."""
+    write_lm(WORDS)
+    write_task_params()
+    letters.run()
+    first = folder_bytes(LETTERS)
+    load, orders = letters.load_lm, []
+
+    def shuffled(*arguments: Any) -> Any:
+        lm = load(*arguments)
+        known = lm.tokenizer.get_vocab()
+        turned = dict(sorted(known.items(), key=lambda item: item[1] * 7919 % len(known)))
+        orders.append(list(turned) != list(known))
+        lm.tokenizer.get_vocab = lambda: turned
+        return lm
+
+    monkeypatch.setattr(letters, "load_lm", shuffled)
+    letters.run()
+    assert orders == [True]
+    assert folder_bytes(LETTERS) == first
+
+
+def test_another_seed_gives_other_splits() -> None:
+    write_lm(WORDS)
+    write_task_params()
+    letters.run()
+    before = load_letters(LETTERS)
+    write_task_params(tasks={"letters": {"seed": 1, "in_context": 3}})
+    letters.run()
+    after = load_letters(LETTERS)
+    assert isinstance(before, LetterTask)
+    assert isinstance(after, LetterTask)
+    assert before.words == after.words
+    assert not torch.equal(before.fold, after.fold)
+    assert not torch.equal(before.weight, after.weight)
+
+
+def test_latents_are_ablated_where_the_model_spells() -> None:
+    # four words of the template itself are words too, of letters f, h, l and t: the model cannot know them
+    write_lm(WORDS, spells=True)
+    write_task_params()
+    letters.run()
+    prompts = load_ablation(LETTERS)
+    assert isinstance(prompts, AblationTask)
+    assert prompts.facts["line"] == "first letter: {word} X"
+    untrained = random_sae(prompts.x, D, 2, 0)
+    for seed, sae in ((1, oracle()), (2, untrained)):
+        write_saes("topk", seed, {"l0-4": sae})
+    absorption.run("topk")
+    results = read_results("absorption", "topk")
+    good, random = (row["metrics"] for row in results["rows"])
+    assert set(good) == set(results["metrics"])
+    assert good["mean_ablation_absorption"]["value"] is not None
+    assert good["ablation_words_silent"]["value"] < random["ablation_words_silent"]["value"]
+    assert random["ablation_model_accuracy"]["value"] > 0.9
+    table = read_table("absorption", "topk", "ablation.tsv")
+    assert len(table) == sum(row["ablation_words_examined"]["value"] for row in (good, random))
+    reports = folder_bytes(Path("reports/absorption/topk"))
+    absorption.run("topk")
+    assert folder_bytes(Path("reports/absorption/topk")) == reports
+    write_lm(WORDS[:-1], spells=True)
+    with pytest.raises(BadInput, match="other weights than"):
+        absorption.run("topk")
+
+
+def test_a_model_that_does_not_spell_leaves_the_ablation_missing() -> None:
+    write_lm(WORDS)
+    write_task_params()
+    letters.run()
+    for seed in (1, 2):
+        write_saes("topk", seed, {"l0-2": oracle()})
+    absorption.run("topk")
+    values = read_results("absorption", "topk")["rows"][0]["metrics"]
+    assert values["mean_full_absorption"]["value"] is not None
+    for name in ("mean_ablation_absorption", "mean_ablation_absorption_random_sae"):
+        assert "tasks.letters.solved asks for 80%" in values[name]["reason"]
+    assert read_table("absorption", "topk", "ablation.tsv") == []
 
 
 def test_a_small_vocabulary_is_a_reason_not_an_error() -> None:

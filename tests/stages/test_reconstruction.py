@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
+from pipeline.metrics import absorption
+from pipeline.metrics.controls import permuted
 from pipeline.stages.files import evaluation_folder
 from pipeline.stages.reconstruction import METRICS, run
 from tests.metrics.codes import perfect_sae, random_sae
@@ -117,6 +119,29 @@ def test_tables_add_up(stored: tuple[Tensor, Tensor]):
     l0 = read_results("reconstruction", "toy")["rows"][0]["metrics"]["l0"]["value"]
     first = [row for row in latents if row["seed"] == "1" and row["run"] == "l0-3"]
     assert sum(float(row["density"]) for row in first) == pytest.approx(l0, rel=1e-8)
+
+
+def test_controls_score_what_the_same_saes_score_as_runs(stored: tuple[Tensor, Tensor]):
+    ids, x = stored
+    centre = x[6:12][~torch.isin(ids[6:12], torch.tensor(SPECIAL))].double().mean(0).float()[None]
+    saes = {
+        "permuted": permuted(random_sae(D, N, 3, 1), SECTION["seed"]),
+        "untrained": absorption.random_sae(centre, N, 4, SECTION["seed"]),  # the target of all runs is 4
+    }
+    write_saes("controls", 1, saes)
+    write_saes("controls", 2, saes)
+    run("toy")
+    run("controls")
+    as_runs = {row["run"]: row["metrics"] for row in read_results("reconstruction", "controls")["rows"]}
+    found = read_results("reconstruction", "toy")["rows"][0]["metrics"]
+    for run_name, control, names in (
+        ("permuted", "shuffled_decoder", ["explained_variance"]),
+        ("untrained", "random_sae", ["explained_variance", "dead_share", "flicker"]),
+    ):
+        for name in names:
+            value = found[f"{name}_{control}"]["value"]
+            assert value == pytest.approx(as_runs[run_name][name]["value"], rel=1e-6)
+    assert found["explained_variance_shuffled_decoder"]["value"] != found["explained_variance"]["value"]
 
 
 def test_the_same_inputs_give_the_same_bytes(stored: tuple[Tensor, Tensor]):

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from pipeline.console.errors import BadInput
+from pipeline.parallel.world import World
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.variant import Recipe
 from pipeline.training.controller import SparsityController
@@ -92,7 +93,7 @@ def test_exported_saes_are_folded_and_have_unit_rows() -> None:
         torch.testing.assert_close(exported.encode(x).dense(), codes, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("variant", ["topk", "batchtopk", "matryoshka"])
+@pytest.mark.parametrize("variant", ["topk", "batchtopk", "matryoshka", "contrastive"])
 def test_selected_sparsity_is_met(variant: str) -> None:
     [one] = toy.trained(variant, l0=[4], tokens=200 * 64)
     assert one.run.l0 == pytest.approx(4, rel=0.15)
@@ -123,6 +124,15 @@ def test_one_target_diverges_and_the_other_goes_on(monkeypatch: pytest.MonkeyPat
     assert toy.same(fine, alone)
 
 
+def test_a_run_without_a_target_left_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Validation, "fault", lambda self: "broken")
+    seen: list[int] = []
+    section, job = toy.section(), Job("topk", {}, 1)
+    [one] = train(job, section, toy.store(), CPU, 1, lambda tokens, _: seen.append(tokens))
+    assert one.run.status == "diverged"
+    assert len(seen) == 30  # the first check of 60 steps
+
+
 @pytest.mark.parametrize("variant", toy.VARIANTS)
 def test_a_huge_learning_rate_diverges(variant: str) -> None:
     [one] = toy.trained(variant, lr=1e6)
@@ -136,7 +146,7 @@ def test_divergence_at_the_last_step_is_seen(monkeypatch: pytest.MonkeyPatch) ->
 
     real, checks = run.validate, []
 
-    def late(sae: SAE, x: torch.Tensor) -> Validation:
+    def late(sae: SAE, x: torch.Tensor, world: World) -> Validation:
         checks.append(1)
         value = 0.5 if len(checks) <= 10 else -3.0
         return replace(real(sae, x), explained_variance=value, norm_ratio=1.0)
@@ -183,6 +193,8 @@ def test_a_nan_input_ends_the_run_with_its_weights_untouched() -> None:
         ("temporal", {"preset": "theirs"}, {}, "preset"),
         ("matryoshka", {"prefixes": [0.5, 1.5]}, {}, "prefixes"),
         ("tsae", {"scales": [0.1]}, {}, "scales"),
+        ("contrastive", {"high": 1.0}, {}, "high"),
+        ("contrastive", {"prefix_weights": [1.0]}, {}, "prefix_weights"),
     ],
 )
 def test_refusals(variant: str, values: dict[str, Any], sizes: dict[str, Any], message: str) -> None:

@@ -16,8 +16,9 @@ TERMS = {
     "atm": {"reconstruction", "sparsity"},
     "temporal": {"reconstruction", "sparsity", "temporal"},
     "tsae": {"reconstruction", "sparsity", "temporal"},
+    "contrastive": {"reconstruction", "contrastive"},
 }
-OF_DEAD_LATENTS = {name: "auxk" for name in ("topk", "batchtopk", "matryoshka")} | {
+OF_DEAD_LATENTS = {name: "auxk" for name in ("topk", "batchtopk", "matryoshka", "contrastive")} | {
     "jumprelu": "pre_activation"
 }
 NOT_TERMS = {"step", "tokens", "loss", "l0", "explained_variance", "dead", "coefficient", "lr"}

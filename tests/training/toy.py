@@ -19,7 +19,10 @@ from pipeline.training.trainer import Trainer, initial_weights
 D, T = 16, 16
 SPLITS = {"train": (0, 320), "validation": (320, 384), "test": (384, 400)}
 BOS = 0
-VARIANTS = ["standard", "topk", "batchtopk", "jumprelu", "gated", "matryoshka", "atm", "temporal", "tsae"]
+VARIANTS = [
+    "standard", "topk", "batchtopk", "jumprelu", "gated", "matryoshka", "atm", "temporal", "tsae",
+    "contrastive",
+]  # fmt: skip
 
 
 def rows(contexts: int = 400, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,7 @@ WORDS = {"higher": "higher is better", "lower": "lower is better", "neither": ""
 
 
 def pareto(entries: Sequence[Entry], palette: Palette) -> bytes:
-    """PNG: explained variance, CE score and absorption against L0; bars are the range over seeds."""
+    """PNG: explained variance, CE score and absorption against L0; bands are the range over seeds."""
     lines = _lines(entries)
     if not lines:
         return nothing("No SAE with a measured L0: there is nothing to lay against it.")
@@ -31,7 +31,7 @@ def pareto(entries: Sequence[Entry], palette: Palette) -> bytes:
         for axes, column in zip(panels, columns, strict=True):
             _panel(axes, column, lines, palette)
         figure.supxlabel("L0: active latents per token (log scale). Hollow: more than 10 % off its target. "
-                         "Dashed: control. Bars: range over seeds.", fontsize=8.5)  # fmt: skip
+                         "Dashed: control. Bars, bands: range over seeds.", fontsize=8.5)  # fmt: skip
         figure.draw_without_rendering()
         for axes, column in zip(panels, columns, strict=True):
             label_ends(axes, _ends(column, lines, palette))
@@ -40,8 +40,9 @@ def pareto(entries: Sequence[Entry], palette: Palette) -> bytes:
 
 def _lines(entries: Sequence[Entry]) -> dict[str, list[list[Entry]]]:
     """Runs by label, by rising reached L0; diverged seeds and paper presets left out."""
+    shown = [each for each in entries if not each.diverged and (each.target is not None or each.external)]
     lines: dict[str, list[list[Entry]]] = {}
-    for run in by_run(entry for entry in entries if not entry.diverged and entry.target is not None):
+    for run in by_run(shown):
         if over_seeds(run, L0.key).mean is not None:
             lines.setdefault(run[0].label, []).append(run)
     for runs in lines.values():
@@ -59,6 +60,8 @@ def _panel(axes: Axes, column: Headline, lines: dict[str, list[list[Entry]]], pa
             [x.number for x, _ in points], [y.number for _, y in points], color=colour, lw=1.3,
             ls="--" if control else "-", alpha=0.85,
         )  # fmt: skip
+        low, high = [bounds(y)[0] for _, y in points], [bounds(y)[1] for _, y in points]
+        axes.fill_between([x.number for x, _ in points], low, high, color=colour, alpha=0.13, lw=0)
         for run, (x, y) in zip(known, points, strict=True):
             _point(axes, x, y, colour, palette.marker(variant), hollow=missed_target(run, L0))
     if not any(over_seeds(run, column.key).seeds for runs in lines.values() for run in runs):

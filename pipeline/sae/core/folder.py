@@ -23,6 +23,8 @@ from pipeline.sae.core.inference import SAE
 
 TENSORS = ("W_enc", "W_dec", "b_enc", "b_dec", "threshold", "r_mag", "b_mag", "b_gate")
 WEIGHTS = "sae_weights.safetensors"
+EXTERNAL = "external"
+"""The reading of an SAE that was trained elsewhere."""
 SAELENS_FORMAT = "6.54.12"
 """The SAELens release whose layout this is; loaders treat a cfg without it as a pre-6.0 file."""
 
@@ -34,8 +36,8 @@ class Run:
     name: str  # folder name: "l0-4", "pairs-l0-4" (a control row), "paper"
     variant: str
     seed: int
-    reading: str  # tokens | pairs | contexts
-    target: int | None  # the L0 asked for; None under a paper preset
+    reading: str  # tokens | pairs | contexts | external (trained elsewhere)
+    target: int | None  # the L0 asked for; None under a paper preset and for an external SAE
     status: str  # "ok" | "diverged"
     reason: str | None  # why it diverged, with its numbers
     l0: float  # reached at inference on validation tokens

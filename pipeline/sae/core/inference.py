@@ -50,6 +50,11 @@ class SAE:
         """Dictionary size."""
         return self.W_enc.shape[1]
 
+    def to(self, device: torch.device | str) -> SAE:
+        """The same SAE with its tensors on `device`."""
+        moved = {name: each.to(device) for name, each in vars(self).items() if isinstance(each, Tensor)}
+        return replace(self, **moved)  # type: ignore[arg-type]
+
     def pre(self, x: Tensor) -> Tensor:
         """(B, n) pre-activations of `x` (B, d), b_dec folded into the bias; for gated, c without any bias."""
         folded = -(self.b_dec @ self.W_enc)

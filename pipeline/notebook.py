@@ -1,0 +1,128 @@
+"""The public interface for a notebook: a store, an SAE, its numbers, what a latent responds to.
+
+Thin: every function is one of the core's with paths, sizes and defaults filled in. `import pipeline` is
+enough and cheap; the names load what they need when first used. docs/notebook.md is the guide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipeline.console.errors import BadInput
+from pipeline.lm.tokenizer import load_tokenizer
+from pipeline.metrics.contexts import Peaks
+from pipeline.metrics.reconstruction import Reconstruction, mean_activation
+from pipeline.metrics.record import Value
+from pipeline.metrics.tally import Resampling
+from pipeline.metrics.temporal import Temporal
+from pipeline.sae.core.inference import SAE
+from pipeline.sae.formats.given import Place
+from pipeline.sae.formats.read import read
+from pipeline.stages import reconstruction
+from pipeline.store import Store
+from pipeline.store import open_store as _open
+
+BLOCK = 16
+"""Contexts encoded at once."""
+WINDOW = 128
+"""Tokens of a context per window of the activation variance, as in params.yaml."""
+AROUND = 12
+"""Tokens shown on either side of a peak."""
+
+
+def open_store(folder: str | Path = "data/activations") -> Store:
+    """The activation store at `folder`; raises BadInput when it is absent, incomplete or altered."""
+    return _open(Path(folder))
+
+
+def load_sae(folder: str | Path) -> SAE:
+    """The SAE in `folder`: one of ours or of SAELens, dictionary_learning, sparsify or Gemma Scope."""
+    return read(Place(Path(folder), Path(folder).as_posix())).sae
+
+
+@torch.no_grad()
+def measure(sae: SAE, store: Store, split: str = "test", resamples: int = 1000) -> dict[str, Value]:
+    """The reconstruction stage's numbers on a split, by name; means over tokens carry 95 % intervals.
+
+    Raises BadInput when the SAE takes activations of another width than the store's.
+    """
+    _require(sae, store)
+    mean = mean_activation((block.x for block in _blocks(store, split)), store.d)
+    pooled, steady = Reconstruction(sae.n, mean), Temporal(sae.n, WINDOW)
+    for block in _blocks(store, split):
+        codes = sae.encode(block.x)
+        pooled.add(block.x, sae.decode(codes), codes, block.context)
+        steady.add(block.x, codes, block.document, block.position, block.context)
+    plan = Resampling(resamples)
+    return pooled.values(plan) | steady.values(plan)
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A context in which a latent fires; printed, it is the text around the strongest token."""
+
+    context: int  # index of the context in the store
+    position: int  # of the strongest token
+    activation: float  # there
+    tokens: list[int] = field(repr=False)  # all T of the context
+    activations: Tensor = field(repr=False)  # (T,), 0 at special tokens
+    words: list[str] = field(repr=False)  # the tokens as text
+
+    def __str__(self) -> str:
+        shown = [
+            f"[{word}]" if index == self.position else word
+            for index, word in enumerate(self.words)
+            if abs(index - self.position) <= AROUND
+        ]
+        return f"{self.activation:8.3f}  {' '.join(shown)}"
+
+
+@torch.no_grad()
+def top_contexts(
+    sae: SAE, store: Store, latent: int, count: int = 10, split: str = "test", lm: str | Path = "models/lm"
+) -> list[Peak]:
+    """Up to `count` contexts in which `latent` fires most strongly, each once, the strongest first.
+
+    `lm` is the language model's folder, whose tokenizer gives the words. An empty list: it never fires.
+    """
+    _require(sae, store)
+    if not 0 <= latent < sae.n:
+        raise BadInput(f"latent {latent} is not among the SAE's latents, 0 to {sae.n - 1}.")
+    peaks = Peaks(latent, count)
+    for block in _blocks(store, split):
+        peaks.add(sae.encode(block.x), block.context)
+    tokenizer = load_tokenizer(Path(lm))
+    return [_peak(sae, store, latent, int(context), tokenizer) for context in peaks.context]
+
+
+def _peak(sae: SAE, store: Store, latent: int, context: int, tokenizer: Any) -> Peak:
+    start, length = context * store.context_length, store.context_length
+    span = slice(start, start + length)
+    codes = sae.encode(store.rows(start, start + length))
+    own = codes.pairs.latent == latent
+    activations = torch.zeros(length)
+    activations[codes.pairs.token[own]] = codes.value[own]
+    activations *= torch.from_numpy(store.valid[span])
+    tokens = [int(token) for token in store.tokens[span]]
+    position = int(activations.argmax())
+    words = [_word(tokenizer, token) for token in tokens]
+    return Peak(context, position, float(activations[position]), tokens, activations, words)
+
+
+def _word(tokenizer: Any, token: int) -> str:
+    """A token as text in which control characters show instead of acting."""
+    return repr(tokenizer.decode([token]))[1:-1].strip()
+
+
+def _blocks(store: Store, split: str) -> Any:
+    return reconstruction.blocks(store, BLOCK, torch.device("cpu"), split)
+
+
+def _require(sae: SAE, store: Store) -> None:
+    if sae.d != store.d:
+        raise BadInput(f"the SAE takes activations of width {sae.d}, but the store holds width {store.d}.")
