@@ -29,6 +29,8 @@ def run() -> None:
     """Write reports/index.html; raises BadInput naming the stage to run when an artefact is missing."""
     params = read_params()
     variants, external = params.value("variants"), params.value("external")
+    # first, so that a profile that does not exist is named before a file that cannot be there
+    shown = _shown(params, variants, external)
     found = Artefacts(
         report=_json(TABLES / "report.json", "compare"),
         curves=_tsv(TABLES / "curves.tsv", "compare"),
@@ -45,7 +47,7 @@ def run() -> None:
             _json(REPORTS / "latents" / name / "latents.json", f"latents@{name}")
             for name in (*variants, *external)
         ],
-        params=_shown(params, variants, external),
+        params=shown,
         versions=VERSIONS.read_text(encoding="utf-8").splitlines(),
     )
     path = REPORTS / "index.html"
