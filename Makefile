@@ -11,13 +11,18 @@ PARITY_STAMP := $(PARITY)/.locked-$(shell cat requirements/parity.txt requiremen
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce ablations test test-fast check parity parity-page environment clean
+.PHONY: help reproduce experiments ablations browser test test-fast check parity parity-page environment clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 reproduce: $(STAMP) ## run the whole pipeline of params.yaml (dvc repro)
 	$(VENV)/bin/dvc repro
+
+# `dvc exp show` has hundreds of columns: a score per method and L0 target, a hash per dependency.
+experiments: $(STAMP) ## what differs between experiments: parameters, and three scores of the methods that changed
+	@$(VENV)/bin/dvc exp show --only-changed \
+	  --drop 'Created|.*/|.*\.(l0|ce_score|dead|letter_f1|probing_k1)$$|.*\.truth-'
 
 # The columns of one method: its experiments' names and states, what was varied, the scores at each L0 target.
 SHOW = $(VENV)/bin/dvc exp show --no-pager --md --hide-workspace --drop '.*' \
@@ -30,6 +35,14 @@ ablations: $(STAMP) ## temporal's switches and atm's sweep: 17 experiments, then
 	$(VENV)/bin/dvc exp run --run-all
 	@$(call SHOW,temporal\.(temporal_|resampling|gradient_),temporal) | grep -v '\[atm-'
 	@$(call SHOW,atm\.(threshold|sharpness),atm) | grep -v '\[temporal-'
+
+# Debian's own, where this machine lets us; the tests of the page in a browser are collected only where there is one.
+browser: ## install Chromium for the tests of the page, if there is none and apt can
+	@for each in chromium chromium-browser google-chrome; do if command -v $$each > /dev/null; then exit 0; fi; done; \
+	if test "$$(id -u)" = 0 && command -v apt-get > /dev/null && \
+	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } > /dev/null 2>&1; \
+	then echo "Chromium: installed."; \
+	else echo "Chromium: not installed (no root, no apt-get or no package): the tests of the page in a browser are left out."; fi
 
 test: $(STAMP) ## run every test
 	$(VENV)/bin/python -m pytest

@@ -19,11 +19,7 @@ def show(title: str, record: dict[str, Any], words: list[str], text: list[int]) 
     console.print(f"density {record['density']:.4g}   peak {record['peak']:.4g}   flicker {flicker}")
     console.print(Text(f"activations 0 to peak  {bars(record['histogram'])}"))
     console.print(_lists(record, words))
-    for context in record["contexts"]:
-        line = Text(f"{context['value']:9.3f}  ", style="dim")
-        console.print(line + shaded([words[each] for each in context["words"]], context["shades"]))
-    if not record["contexts"]:
-        console.print("It never fires on the test split.")
+    console.print(_contexts(record, words) if record["contexts"] else "It never fires on the test split.")
     console.print(Text("\non the shared text", style="dim"))
     console.print(shaded([words[each] for each in text], record["text"]))
 
@@ -42,6 +38,19 @@ def shaded(words: list[str], shades: list[int]) -> Text:
         style = f"black on rgb(255,{230 - level},{170 - level})" if shade else ""
         line.append(word, style=style).append(" ")
     return line
+
+
+def _contexts(record: dict[str, Any], words: list[str]) -> Table:
+    """The strongest contexts, their peak underlined; a long one continues under its own words."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right", style="dim", no_wrap=True)
+    for context in record["contexts"]:
+        shown = [words[each] for each in context["words"]]
+        line = shaded(shown, context["shades"])
+        start = sum(len(word) + 1 for word in shown[: context["at"]])
+        line.stylize("underline", start, start + len(shown[context["at"]]))
+        table.add_row(f"{context['value']:.3f}", line)
+    return table
 
 
 def _lists(record: dict[str, Any], words: list[str]) -> Table:

@@ -1,7 +1,8 @@
 """A progress bar at a terminal, one closing line in a log.
 
 `Progress` shows tokens/s (or whatever the unit is), the latest figures (loss, L0, ...) and the
-time left. Without a terminal it prints nothing until the end, so that logs stay readable.
+time left. Without a terminal it prints nothing until the end, so that logs stay readable. The same figures
+are a live curve where one is asked for (live.py).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+
+from pipeline.console.live import curve
 
 REFRESH_SECONDS = 0.2
 """How often figures are re-drawn; formatting them each step would cost more than a small step."""
@@ -29,6 +32,7 @@ class Progress:
         self.title, self.total, self.unit = title, total, unit
         self.done = 0
         self.figures: dict[str, float] = {}
+        self._curve = curve(title, unit)
         self._console = Console(stderr=True)
         self._rich: RichProgress | None = None
         if self._console.is_terminal:
@@ -49,6 +53,8 @@ class Progress:
         """Add `count` units; `figures` are shown beside the bar (loss, l0, ...)."""
         self.done += count
         self.figures.update(figures)
+        if self._curve is not None:
+            self._curve.add(self.done, self.figures, last=self.done == self.total)
         now = time.monotonic()
         if self._rich is not None and now - self._drawn >= REFRESH_SECONDS:
             self._drawn = now
