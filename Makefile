@@ -11,13 +11,25 @@ PARITY_STAMP := $(PARITY)/.locked-$(shell cat requirements/parity.txt requiremen
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test test-fast check parity parity-page remote environment clean
+.PHONY: help reproduce ablations test test-fast check parity parity-page remote environment clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 reproduce: $(STAMP) ## run the whole pipeline of params.yaml (dvc repro)
 	$(VENV)/bin/dvc repro
+
+# The columns of one method: its experiments' names and states, what was varied, the scores at each L0 target.
+SHOW = $(VENV)/bin/dvc exp show --no-pager --md --hide-workspace --drop '.*' \
+  --keep '^(Experiment|State|$(1))|^$(2)\.l0-[0-9]+\.(l0|explained_variance|ce_score|absorption|flicker)$$'
+
+ablations: $(STAMP) ## temporal's switches and atm's sweep: 17 experiments, then their tables (docs/claims.md)
+	$(VENV)/bin/dvc exp run --queue -n temporal -S 'temporal.temporal_penalty=false,true' \
+	  -S 'temporal.resampling=false,true' -S 'temporal.gradient_scaling=false,true'
+	$(VENV)/bin/dvc exp run --queue -n atm -S 'atm.threshold=-0.5,0.0,0.5' -S 'atm.sharpness=0.5,1.0,2.0'
+	$(VENV)/bin/dvc exp run --run-all
+	@$(call SHOW,temporal\.(temporal_|resampling|gradient_),temporal) | grep -v '\[atm-'
+	@$(call SHOW,atm\.(threshold|sharpness),atm) | grep -v '\[temporal-'
 
 test: $(STAMP) ## run every test
 	$(VENV)/bin/python -m pytest

@@ -135,6 +135,30 @@ def saebench() -> None:
 
 
 @app.command()
+def browser(variant: Variant) -> None:
+    """What some latents of each SAE respond to, reports/latents: stage `latents`, for the page."""
+    _run("browser", variant)
+
+
+@app.command()
+def page() -> None:
+    """Everything above as one page that opens offline: reports/index.html."""
+    _run("page")
+
+
+@app.command()
+def latents(
+    variant: Variant,
+    seed: Seed,
+    latent: Annotated[int, typer.Option(help="The latent to show.")],
+    run: Annotated[str | None, typer.Option(help="The SAE's folder; by default the largest L0.")] = None,
+    contexts: Annotated[int, typer.Option(min=1, help="Top contexts to print.")] = 10,
+) -> None:
+    """Print what one latent responds to, promotes and resembles."""
+    _run("latents", variant, seed, latent, run, contexts)
+
+
+@app.command()
 def tune(
     variant: Variant,
     key: Annotated[str, typer.Argument(help="A key of the variant's section, for example `lr_scale`.")],

@@ -30,6 +30,9 @@ NEEDS_INPUT = (
     ["compare"],
     ["ledger"],
     ["saebench"],
+    ["browser", "topk"],
+    ["latents", "topk", "42", "--latent", "1"],
+    ["page"],
 )
 """Every stage that reads another stage's output."""
 

@@ -14,7 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "pipeline").rglob("*.py"))
 ROOMS = (
-    "console", "parallel", "params", "text", "lm", "store", "sae", "training", "metrics", "report", "stages",
+    "console", "parallel", "params", "text", "lm", "store", "sae", "training", "metrics", "latents", "report",
+    "page", "stages",
 )  # fmt: skip
 
 MAY_IMPORT = {
@@ -27,7 +28,9 @@ MAY_IMPORT = {
     "sae": {"console", "parallel", "params"},
     "training": {"console", "parallel", "params", "store", "sae"},
     "metrics": {"console", "params", "sae"},
+    "latents": {"console", "params", "lm", "store", "sae"},
     "report": {"console", "params", "metrics"},
+    "page": {"report"},
     "stages": set(ROOMS),
 }
 """The rooms that each room may import; DVC's `deps` in dvc.yaml follow the same arrows."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
@@ -40,6 +39,9 @@ CORE = {
     ),
 }  # fmt: skip
 """SAEBench's fields by category."""
+
+ABSORPTION = ("mean_absorption_fraction_score", "mean_full_absorption_score", "mean_num_split_features")
+"""SAEBench's means over letters."""
 
 OURS = {"explained_variance": "explained_variance_saebench", "mse": "mse_saebench", "cossim": "cosine"}
 """Our metric of a field, where the names differ."""
@@ -90,19 +92,20 @@ def core(subject: Subject, reconstruction: Row, behavior: Row, config: Row) -> d
         "total_tokens_eval_reconstruction": found["kl_div_with_sae"]["items"],
         "total_tokens_eval_sparsity_variance": found["l0"]["items"],
     }
-    return _output("core", subject, config, metrics, [], _right("core", found))
+    return _output("core", subject, config, metrics, _right("core", found))
 
 
 def absorption(
     subject: Subject, row: Row, letters: Sequence[Mapping[str, str]], config: Row
 ) -> dict[str, Any] | None:
-    """The absorption file, from the SAE's row and its rows of letters.tsv."""
+    """The absorption file, from the SAE's row; our letters, of letters.tsv, stand beside."""
     found = row["metrics"]
-    if found["mean_absorption_fraction"]["value"] is None:
+    if found["mean_absorption_fraction_score"]["value"] is None:
         return None
-    details: list[dict[str, Any]] = [
-        {
-            "first_letter": letter["letter"],
+    mean = {name: found[name]["value"] for name in ABSORPTION}
+    mean |= {name.replace("mean_", "std_dev_"): UNDEFINED for name in ABSORPTION}
+    ours = {
+        letter["letter"]: {
             "mean_absorption_fraction": float(letter["absorption_fraction"]),
             "full_absorption_rate": float(letter["full_absorption"]),
             "num_full_absorption": int(letter["fully_absorbed"]),
@@ -111,68 +114,47 @@ def absorption(
         }
         for letter in letters
         if letter["kept"] == "1" and letter["true_positives"] != "0"
-    ]
-    averaged = {
-        "absorption_fraction_score": "mean_absorption_fraction",
-        "full_absorption_score": "full_absorption_rate",
-        "num_split_features": "num_split_features",
     }
-    columns = {name: [float(detail[field]) for detail in details] for name, field in averaged.items()}
-    means = {f"mean_{name}": mean(column) for name, column in columns.items()}
-    spread = {f"std_dev_{name}": _sd(column) for name, column in columns.items()}
     kind = "absorption_first_letter"
-    return _output(kind, subject, config, {"mean": means | spread}, details, _right(kind, found))
+    return _output(kind, subject, config, {"mean": mean}, {**_right(kind, found), "letters": ours})
 
 
 def probing(
     subject: Subject, row: Row, problems: Sequence[Mapping[str, str]], config: Row
 ) -> dict[str, Any] | None:
-    """The sparse probing file, from the SAE's row and its rows of problems.tsv."""
+    """The sparse probing file, from the SAE's row; our accuracies by class, of problems.tsv, stand beside."""
     found = row["metrics"]
-    sizes = [k for k in config["k_values"] if k in SIZES]
-    if not problems or any(found[f"probing_k{k}"]["value"] is None for k in sizes):
+    if found["sae_test_accuracy"]["value"] is None:
         return None
-    sets = list(dict.fromkeys(problem["set"] for problem in problems))
+    sizes = [f"top_{k}_" for k in config["k_values"] if k in SIZES]
     metrics = {
-        "llm": {"llm_test_accuracy": found["raw_dense"]["value"]} | _per_size("llm", found, sizes, ""),
-        "sae": _per_size("sae", found, sizes, ""),
-    }
-    details = [
-        {"dataset_name": f"{name}_results", "llm_test_accuracy": found[f"raw_dense_{name}"]["value"]}
-        | _per_size("llm", found, sizes, f"_{name}")
-        | _per_size("sae", found, sizes, f"_{name}")
-        for name in sets
-    ]
-    by_class: dict[str, dict[str, dict[str, float]]] = {f"{name}_results": {} for name in sets}
+        side: {f"{side}_{size}test_accuracy": found[f"{side}_{size}test_accuracy"]["value"]
+               for size in ("", *sizes)}
+        for side in ("llm", "sae")
+    }  # fmt: skip
+    right = {name: dict(given) for name, given in found.items() if name.startswith(("probing_", "raw_"))}
+    classes: dict[str, dict[str, dict[str, float]]] = {}
     for problem in problems:
-        fields = {
-            "llm_test_accuracy": "raw_dense",
-            f"llm_top_{problem['k']}_test_accuracy": "raw_neurons",
-            f"sae_top_{problem['k']}_test_accuracy": "accuracy",
-        }
-        for field, column in fields.items():
-            classes = by_class[f"{problem['set']}_results"].setdefault(field, {})
-            classes[problem["class"]] = float(problem[column])
-    return _output("sparse_probing", subject, config, metrics, details, by_class)
+        of_set = classes.setdefault(problem["set"], {})
+        ours = {
+            f"probing_k{problem['k']}": "accuracy", f"raw_neurons_k{problem['k']}": "raw_neurons",
+            "raw_dense": "raw_dense",
+        }  # fmt: skip
+        for name, column in ours.items():
+            of_set.setdefault(name, {})[problem["class"]] = float(problem[column])
+    return _output("sparse_probing", subject, config, metrics, {**right, "classes": classes})
 
 
-def _per_size(side: str, found: Row, sizes: Sequence[int], suffix: str) -> dict[str, float]:
-    ours = {"llm": "raw_neurons_k", "sae": "probing_k"}[side]
-    return {f"{side}_top_{k}_test_accuracy": found[f"{ours}{k}{suffix}"]["value"] for k in sizes}
-
-
-def _output(
-    kind: str, subject: Subject, config: Row, metrics: Row, details: Sequence[Row], unstructured: Row
-) -> dict[str, Any]:
+def _output(kind: str, subject: Subject, config: Row, metrics: Row, unstructured: Row) -> dict[str, Any]:
     label = subject.row["label"]
     cfg = {**subject.cfg, "architecture": CLASSES.get(label, label)}
     if "training_tokens" in subject.cfg["metadata"]:
         cfg["training_tokens"] = subject.cfg["metadata"]["training_tokens"]
-    content = {
+    content: dict[str, Any] = {
         "eval_type_id": kind,
         "eval_config": dict(config),
         "eval_result_metrics": metrics,
-        "eval_result_details": list(details),
+        "eval_result_details": [],
         "eval_result_unstructured": unstructured,
         "sae_bench_commit_hash": "Unknown",
         "sae_lens_id": "custom_sae",
@@ -192,7 +174,3 @@ def _right(kind: str, found: Row) -> dict[str, dict[str, Any]]:
 def _number(measured: Row) -> float:
     value = measured["value"]
     return UNDEFINED if value is None else float(value)
-
-
-def _sd(column: Sequence[float]) -> float:
-    return stdev(column) if len(column) > 1 else UNDEFINED

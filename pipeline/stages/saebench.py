@@ -28,6 +28,7 @@ from pipeline.stages.files import (
     PROBING,
     REPORTS,
     evaluation_folder,
+    external_folder,
     fresh,
     sae_folder,
     write_json,
@@ -39,7 +40,7 @@ TABLES = {
 }  # fmt: skip
 """Each evaluation that is read, and its table that is."""
 
-FOLDERS = ("core", "absorption", "sparse_probing")
+KINDS = ("core", "absorption", "sparse_probing")
 SAE = ("label", "seed", "run")
 
 
@@ -78,11 +79,14 @@ def run() -> None:
     params = read_params()
     model = _Settings(params)
     written: dict[Path, Any] = {}
-    for variant in params.value("variants"):
+    variants = params.value("variants")
+    for variant in [*variants, *params.value("external")]:
         found = {stage: Evaluated.of(stage, variant) for stage in TABLES}
         for row in found["reconstruction"].results["rows"]:
-            cfg = sae_folder(variant, row["seed"]) / row["run"] / "cfg.json"
-            subject = Subject(row, _json(cfg, f"train@{variant}-{row['seed']}"))
+            own = variant in variants
+            folder = sae_folder(variant, row["seed"]) if own else external_folder(variant)
+            maker = f"train@{variant}-{row['seed']}" if own else f"external@{variant}"
+            subject = Subject(row, _json(folder / row["run"] / "cfg.json", maker))
             contents = (
                 core(
                     subject, found["reconstruction"].row(subject), found["behavior"].row(subject),
@@ -97,9 +101,9 @@ def run() -> None:
                     model.probing(subject),
                 ),
             )  # fmt: skip
-            for folder, content in zip(FOLDERS, contents, strict=True):
+            for kind, content in zip(KINDS, contents, strict=True):
                 if content is not None:
-                    written[Path(folder) / subject.file] = content
+                    written[Path(kind) / subject.file] = content
     place = fresh(REPORTS / "saebench")
     for path, content in written.items():
         write_json(place / path, content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from torch.nn.functional import normalize
 from pipeline.metrics.absorption import (
     Absorption,
     AbsorptionSection,
-    Scores,
     Splits,
     encode,
     gather,
@@ -30,7 +30,7 @@ from pipeline.metrics.logistic import balanced, fit_small
 from pipeline.sae.core.folder import load_sae
 from pipeline.sae.core.inference import SAE
 from tests.parity.conftest import Oracle
-from tests.parity.ledger import Ledger
+from tests.parity.ledger import Ledger, Pair
 from tests.parity.world import ARCHITECTURES, LAYER, POSITION, World
 
 UNDECIDED = 0.05
@@ -42,6 +42,11 @@ MEANS = {
     "mean_split_features": "mean_num_split_features",
 }
 """Our metric to SAEBench's field."""
+COLUMNS = {
+    "mean_absorption_fraction": "absorption_fraction", "full_absorption_rate": "full_absorption",
+    "num_full_absorption": "fully_absorbed", "num_probe_true_positives": "true_positives",
+}  # fmt: skip
+"""SAEBench's field of a letter to our column."""
 
 
 @dataclass(frozen=True)
@@ -122,72 +127,76 @@ def measured(drawn: Drawn, task: LetterTask, sae: SAE, predicted_k1: Tensor) -> 
     return Absorption(splits, scores, scores)
 
 
-def in_saebenchs_order(drawn: Drawn, task: LetterTask, scores: Scores) -> tuple[list[float], list[bool]]:
-    """Fractions and flags of our words, in the order of SAEBench's list."""
-    place = {task.words[word]: i for i, word in enumerate(task.scored.tolist())}
-    order = [place[token] for token in drawn.found["words"]["token"]]
-    return scores.fraction[order].tolist(), scores.full[order].tolist()
+def checks(drawn: Drawn, task: LetterTask, sae: SAE, train: Tensor) -> Iterator[tuple[str, str, Pair]]:
+    """(quantity, rule, ours and SAEBench's), one by one; `train` (W, d) are the training words' residuals."""
+    words, truth = drawn.found["words"], task.letter[:, None] == torch.arange(26)
+    yield "residual stream at the word", "absolute", (task.x, drawn.task["X_test"])
+    yield "letter probe: F1 per letter", "relative", (task.f1_probe, drawn.probes["f1_probe"])
+    scored = [task.words[i] for i in task.scored.tolist()]
+    yield "words scored", "equal", (sorted(scored), sorted(words["token"]))
+
+    predicted, theirs, decided = predictions(drawn, sae, train, task.x)
+    pair = (predicted[decided].tolist(), theirs[decided].tolist())
+    yield f"k-sparse letter probes: predictions{BEYOND}", "equal", pair
+    scores = torch.stack([f1(each, truth) for each in torch.where(decided, predicted, theirs)])
+    yield f"k-sparse letter probes: F1{BEYOND}", "relative", (scores, drawn.probes["f1"])
+
+    found = measured(drawn, task, sae, predicted[0])
+    order = [scored.index(token) for token in words["token"] if token in scored]
+    fractions, flags = found.scores.fraction[order].tolist(), found.scores.full[order].tolist()
+    yield "fraction per word", "absolute", (fractions, words["absorption_fraction"])
+    yield "full absorption per word", "equal", (flags, words["is_full_absorption"])
+    ours = values(found, task, SECTION)
+    for name, field in MEANS.items():
+        yield field, "relative", (ours[name].value, drawn.found["mean"][field])
+    rows = {row["letter"]: row for row in letter_rows(found, task, SECTION)}
+    kept = [letter for letter, row in rows.items() if row["kept"] and row["true_positives"]]
+    letters = {detail["first_letter"]: detail for detail in drawn.found["letters"]}
+    yield "letters kept", "equal", (kept, sorted(letters))
+    for field, column in COLUMNS.items():
+        both = [letter for letter in letters if rows[letter]["true_positives"]]
+        mine = [rows[letter][column] for letter in both]
+        yield f"{field} per letter", "relative", (mine, [letters[letter][field] for letter in both])
+
+
+def enter(ledger: Ledger, quantity: str, rule: str, pair: Pair) -> None:
+    """One check: activations and fractions within 1e-5, which is what float32 leaves of them."""
+    if rule == "equal":
+        ledger.equal("absorption", {quantity: pair})
+    elif rule == "absolute":
+        ledger.absolute("absorption", {quantity: pair}, 1e-5)
+    else:
+        ledger.relative("absorption", {quantity: pair})
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_absorption(world: World, oracle: Oracle, ledger: Ledger, architecture: str) -> None:
     drawn = Drawn.of(oracle.finished("absorption"), architecture)
-    sae, task = load_sae(world.sae_folder(architecture))[0], task_of(world, drawn)
-    words, truth = drawn.found["words"], task.letter[:, None] == torch.arange(26)
-    train = residuals(world, drawn.words["train"]["prompt"])
-    ledger.absolute("absorption", {"residual stream at the word": (task.x, drawn.task["X_test"])}, 1e-4)
-    ledger.relative("absorption", {"letter probe: F1 per letter": (task.f1_probe, drawn.probes["f1_probe"])})
-    scored = sorted(task.words[i] for i in task.scored.tolist())
-    ledger.equal("absorption", {"words scored": (scored, sorted(words["token"]))})
-
-    predicted, theirs, decided = predictions(drawn, sae, train, task.x)
-    ledger.equal("absorption", {f"k-sparse letter probes: predictions{BEYOND}": (
-        predicted[decided].tolist(), theirs[decided].tolist()
-    )})  # fmt: skip
-    scores = torch.stack([f1(each, truth) for each in torch.where(decided, predicted, theirs)])
-    ledger.relative("absorption", {f"k-sparse letter probes: F1{BEYOND}": (scores, drawn.probes["f1"])})
-
-    found = measured(drawn, task, sae, predicted[0])
-    fractions, flags = in_saebenchs_order(drawn, task, found.scores)
+    fractions, flags = (drawn.found["words"][name] for name in ("absorption_fraction", "is_full_absorption"))
     assert 0 < sum(flags) < len(flags), "both kinds of words must occur"
     assert any(0 < fraction < 1 for fraction in fractions)
-    ledger.absolute("absorption", {"fraction per word": (fractions, words["absorption_fraction"])}, 1e-5)
-    ledger.equal("absorption", {"full absorption per word": (flags, words["is_full_absorption"])})
-    ours = values(found, task, SECTION)
-    ledger.relative("absorption", {
-        field: (ours[name].value, drawn.found["mean"][field]) for name, field in MEANS.items()
-    })  # fmt: skip
-    rows = {row["letter"]: row for row in letter_rows(found, task, SECTION) if row["kept"]}
-    details = [detail for detail in drawn.found["letters"] if detail["num_probe_true_positives"]]
-    assert {detail["first_letter"] for detail in details} == {a for a in rows if rows[a]["true_positives"]}
-    columns = {
-        "mean_absorption_fraction": "absorption_fraction", "full_absorption_rate": "full_absorption",
-        "num_full_absorption": "fully_absorbed", "num_probe_true_positives": "true_positives",
-    }  # fmt: skip
-    for field, column in columns.items():
-        mine = [rows[detail["first_letter"]][column] for detail in details]
-        ledger.relative("absorption", {f"{field} per letter": (mine, [detail[field] for detail in details])})
-
-
-def test_the_words_can_fail(world: World, oracle: Oracle) -> None:
-    """Each letter's main latents exchanged for the next letter's, and codes scaled by 1.001."""
-    drawn = Drawn.of(oracle.finished("absorption"), "topk")
-    task, sae = task_of(world, drawn), load_sae(world.sae_folder("topk"))[0]
-    larger = replace(sae, W_enc=sae.W_enc * 1.001)
-    words = drawn.found["words"]
-
-    def compared(drawn: Drawn, sae: SAE) -> tuple[list[float], list[bool]]:
-        found = measured(drawn, task, sae, torch.zeros(len(task.words), 26, dtype=torch.bool))
-        return in_saebenchs_order(drawn, task, found.scores)
-
-    fractions = compared(drawn, larger)[0]
-    with pytest.raises(AssertionError, match="largest difference"):
-        Ledger().absolute("absorption", {"fraction": (fractions, words["absorption_fraction"])}, 1e-5)
-    rolled = replace(drawn, probes={**drawn.probes, "top": drawn.probes["top"].roll(1, 0)})
-    flags = compared(rolled, sae)[1]
-    with pytest.raises(AssertionError, match="largest difference"):
-        Ledger().equal("absorption", {"full absorption": (flags, words["is_full_absorption"])})
     train = residuals(world, drawn.words["train"]["prompt"])
-    predicted, theirs, decided = predictions(rolled, sae, train, task.x)
-    with pytest.raises(AssertionError, match="largest difference"):
-        Ledger().equal("absorption", {"k-sparse": (predicted[decided].tolist(), theirs[decided].tolist())})
+    sae = load_sae(world.sae_folder(architecture))[0]
+    for quantity, rule, pair in checks(drawn, task_of(world, drawn), sae, train):
+        enter(ledger, quantity, rule, pair)
+
+
+def test_every_absorption_check_can_fail(world: World, oracle: Oracle) -> None:
+    """Two letters' words exchanged, a word forgotten, main latents those of the next letter and one more."""
+    drawn = Drawn.of(oracle.finished("absorption"), "topk")
+    train, task = residuals(world, drawn.words["train"]["prompt"]), task_of(world, drawn)
+    x, kept = task.x.clone(), [detail["first_letter"] for detail in drawn.found["letters"]]
+    two = torch.stack([torch.nonzero(task.letter == LETTERS.index(a))[0, 0] for a in kept[:2]])
+    x[two] = x[two.flip(0)]
+    bias = task.bias.clone()
+    bias[:, LETTERS.index(kept[-1])] = -100  # its probe finds nothing, so the letter is not kept
+    wrong = replace(task, x=x, bias=bias, scored=task.scored[1:], x_scored=task.x_scored[1:])
+    one_more = {letter: [*latents, -1] for letter, latents in drawn.found["main_latents"].items()}
+    other = replace(
+        drawn,
+        probes={**drawn.probes, "top": drawn.probes["top"].roll(1, 0)},
+        found={**drawn.found, "main_latents": one_more},
+    )
+    for quantity, rule, pair in checks(other, wrong, load_sae(world.sae_folder("topk"))[0], train):
+        with pytest.raises(AssertionError, match=r"largest difference|of ours"):
+            enter(Ledger(), quantity, rule, pair)

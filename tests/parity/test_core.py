@@ -125,7 +125,8 @@ def test_every_core_scalar_can_fail(world: World, oracle: Oracle, monkeypatch: p
         return logits + torch.linspace(0, 1, logits.shape[-1])
 
     monkeypatch.setattr(world.lm, "forward_from", leaning)
-    pairs = scalars(world, changed, theirs, [ids[1:] for ids in batches])
+    fewer = [ids[1:] for ids in batches]
+    pairs = scalars(world, changed, theirs, fewer) | per_latent(world, changed, theirs, fewer)
     for pair in pairs.items():
         with pytest.raises(AssertionError, match="largest difference"):
             Ledger().relative("core", dict([pair]))

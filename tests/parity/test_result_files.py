@@ -55,9 +55,9 @@ def test_saebench_reads_back_what_was_written(files: Path) -> None:
 def test_a_file_without_a_field_is_refused(files: Path, tmp_path: Path) -> None:
     """The classes do look: one required field less in one file of each kind."""
     shutil.copytree(files / "saebench", tmp_path / "saebench")
-    fields: dict[str, tuple[str | int, ...]] = {
+    fields = {
         "core": ("eval_result_metrics", "sparsity", "l0"),
-        "absorption": ("eval_result_details", 0, "num_full_absorption"),
+        "absorption": ("eval_result_metrics", "mean", "mean_full_absorption_score"),
         "sparse_probing": ("eval_result_metrics", "llm", "llm_test_accuracy"),
     }
     damaged = {}

@@ -9,6 +9,7 @@ import pytest
 import torch
 import zarr
 
+import pipeline
 from pipeline.console.errors import BadInput
 from pipeline.store import Mode, Reader, open_store
 from pipeline.training.run import Job, train
@@ -40,6 +41,10 @@ def test_the_same_batches(folder: Path, url: str, mode: Mode) -> None:
         here, there = (reader.next() for reader in readers)
         for name in ("x", "document", "position", "context"):
             assert torch.equal(getattr(here, name), getattr(there, name))
+
+
+def test_the_notebook_opens_it_too(url: str) -> None:
+    assert torch.equal(pipeline.open_store(url).rows(5, 9), made.numbered(C, T, D)[5:9])
 
 
 def test_opening_writes_nothing(url: str) -> None:

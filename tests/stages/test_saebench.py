@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -69,9 +69,6 @@ def test_core_holds_the_compatible_values_and_the_right_ones_beside() -> None:
     }  # fmt: skip
     counts = {name: fields.pop(name) for name in list(fields) if name.startswith("total_tokens")}
     assert len(fields) == 24
-    undefined = {name for name in fields if ours[renamed.get(name, name)] is None}
-    assert undefined == {"ce_loss_score"}, "an untrained model has no loss to recover"
-    assert fields.pop("ce_loss_score") == -1
     assert fields == {name: ours[renamed.get(name, name)] for name in fields}
     contexts = [row for row in read_table("reconstruction", "toy", "contexts.tsv") if row["run"] == "l0-4"]
     tokens = sum(float(row["tokens"]) for row in contexts if row["seed"] == "1")
@@ -85,43 +82,52 @@ def test_core_holds_the_compatible_values_and_the_right_ones_beside() -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_absorption_holds_the_kept_letters() -> None:
+def test_a_core_number_that_is_not_defined_is_minus_one() -> None:
+    path = Path("reports/behavior/toy/results.json")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["rows"][0]["metrics"]["ce_loss_score"] |= {"value": None, "reason": "no scale"}
+    path.write_text(json.dumps(content), encoding="utf-8")
     run()
-    found, ours = written("absorption"), measured("absorption")
-    rows = [
-        row for row in read_table("absorption", "toy", "letters.tsv")
-        if (row["seed"], row["run"], row["kept"]) == ("1", "l0-4", "1")
-    ]  # fmt: skip
-    assert [detail["first_letter"] for detail in found["eval_result_details"]] == [r["letter"] for r in rows]
-    means = found["eval_result_metrics"]["mean"]
-    fractions = [float(row["absorption_fraction"]) for row in rows]
-    assert means["mean_absorption_fraction_score"] == pytest.approx(ours["mean_absorption_fraction"])
-    assert means["mean_absorption_fraction_score"] == pytest.approx(mean(fractions))
-    assert means["std_dev_absorption_fraction_score"] == pytest.approx(stdev(fractions))
-    assert means["mean_full_absorption_score"] == pytest.approx(ours["mean_full_absorption"])
-    assert means["mean_num_split_features"] == pytest.approx(ours["mean_split_features"])
-    assert found["eval_config"]["prompt_template"] == "{word} has the first letter:"
-    assert found["eval_config"]["min_feats_for_eval"] == 5
+    assert written("core")["eval_result_metrics"]["model_performance_preservation"]["ce_loss_score"] == -1
 
 
 @pytest.mark.usefixtures("here")
-def test_probing_holds_sets_and_classes_and_a_size_without_a_field_by_class_only() -> None:
+def test_absorption_holds_saebenchs_means_and_our_letters_beside() -> None:
+    run()
+    found, ours = written("absorption"), measured("absorption")
+    means = found["eval_result_metrics"]["mean"]
+    fields = ("mean_absorption_fraction_score", "mean_full_absorption_score", "mean_num_split_features")
+    spread = {name.replace("mean_", "std_dev_"): -1 for name in fields}
+    assert means == {name: ours[name] for name in fields} | spread
+    beside = found["eval_result_unstructured"]
+    rows = {
+        row["letter"]: row for row in read_table("absorption", "toy", "letters.tsv")
+        if (row["seed"], row["run"], row["kept"]) == ("1", "l0-4", "1")
+    }  # fmt: skip
+    assert set(beside["letters"]) == set(rows)
+    for letter, row in rows.items():
+        assert beside["letters"][letter]["num_probe_true_positives"] == int(row["true_positives"])
+        assert beside["letters"][letter]["mean_absorption_fraction"] == float(row["absorption_fraction"])
+    assert beside["mean_absorption_fraction"]["value"] == ours["mean_absorption_fraction"]
+    assert found["eval_result_details"] == []
+    assert found["eval_config"]["prompt_template"] == "{word} has the first letter:"
+    assert found["eval_config"]["min_feats_for_eval"] == 2
+
+
+@pytest.mark.usefixtures("here")
+def test_probing_holds_saebenchs_accuracies_and_our_classes_beside() -> None:
     run()
     found, ours = written("sparse_probing"), measured("probing")
-    metrics = found["eval_result_metrics"]
-    assert metrics["sae"] == {f"sae_top_{k}_test_accuracy": ours[f"probing_k{k}"] for k in (1, 2)}
-    assert metrics["llm"] == {
-        "llm_test_accuracy": ours["raw_dense"],
-        **{f"llm_top_{k}_test_accuracy": ours[f"raw_neurons_k{k}"] for k in (1, 2)},
-    }
-    (details,) = found["eval_result_details"]
-    assert details["dataset_name"] == "labelled_results"
-    assert details["sae_top_1_test_accuracy"] == ours["probing_k1_labelled"]
-    classes = found["eval_result_unstructured"]["labelled_results"]
-    assert mean(classes["sae_top_1_test_accuracy"].values()) == pytest.approx(ours["probing_k1"])
-    assert set(classes["llm_test_accuracy"]) == {"a", "b", "c"}
-    sizes = {f"{side}_top_{k}_test_accuracy" for side in ("llm", "sae") for k in (1, 2, 3)}
-    assert set(classes) == {"llm_test_accuracy", *sizes}
+    for side, metrics in found["eval_result_metrics"].items():
+        # k = 3 has no field in the schema
+        fields = [f"{side}_test_accuracy", *(f"{side}_top_{k}_test_accuracy" for k in (1, 2))]
+        assert metrics == {name: ours[name] for name in fields}
+    beside = found["eval_result_unstructured"]
+    assert beside["probing_k3"]["value"] == ours["probing_k3"]
+    classes = beside["classes"]["labelled"]
+    assert set(classes["raw_dense"]) == {"a", "b", "c"}
+    for name in ("probing_k1", "probing_k3", "raw_neurons_k2", "raw_dense"):
+        assert mean(classes[name].values()) == pytest.approx(ours[name])
     config = found["eval_config"]
     assert (config["probe_train_set_size"], config["probe_test_set_size"]) == (20, 12)
 
@@ -133,6 +139,22 @@ def test_methods_have_saebenchs_names_and_nothing_is_of_the_moment() -> None:
     assert (cfg["architecture"], cfg["d_sae"], cfg["training_tokens"]) == ("matryoshka_batch_topk", 24, 1000)
     assert written("core")["sae_cfg_dict"]["architecture"] == "toy"
     assert (written("core")["datetime_epoch_millis"], written("core")["sae_lens_version"]) == (0, None)
+
+
+@pytest.mark.usefixtures("here")
+def test_an_sae_trained_elsewhere_has_its_files_too() -> None:
+    shutil.move("models/sae/matryoshka/1", "models/sae/matryoshka/external")
+    shutil.rmtree("models/sae/matryoshka/2")
+    for stage in ("reconstruction", "behavior", "absorption", "probing"):
+        path = Path("reports") / stage / "matryoshka/results.json"
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["rows"] = content["rows"][:1]
+        path.write_text(json.dumps(content), encoding="utf-8")
+    tree = json.loads(Path("params.yaml").read_text(encoding="utf-8"))
+    tree |= {"variants": ["toy"], "external": {"matryoshka": {}}}
+    Path("params.yaml").write_text(json.dumps(tree), encoding="utf-8")
+    run()
+    assert written("core", "matryoshka_1_l0-4_custom_sae_eval_results.json")["sae_cfg_dict"]["d_sae"] == 24
 
 
 @pytest.mark.usefixtures("here")
