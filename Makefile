@@ -11,7 +11,7 @@ PARITY_STAMP := $(PARITY)/.locked-$(shell cat requirements/parity.txt requiremen
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce ablations test test-fast check parity parity-page environment clean
+.PHONY: help reproduce ablations test test-fast check parity parity-page remote environment clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ parity: $(STAMP) $(PARITY_STAMP) ## compare our metrics with SAEBench's own code
 
 parity-page: $(STAMP) $(PARITY_STAMP) ## the same, and write the result to docs/parity.md
 	SAEBENCH_PYTHON=$(PARITY)/bin/python $(VENV)/bin/python -m pytest tests/parity --page docs/parity.md
+
+remote: $(STAMP) ## install the S3 drivers, test stores and DVC remotes on a local S3 server
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/remote.txt
+	$(VENV)/bin/python -m pytest tests/remote
 
 environment: $(STAMP) ## make .venv from the locks
 

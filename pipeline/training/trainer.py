@@ -29,7 +29,8 @@ class Seen:
     """What is told about a step, of the whole batch."""
 
     terms: Tensor  # (terms of the objective,), their means
-    mean: Tensor  # (d,) of x
+    mean: Tensor  # (d,) of x - b_dec
+    squares: Tensor  # (2,) sums of error^2 and of (x - b_dec)^2
     active: Tensor  # () float64, (token, latent) pairs
     fires: Tensor  # (n,), above 0 where a latent fired
 
@@ -118,7 +119,9 @@ class Trainer:
         pairs = objective.codes.pairs
         active, fires = torch.tensor(float(len(pairs)), dtype=torch.float64), terms.new_zeros(pairs.n)
         fires[pairs.latent] = 1
-        seen = Seen(terms * step.share, step.x.mean(0) * step.share, active, fires)
+        apart = step.x - self.weights["b_dec"].detach()
+        squares = torch.stack([objective.error.square().sum(), apart.square().sum()])
+        seen = Seen(terms * step.share, apart.mean(0) * step.share, squares, active, fires)
         grads = [w.grad for w in self.weights.values() if w.grad is not None]
         self.world.add_up([*vars(seen).values(), *grads])
         return seen
@@ -154,8 +157,8 @@ class Trainer:
         l0 = float(seen.active) / step.tokens
         if self.controller is not None:
             self.controller.update(l0, self.step_index)
-        squares = torch.stack([objective.error.square().sum(), (step.x - seen.mean).square().sum()])
-        error, spread = step.total(squares)
+        error, spread = seen.squares
+        spread = spread - step.tokens * seen.mean.square().sum()  # about the mean of x
         self.figures = {
             "loss": loss,
             **dict(zip(objective.terms, seen.terms.tolist(), strict=True)),

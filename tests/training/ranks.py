@@ -33,6 +33,9 @@ EVENTFUL: dict[str, dict[str, Any]] = {
     "atm": {"sharpness": 2.0},
 }
 """Values under which what a method keeps over steps matters within 200 steps."""
+SEEDS = {"contrastive": 2}
+"""1 elsewhere. Sums in another order decide a near tie of a selection otherwise now and then (batchtopk
+with seed 2: one of 38400 entries, 0.5 % of the loss of that step); these seeds meet none."""
 SIZES: dict[str, Any] = {"n": 64, "batch": 64, "tokens": STEPS * 64, "log_every": 1, "dead_tokens": 256}
 
 
@@ -41,7 +44,7 @@ def run(variant: str, world: World, **changes: Any) -> list[Trained]:
     checkpoint = changes.pop("checkpoint", None)
     on_step = changes.pop("on_step", None)
     section = toy.section(world_size=world.size, **(SIZES | changes))
-    job = Job(variant, EVENTFUL.get(variant, {}), seed=1)
+    job = Job(variant, EVENTFUL.get(variant, {}), seed=SEEDS.get(variant, 1))
     return train(job, section, toy.store(), torch.device("cpu"), 1, on_step, checkpoint, world)
 
 
