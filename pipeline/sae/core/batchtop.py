@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
+from pipeline.sae.core.top import largest
 from pipeline.sae.core.variant import MethodConfig
 
 
@@ -26,11 +27,7 @@ class BatchTopConfig(MethodConfig):
 
 def batch_top(pre: Tensor, count: int) -> Pairs:
     """The `count` largest positive entries of `pre` (B, n)."""
-    positive = Pairs.where(pre > 0)
-    if len(positive) <= count:
-        return positive
-    kept = positive.at(pre).topk(count, sorted=False).indices.sort().values
-    return Pairs.of(positive.token[kept], positive.latent[kept], *pre.shape)
+    return largest(pre, count)
 
 
 def learn_threshold(state: dict[str, Tensor], codes: Codes, decay: float) -> None:
