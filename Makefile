@@ -4,17 +4,32 @@ VENV := .venv
 LOCKS := requirements/numeric.txt requirements/tools.txt
 # Named after the contents of the locks: changed locks, and nothing else, install again.
 STAMP := $(VENV)/.locked-$(shell cat $(LOCKS) pyproject.toml | cksum | cut -d ' ' -f 1)
+# SAEBench's own code runs in an environment of its own (docs/parity.md); torch is the one of our lock.
+PARITY := .venv-parity
+PARITY_STAMP := $(PARITY)/.locked-$(shell cat requirements/parity.txt requirements/numeric.txt | cksum | cut -d ' ' -f 1)
 # `python -m pipeline`, the command of every stage, is then the environment's python.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test test-fast check environment clean
+.PHONY: help reproduce ablations test test-fast check parity parity-page environment clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 reproduce: $(STAMP) ## run the whole pipeline of params.yaml (dvc repro)
 	$(VENV)/bin/dvc repro
+
+# The columns of one method: its experiments' names and states, what was varied, the scores at each L0 target.
+SHOW = $(VENV)/bin/dvc exp show --no-pager --md --hide-workspace --drop '.*' \
+  --keep '^(Experiment|State|$(1))|^$(2)\.l0-[0-9]+\.(l0|explained_variance|ce_score|absorption|flicker)$$'
+
+ablations: $(STAMP) ## temporal's switches and atm's sweep: 17 experiments, then their tables (docs/claims.md)
+	$(VENV)/bin/dvc exp run --queue -n temporal -S 'temporal.temporal_penalty=false,true' \
+	  -S 'temporal.resampling=false,true' -S 'temporal.gradient_scaling=false,true'
+	$(VENV)/bin/dvc exp run --queue -n atm -S 'atm.threshold=-0.5,0.0,0.5' -S 'atm.sharpness=0.5,1.0,2.0'
+	$(VENV)/bin/dvc exp run --run-all
+	@$(call SHOW,temporal\.(temporal_|resampling|gradient_),temporal) | grep -v '\[atm-'
+	@$(call SHOW,atm\.(threshold|sharpness),atm) | grep -v '\[temporal-'
 
 test: $(STAMP) ## run every test
 	$(VENV)/bin/python -m pytest
@@ -28,6 +43,12 @@ check: $(STAMP) ## lint, types, params.yaml
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pipeline check
 
+parity: $(STAMP) $(PARITY_STAMP) ## compare our metrics with SAEBench's own code
+	SAEBENCH_PYTHON=$(PARITY)/bin/python $(VENV)/bin/python -m pytest tests/parity
+
+parity-page: $(STAMP) $(PARITY_STAMP) ## the same, and write the result to docs/parity.md
+	SAEBENCH_PYTHON=$(PARITY)/bin/python $(VENV)/bin/python -m pytest tests/parity --page docs/parity.md
+
 environment: $(STAMP) ## make .venv from the locks
 
 $(STAMP):
@@ -39,6 +60,15 @@ $(STAMP):
 	@rm -f $(VENV)/.locked-*
 	@touch $@
 
+$(PARITY_STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || \
+	  { echo "error: SAEBench's numpy < 2 needs Python 3.11 or 3.12: make PYTHON=python3.11 $(MAKECMDGOALS)." >&2; exit 2; }
+	@test -x $(PARITY)/bin/python || $(PYTHON) -m venv $(PARITY)
+	$(PARITY)/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep ^torch== requirements/numeric.txt)"
+	$(PARITY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/parity.txt
+	@rm -f $(PARITY)/.locked-*
+	@touch $@
+
 clean: ## remove the environment, caches and scratch; results and DVC's cache stay
-	rm -rf $(VENV) .scratch build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PARITY) .scratch build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.console.errors import BadInput
+from pipeline.console.launch import launched
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -31,7 +32,13 @@ Seed = Annotated[
 ]
 
 
+SHARED = ("harvest", "train")
+"""Stages that several processes may run together."""
+
+
 def _run(stage: str, *arguments: Any) -> None:
+    if (launched() or 1) > 1 and stage not in SHARED:
+        raise BadInput(f"`{stage}` runs as one process; start it without torchrun.")
     importlib.import_module(f"pipeline.stages.{stage}").run(*arguments)
 
 
@@ -119,6 +126,36 @@ def compare() -> None:
 def ledger() -> None:
     """Lay the source papers' numbers beside this run's: reports/ledger."""
     _run("ledger")
+
+
+@app.command()
+def saebench() -> None:
+    """Write the evaluations' numbers as SAEBench's result files, reports/saebench."""
+    _run("saebench")
+
+
+@app.command()
+def browser(variant: Variant) -> None:
+    """What some latents of each SAE respond to, reports/latents: stage `latents`, for the page."""
+    _run("browser", variant)
+
+
+@app.command()
+def page() -> None:
+    """Everything above as one page that opens offline: reports/index.html."""
+    _run("page")
+
+
+@app.command()
+def latents(
+    variant: Variant,
+    seed: Seed,
+    latent: Annotated[int, typer.Option(help="The latent to show.")],
+    run: Annotated[str | None, typer.Option(help="The SAE's folder; by default the largest L0.")] = None,
+    contexts: Annotated[int, typer.Option(min=1, help="Top contexts to print.")] = 10,
+) -> None:
+    """Print what one latent responds to, promotes and resembles."""
+    _run("latents", variant, seed, latent, run, contexts)
 
 
 @app.command()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
+from pipeline.latents.words import word
 from pipeline.lm.tokenizer import load_tokenizer
 from pipeline.metrics.contexts import Peaks
 from pipeline.metrics.reconstruction import Reconstruction, mean_activation
@@ -110,13 +111,8 @@ def _peak(sae: SAE, store: Store, latent: int, context: int, tokenizer: Any) -> 
     activations *= torch.from_numpy(store.valid[span])
     tokens = [int(token) for token in store.tokens[span]]
     position = int(activations.argmax())
-    words = [_word(tokenizer, token) for token in tokens]
+    words = [word(tokenizer, token) for token in tokens]
     return Peak(context, position, float(activations[position]), tokens, activations, words)
-
-
-def _word(tokenizer: Any, token: int) -> str:
-    """A token as text in which control characters show instead of acting."""
-    return repr(tokenizer.decode([token]))[1:-1].strip()
 
 
 def _blocks(store: Store, split: str) -> Any:

@@ -29,6 +29,10 @@ NEEDS_INPUT = (
     ["probing", "topk"],
     ["compare"],
     ["ledger"],
+    ["saebench"],
+    ["browser", "topk"],
+    ["latents", "topk", "42", "--latent", "1"],
+    ["page"],
 )
 """Every stage that reads another stage's output."""
 

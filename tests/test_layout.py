@@ -13,18 +13,24 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "pipeline").rglob("*.py"))
-ROOMS = ("console", "params", "text", "lm", "store", "sae", "training", "metrics", "report", "stages")
+ROOMS = (
+    "console", "parallel", "params", "text", "lm", "store", "sae", "training", "metrics", "latents", "report",
+    "page", "stages",
+)  # fmt: skip
 
 MAY_IMPORT = {
     "console": set(),
+    "parallel": {"console"},
     "params": {"console"},
     "text": {"console", "params"},
     "lm": {"console", "params", "text"},
     "store": {"console", "params"},
-    "sae": {"console", "params"},
-    "training": {"console", "params", "store", "sae"},
+    "sae": {"console", "parallel", "params"},
+    "training": {"console", "parallel", "params", "store", "sae"},
     "metrics": {"console", "params", "sae"},
+    "latents": {"console", "params", "lm", "store", "sae"},
     "report": {"console", "params", "metrics"},
+    "page": {"report"},
     "stages": set(ROOMS),
 }
 """The rooms that each room may import; DVC's `deps` in dvc.yaml follow the same arrows."""

@@ -1,1 +1,4 @@
-"""What a person at the terminal sees. No result depends on this room, so no stage declares it."""
+"""What a person at the terminal sees, and how a command is started.
+
+No result depends on this room, so no stage declares it.
+"""

@@ -55,7 +55,16 @@ class Density:
             "freq_over_1_percent": rate > 0.01,
             "freq_over_10_percent": rate > 0.1,
         }
-        return {name: _share(which) for name, which in shares.items()}
+        found = {name: _share(which) for name, which in shares.items()}
+        for name in ("freq_over_1_percent", "freq_over_10_percent"):
+            found[f"normalized_{name}"] = self._normalized(shares[name])
+        return found
+
+    def _normalized(self, which: Tensor) -> Value:
+        fired = int(self.fired.sum())
+        if not fired:
+            return missing("no latent ever fires")
+        return Value(int(self.fired[which].sum()) / fired, fired)
 
     def histogram(self, **identity: Any) -> Iterator[dict[str, Any]]:
         """Rows of the histogram: first the latents that never fire (log10 of 0), then quarter decades.
@@ -97,5 +106,15 @@ METRICS = [
     Metric(
         "freq_over_10_percent", "lower", "share of latents", 1,
         "latents that fire on more than 10 % of tokens (SAEBench 0.6.0, core)", False,
+    ),
+    Metric(
+        "normalized_freq_over_1_percent", "neither", "share of activity", 1,
+        "share of all activity that is of latents firing on more than 1 % of tokens (SAEBench 0.6.0, core)",
+        False,
+    ),
+    Metric(
+        "normalized_freq_over_10_percent", "neither", "share of activity", 1,
+        "share of all activity that is of latents firing on more than 10 % of tokens (SAEBench 0.6.0, core)",
+        False,
     ),
 ]  # fmt: skip

@@ -78,7 +78,7 @@ class Method(Variant):
         terms = {"reconstruction": scored.loss, "sparsity": step.coefficient * kept.sum() / len(step.x)}
         error = scored.error.detach()
         with torch.no_grad():
-            self._update_importance(pairs, f.detach(), mask, error, step.weights["W_dec"])
+            self._update_importance(step, pairs, f.detach(), mask, error)
         return Objective(terms, Codes(pairs, f.detach()), error)
 
     def after_step(self, step: Step, objective: Objective, tools: Tools) -> None:
@@ -100,18 +100,19 @@ class Method(Variant):
             return torch.zeros_like(importance)
         return (1 - torch.exp(-sharpness * (theta - importance).clamp_min(0) / theta)).clamp(0, 1)
 
-    def _update_importance(self, pairs: Pairs, f: Tensor, mask: Tensor, error: Tensor, W_dec: Tensor) -> None:
+    def _update_importance(self, step: Step, pairs: Pairs, f: Tensor, mask: Tensor, error: Tensor) -> None:
         """Move the three averages, then combine them, each divided by its mean over latents."""
-        count = pairs.sum_by_latent(torch.ones_like(f))
-        fires = count > 0
-        size = torch.where(fires, pairs.sum_by_latent(f) / count.clamp_min(1), 0.0)
-        magnitude = self._average_where(size, fires)
-        frequency = moving_average(self.state, "frequency", count / pairs.batch, self.config.decay)
+        W_dec = step.weights["W_dec"]
         # what the squared error would rise by without an active latent, or fall by with a masked one
         sign = 2 * mask - 1
         norm2 = W_dec.square().sum(1)[pairs.latent]
         change = 2 * f * row_dots(error, W_dec, pairs) + sign * f.square() * norm2
-        batch_contribution = (pairs.sum_by_latent(change) / pairs.batch).clamp_min(0)
+        sums = (pairs.sum_by_latent(each) for each in (torch.ones_like(f), f, change))
+        count, size, gain = step.total(torch.stack([*sums]))
+        fires = count > 0
+        magnitude = self._average_where(torch.where(fires, size / count.clamp_min(1), 0.0), fires)
+        frequency = moving_average(self.state, "frequency", count / step.tokens, self.config.decay)
+        batch_contribution = (gain / step.tokens).clamp_min(0)
         contribution = moving_average(self.state, "contribution", batch_contribution, self.config.decay)
         self.state["importance"] = torch.zeros_like(frequency)
         for weight, value in zip(self.config.weights, (magnitude, frequency, contribution), strict=True):

@@ -28,7 +28,7 @@ class Method(Variant):
     def objective(self, step: Step) -> Objective:
         """Reconstruction and AuxK."""
         assert self.l0 is not None
-        pairs = batch_top(step.pre, self.l0 * len(step.x))
+        pairs = batch_top(step.pre, self.l0 * step.tokens, step.world)
         scored = reconstruct(step, step.encode_at(pairs), pairs)
         terms = {"reconstruction": scored.loss}
         aux = auxk(step, scored.error, self.config.aux_weight)
@@ -38,7 +38,7 @@ class Method(Variant):
 
     def after_step(self, step: Step, objective: Objective, tools: Tools) -> None:
         """Learn the inference threshold."""
-        learn_threshold(self.state, objective.codes, self.config.threshold_decay)
+        learn_threshold(self.state, step, objective.codes, self.config.threshold_decay)
 
     def export(self, weights: Mapping[str, Tensor]) -> SAE:
         """A jumprelu SAE whose one threshold stands for all latents."""

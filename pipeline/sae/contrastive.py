@@ -57,7 +57,7 @@ class Method(Variant):
     def objective(self, step: Step) -> Objective:
         """The weighted reconstructions of both prefixes, InfoNCE on the high-level codes, and AuxK."""
         assert self.l0 is not None
-        pairs = batch_top(step.pre, self.l0 * len(step.x))
+        pairs = batch_top(step.pre, self.l0 * step.tokens, step.world)
         f = step.encode_at(pairs)
         errors = prefix_errors(step, f, pairs, [self.high, self.n])
         losses = errors.square().sum((0, 2)) / len(step.x)
@@ -73,7 +73,7 @@ class Method(Variant):
 
     def after_step(self, step: Step, objective: Objective, tools: Tools) -> None:
         """Learn the inference threshold."""
-        learn_threshold(self.state, objective.codes, self.config.threshold_decay)
+        learn_threshold(self.state, step, objective.codes, self.config.threshold_decay)
 
     def export(self, weights: Mapping[str, Tensor]) -> SAE:
         """A jumprelu SAE whose one threshold stands for all latents."""
@@ -83,13 +83,14 @@ class Method(Variant):
 def info_nce(step: Step, f: Tensor, pairs: Pairs, high: int) -> Tensor:
     """Symmetric InfoNCE of the codes of the first `high` latents, mean over anchors; zero without a pair.
 
-    An anchor is a row that follows its predecessor, which is its positive.
+    An anchor is a row that follows its predecessor, which is its positive. Processes that share a batch
+    compare all of its pairs, each with gradients to its own.
     """
     anchors = follows(step).nonzero().squeeze(1)
-    if len(anchors) == 0:
-        return f.sum() * 0
     kept = pairs.latent < high
     z = Pairs.of(pairs.token[kept], pairs.latent[kept], pairs.batch, high).dense(f[kept])
-    logits = z[anchors] @ z[anchors - 1].T
-    own = torch.arange(len(anchors), device=logits.device)
-    return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
+    logits = step.gather(z[anchors]) @ step.gather(z[anchors - 1]).T
+    if len(logits) == 0:
+        return f.sum() * 0
+    own = torch.arange(len(logits), device=logits.device)
+    return step.whole((cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2)

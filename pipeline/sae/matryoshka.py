@@ -44,7 +44,7 @@ class Method(Variant):
         indifferent to the factor.
         """
         assert self.l0 is not None
-        pairs = batch_top(step.pre, self.l0 * len(step.x))
+        pairs = batch_top(step.pre, self.l0 * step.tokens, step.world)
         f = step.encode_at(pairs)
         errors = prefix_errors(step, f, pairs, self.sizes())
         terms = {"reconstruction": errors.square().sum() / errors[:, :, 0].numel()}
@@ -56,7 +56,7 @@ class Method(Variant):
 
     def after_step(self, step: Step, objective: Objective, tools: Tools) -> None:
         """Learn the inference threshold."""
-        learn_threshold(self.state, objective.codes, self.config.threshold_decay)
+        learn_threshold(self.state, step, objective.codes, self.config.threshold_decay)
 
     def export(self, weights: Mapping[str, Tensor]) -> SAE:
         """A jumprelu SAE whose one threshold stands for all latents."""

@@ -74,10 +74,10 @@ class Method(Variant):
         terms = {"reconstruction": scored.loss, "sparsity": step.coefficient * f.sum() / len(step.x)}
         if self.config.temporal_penalty:
             weight = 1e-4 if self.paper else self.config.weight
-            alpha = self._alpha(scored.loss.detach())
+            alpha = self._alpha(step.mean(scored.loss.detach()))
             terms["temporal"] = weight * alpha * change_penalty(step, f, pairs)
         rate = pairs.sum_by_latent(torch.ones_like(f.detach())) / len(step.x)
-        self.state["h"] = moving_average(self.state, "rate", rate, self.config.decay)
+        self.state["h"] = moving_average(self.state, "rate", step.mean(rate), self.config.decay)
         return Objective(terms, scored.codes, scored.error.detach())
 
     def _alpha(self, loss: Tensor) -> Tensor:
@@ -120,9 +120,10 @@ class Method(Variant):
 
     def _resample(self, latents: Tensor, step: Step, objective: Objective, tools: Tools) -> None:
         """Give `latents` new directions: residuals (printed: inputs) drawn in proportion to squared error."""
-        squared = objective.error.square().sum(1)
+        error = step.gather(objective.error)
+        squared = error.square().sum(1)
         drawn = torch.multinomial(squared.cpu(), len(latents), replacement=True, generator=tools.generator)
-        source = step.x if self.paper else objective.error
+        source = step.gather(step.x) if self.paper else error
         rows = source[drawn.to(latents.device)]
         rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
         W_enc, W_dec, b_enc = (tools.weights[name] for name in ("W_enc", "W_dec", "b_enc"))
@@ -154,9 +155,6 @@ def change_penalty(step: Step, f: Tensor, pairs: Pairs) -> Tensor:
     gives that gradient but counts co-active pairs twice, so the value is formed apart.
     """
     cur = follows(step)
-    count = int(cur.sum())
-    if count == 0:
-        return f.sum() * 0
     before = cur[pairs.token]
     after = torch.cat([cur[1:], cur.new_zeros(1)])[pairs.token]
     token, latent = pairs.token, pairs.latent
@@ -165,4 +163,4 @@ def change_penalty(step: Step, f: Tensor, pairs: Pairs) -> Tensor:
     d_after = f[after] - partner
     value = d_before.detach().square().sum() + d_after.detach()[partner == 0].square().sum()
     surrogate = d_before.square().sum() + d_after.square().sum()
-    return (value + surrogate - surrogate.detach()) / count
+    return step.average(value + surrogate - surrogate.detach(), cur.sum())

@@ -115,7 +115,7 @@ def consistency(step: Step, f: Tensor, pairs: Pairs, scales: list[float], plain:
     gap = torch.where(valid, gap, 0).reshape(-1)  # a gap of 0 counts nothing below
     total = f.new_zeros(longest).index_add(0, gap, torch.where(valid, difference, 0.0).reshape(-1))
     count = f.new_zeros(longest).index_add(0, gap, valid.reshape(-1).to(f))
-    mean = total / count.clamp_min(1)
+    mean = step.average(total, count)
     return torch.stack(
         [weight * mean[a : b + 1].sum() for weight, (a, b) in zip(scales, OFFSETS, strict=True)]
     ).sum()

@@ -1,4 +1,4 @@
-"""compare: every evaluation of every variant and seed in one table, metrics.json, figures and a page."""
+"""compare: every evaluation of every variant and seed in one table, metrics.json and figures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from pipeline.report.figures.temporal import temporal
 from pipeline.report.figures.training import training
 from pipeline.report.figures.truth import truth
 from pipeline.report.markdown import markdown
-from pipeline.report.page import page
 from pipeline.report.paired import tables as paired
 from pipeline.report.paired.comparison import families
 from pipeline.report.paired.sampling import sample
@@ -44,13 +44,6 @@ from pipeline.stages.files import (
 TITLE = "Sparse autoencoders compared"
 GIVEN = tuple(stage for stage in EVALUATIONS if stage != "ground_truth")
 """The evaluations of an SAE trained elsewhere: only a training method can be tried on synthetic data."""
-CAPTIONS = {
-    "pareto": "Scores against reached L0.",
-    "training": "Training: reconstruction error and L0 against tokens, mean and range over seeds.",
-    "letters": "Absorption by first letter.",
-    "ground_truth": "Scores on synthetic activations whose dictionary is known.",
-    "temporal": "Flicker in text order against shuffled tokens.",
-}
 
 
 def run() -> None:
@@ -93,8 +86,9 @@ def run() -> None:
     write_tsv(folder / "pairs.tsv", paired.PAIR_COLUMNS, paired.pairs(compared))
     write_tsv(folder / "curves.tsv", paired.CURVE_COLUMNS, paired.curves(whole, compared))
     _write(folder / "table.md", markdown(TITLE, tables, told_apart, caption, notes).encode())
-    captioned = {CAPTIONS[name]: png for name, png in figures.items()}
-    _write(folder / "table.html", page(TITLE, tables, told_apart, caption, notes, captioned).encode())
+    # what the page needs beside the TSVs: the rows as printed, and what must be known to read them
+    said = {"title": TITLE, "caption": caption, "notes": notes, **asdict(tables)}
+    write_json(folder / "report.json", said)
     pictures = fresh(REPORTS / "figures")
     for name, png in figures.items():
         _write(pictures / f"{name}.png", png)

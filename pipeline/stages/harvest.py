@@ -8,8 +8,11 @@ from pathlib import Path
 import torch
 
 from pipeline.console.errors import BadInput
+from pipeline.console.launch import arguments, launched, relaunch
 from pipeline.console.progress import Progress
 from pipeline.lm.load import LanguageModel, load_lm
+from pipeline.parallel.ranks import join
+from pipeline.parallel.world import World, part
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.stages.files import ACTIVATIONS, LM, TOKENS
@@ -23,6 +26,7 @@ DEPENDENCIES = [
     Path("pipeline/stages/harvest.py"),
     Path("pipeline/stages/files.py"),
     Path("pipeline/stages/scratch.py"),
+    Path("pipeline/parallel"),
     Path("pipeline/params"),
     Path("pipeline/lm"),
     Path("pipeline/store"),
@@ -38,6 +42,8 @@ DEPENDENCIES = [
 def run() -> None:
     """Write data/activations from data/tokens and models/lm; goes on where a killed run stopped.
 
+    Several processes share the chunks; the bytes are the same.
+
     Raises BadInput for a layer that does not exist, tokens of another tokenizer than the model's,
     activations that are NaN or infinite, and a full disk.
     """
@@ -49,21 +55,35 @@ def run() -> None:
     lm = load_lm(LM, device, compute.lm_precision)
     lm.check_layer(section.layer)
     _check_tokens(tokens, lm)
+    if launched() is None and arguments():
+        relaunch(["harvest"], 1, compute.threads)
+    world = join(device)
     inputs = {"harvest": section.model_dump(), "compute": compute.model_dump()}
     folder = scratch("harvest", inputs, DEPENDENCIES)
-    writer = Writer(folder, _header(section, tokens, lm), tokens.tokens, tokens.document)
-    _harvest(lm, tokens, writer, section)
-    writer.finish()
-    publish(folder, ACTIVATIONS)
+    header = _header(section, tokens, lm)
+    if not world.leads:
+        world.wait()  # the first process makes the arrays, the others open them
+    writer = Writer(folder, header, tokens.tokens, tokens.document)
+    if world.leads:
+        world.wait()
+    _harvest(lm, tokens, writer, section, world)
+    world.wait()
+    if world.leads:
+        writer.finish()
+        publish(folder, ACTIVATIONS)
 
 
-def _harvest(lm: LanguageModel, tokens: Tokens, writer: Writer, section: HarvestSection) -> None:
+def _harvest(
+    lm: LanguageModel, tokens: Tokens, writer: Writer, section: HarvestSection, world: World
+) -> None:
     """Write every chunk that is not there yet; batches begin with each chunk, so any run makes the same."""
-    left = [chunk for chunk in range(writer.chunks) if not writer.done(chunk)]
+    left = _left(writer, world)
     _check_space(writer, len(left), section)
-    total = sum(len(writer.span(chunk)) for chunk in left) * tokens.context_length
-    with Progress("harvest", total=total, unit="tokens") as bar:
-        for chunk in left:
+    mine = part(world, left)
+    total = sum(len(writer.span(chunk)) for chunk in mine) * tokens.context_length
+    title = "harvest" if world.size == 1 else f"harvest {world.rank + 1} of {world.size}"
+    with Progress(title, total=total, unit="tokens") as bar:
+        for chunk in mine:
             span = writer.span(chunk)
             pieces = []
             for start in range(span.start, span.stop, section.batch_contexts):
@@ -71,6 +91,12 @@ def _harvest(lm: LanguageModel, tokens: Tokens, writer: Writer, section: Harvest
                 pieces.append(lm.forward_to(ids.long(), section.layer).cpu())
                 bar.advance(ids.numel())
             writer.write(chunk, torch.cat(pieces))
+
+
+def _left(writer: Writer, world: World) -> list[int]:
+    """The chunks that are not there yet, the same list in all processes, which share the checks."""
+    left = [chunk for chunk in part(world, [*range(writer.chunks)]) if not writer.done(chunk)]
+    return sorted(torch.cat(world.gather(torch.tensor(left, dtype=torch.int64))).tolist())
 
 
 def _header(section: HarvestSection, tokens: Tokens, lm: LanguageModel) -> Header:

@@ -21,9 +21,10 @@ TABLES = REPORTS / "tables"
 def run() -> None:
     """Write reports/ledger/claims.json and claims.md; raises BadInput when the tables are missing."""
     params = read_params()
+    profile = params.profile
     claims = read_claims()
     tables = Tables.of(_rows(TABLES / "scores.tsv"), _rows(TABLES / "summary.tsv"))
-    here = _here(params, claims, tables)
+    here = _here(params, profile, claims, tables)
     found = entries(claims, tables, here)
     folder = fresh(REPORTS / "ledger")
     write_json(folder / "claims.json", document(found, here))
@@ -32,10 +33,10 @@ def run() -> None:
     print(f"{len(found)} printed numbers, {judged} with a verdict. Written: {folder}/", file=sys.stderr)
 
 
-def _here(params: Params, claims: Claims, tables: Tables) -> Here:
+def _here(params: Params, profile: str, claims: Claims, tables: Tables) -> Here:
     model, text = params.value("profile.model"), params.value("profile.text")
     return Here(
-        profile=params.profile,
+        profile=profile,
         # only hub sources have a name that a paper could state
         model=str(model.get("name", model["source"])),
         layer=params.value("profile.harvest.layer"),

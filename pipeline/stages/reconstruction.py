@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from pipeline.console.progress import Progress
-from pipeline.metrics import density, reconstruction, temporal
+from pipeline.metrics import density, geometry, reconstruction, temporal
 from pipeline.metrics.absorption import random_sae
 from pipeline.metrics.controls import RANDOM, SHUFFLED, moved, permuted, random_metric, shuffled_metric
 from pipeline.metrics.reconstruction import Reconstruction, ReconstructionSection, mean_activation
@@ -33,6 +33,7 @@ UNTRAINED = {"explained_variance": "share", "dead_share": "share of latents", "f
 """What is measured of an untrained SAE too, with its unit."""
 METRICS = [
     *reconstruction.METRICS,
+    *geometry.METRICS,
     *temporal.METRICS,
     shuffled_metric("explained_variance", "share"),
     *(random_metric(name, unit) for name, unit in UNTRAINED.items()),
@@ -69,6 +70,7 @@ class Measured:
         """Every metric of the stage."""
         return {
             **self.reconstruction.values(plan),
+            **geometry.values(self.sae),
             **self.temporal.values(plan),
             **control(self.shuffled.values(plan)),
         }

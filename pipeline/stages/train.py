@@ -14,7 +14,10 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from pipeline.console.launch import launched, relaunch
 from pipeline.console.progress import Progress
+from pipeline.parallel.ranks import join
+from pipeline.parallel.world import World
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.folder import save_sae, write_index
@@ -28,6 +31,7 @@ CODE = (
     "pipeline/stages/train.py",
     "pipeline/stages/files.py",
     "pipeline/stages/scratch.py",
+    "pipeline/parallel",
     "pipeline/params",
     "pipeline/store",
     "pipeline/training",
@@ -38,7 +42,10 @@ CODE = (
 
 
 def run(variant: str, seed: int) -> None:
-    """Train `variant` with `seed` at every L0 target; for standard also on its control readings."""
+    """Train `variant` with `seed` at every L0 target; for standard also on its control readings.
+
+    With `train.world_size` above 1 it starts itself again through torchrun, unless torchrun started it.
+    """
     params = read_params()
     compute = params.get("profile.compute", ComputeSection)
     section = params.get("profile.train", TrainSection)
@@ -46,6 +53,10 @@ def run(variant: str, seed: int) -> None:
     values = params.value(variant)
     device = compute.apply()
     store = open_store(ACTIVATIONS)
+    if launched() is None and section.world_size > 1:
+        relaunch(["train", variant, str(seed)], section.world_size, compute.threads)
+    section.require_world(launched() or 1)
+    world = join(device)
     key = {"values": values, "train": section.model_dump(), "compute": compute.model_dump()}
     code = [Path(file) for file in (*CODE, f"pipeline/sae/{variant}.py")]
     folder = scratch(f"train-{variant}-{seed}", key, [ACTIVATIONS, *code])
@@ -53,7 +64,10 @@ def run(variant: str, seed: int) -> None:
     trained: list[Trained] = []
     for reading in readings:
         job = Job(variant, values, seed, reading)
-        trained += _train(job, section, store, device, compute.threads, folder / f"checkpoint-{reading}")
+        checkpoint = folder / f"checkpoint-{reading}"
+        trained += _train(job, section, store, device, compute.threads, checkpoint, world)
+    if not world.leads:
+        return
     tokens = encoded_tokens(Job(variant, values, seed), section)
     for one in trained:
         _write(folder / one.run.name, one, tokens, store)
@@ -64,15 +78,18 @@ def run(variant: str, seed: int) -> None:
 
 
 def _train(
-    job: Job, section: TrainSection, store: Store, device: torch.device, threads: int, checkpoint: Path
-) -> list[Trained]:
+    job: Job, section: TrainSection, store: Store, device: torch.device, threads: int, checkpoint: Path,
+    world: World,
+) -> list[Trained]:  # fmt: skip
     title = " ".join(part for part in ("train", job.variant, job.reading or "", str(job.seed)) if part)
+    if not world.leads:
+        return train(job, section, store, device, threads, None, checkpoint, world)
     with Progress(title, total=encoded_tokens(job, section), unit="tokens") as bar:
 
         def show(tokens: int, figures: dict[str, float]) -> None:
             bar.advance(tokens, **{name: figures[name] for name in ("loss", "l0") if name in figures})
 
-        return train(job, section, store, device, threads, show, checkpoint)
+        return train(job, section, store, device, threads, show, checkpoint, world)
 
 
 def _write(folder: Path, one: Trained, tokens: int, store: Store) -> None:

@@ -27,7 +27,7 @@ def run(variant: str, key: str, values: list[float], seed: int) -> None:
     """Train `variant` once per value of `key` and print what it reaches on validation tokens."""
     params = read_params()
     compute = params.get("profile.compute", ComputeSection)
-    section = params.get("profile.train", TrainSection)
+    section = params.get("profile.train", TrainSection).model_copy(update={"world_size": 1})
     device = compute.apply()
     store = open_store(ACTIVATIONS)
     x = validation_rows(store, section.validation_tokens).to(device)

@@ -45,6 +45,19 @@ def stream_length(store: Store, rows: range, mode: Mode) -> int:
     return int(usable(store, rows, mode).sum()) * (2 if mode == "pairs" else 1)
 
 
+def cuts(context: Rows, mode: Mode, size: int) -> list[int]:
+    """Where the parts of a batch among `size` processes begin, and its end.
+
+    Equal parts; except in tokens mode none begins within a run of rows of one context, so that no
+    pair and no context is taken apart. `context` (B,) of each row.
+    """
+    even = np.arange(size) * len(context) // size
+    if mode != "tokens":
+        begins = np.append(0, np.flatnonzero(context[1:] != context[:-1]) + 1)
+        even = begins[np.searchsorted(begins, even, side="right") - 1]
+    return [*map(int, even), len(context)]
+
+
 def pools(chunks: list[range], pool_rows: int, seed: int, epoch: int) -> list[Chunks]:
     """The chunks of one epoch in pools of about `pool_rows` rows or more, in random order.
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
-from pipeline.store.order import Mode, pool_order, pools, split_chunks, stream_length
+from pipeline.store.order import Mode, cuts, pool_order, pools, split_chunks, stream_length
 from pipeline.store.pool import Chunks, Pools
 from pipeline.store.store import Store
 
@@ -35,14 +35,21 @@ class Reader:
     pool or an epoch, a batch may hold the end of one and the beginning of the next. An epoch gives
     every valid row once (tokens, contexts) or every pair of neighbours once (pairs: rows 2j, 2j + 1).
     The stream is a function of the store, split, mode and seed, so the state is one number.
+
+    With `part` (r, n) it gives the r-th of n parts of every batch, in whole pairs and whole contexts: what
+    one of several processes reads.
     """
 
     def __init__(
-        self, store: Store, split: str, mode: Mode, batch: int, seed: int, pool_rows: int = POOL_ROWS
-    ) -> None:
+        self, store: Store, split: str, mode: Mode, batch: int, seed: int, pool_rows: int = POOL_ROWS,
+        part: tuple[int, int] = (0, 1),
+    ) -> None:  # fmt: skip
         if mode == "pairs" and batch % 2:
             raise BadInput(f"a batch of {batch} rows cannot hold whole pairs; make it even.")
         self.store, self.mode, self.batch, self.seed, self.pool_rows = store, mode, batch, seed, pool_rows
+        if mode == "contexts" and part[1] > 1 and batch < part[1] * store.context_length:
+            raise BadInput(_too_few(batch, part[1]))
+        self.part = part
         self._chunks = split_chunks(store, split)
         self._lengths = {rows.start: stream_length(store, rows, mode) for rows in self._chunks}
         self.epoch_rows = sum(self._lengths.values())
@@ -55,7 +62,29 @@ class Reader:
         self.restore({"rows": 0})
 
     def next(self) -> Batch:
-        """The next batch."""
+        """The next batch, or the reader's part of it."""
+        if self._offset + self.batch <= len(self._order):
+            taken = self._order[self._offset : self._offset + self.batch]
+            self._offset += self.batch
+            self._consumed += self.batch
+            rows = self._pool.rows[taken]
+            here = self._here(rows)
+            x = self._pool.x.index_select(0, torch.from_numpy(taken[here]))
+            return self._batch(x, rows[here])
+        return self._next_over_pools()
+
+    def _here(self, rows: np.ndarray) -> slice:
+        """Which of a batch's `rows` are in the reader's part."""
+        index, parts = self.part
+        if parts == 1:
+            return slice(None)
+        ends = cuts(rows // self.store.context_length, self.mode, parts)
+        if len(set(ends)) < len(ends):
+            raise BadInput(_too_few(self.batch, parts))
+        return slice(ends[index], ends[index + 1])
+
+    def _next_over_pools(self) -> Batch:
+        """A batch of the end of one pool and the beginning of the next."""
         pieces: list[tuple[Tensor, np.ndarray]] = []
         needed = self.batch
         while needed:
@@ -67,7 +96,9 @@ class Reader:
             self._offset += len(taken)
             needed -= len(taken)
         self._consumed += self.batch
-        return self._batch([x for x, _ in pieces], np.concatenate([rows for _, rows in pieces]))
+        x, rows = torch.cat([x for x, _ in pieces]), np.concatenate([rows for _, rows in pieces])
+        here = self._here(rows)
+        return self._batch(x[here], rows[here])
 
     def state(self) -> dict[str, Any]:
         """Where the stream stands: JSON, for `restore`."""
@@ -97,11 +128,17 @@ class Reader:
         rng = np.random.default_rng([self.seed, self._epoch, pool, 2])
         self._order = pool_order(self.store, self._plan[pool], self.mode, rng)
 
-    def _batch(self, pieces: list[Tensor], rows: np.ndarray) -> Batch:
-        x = (pieces[0] if len(pieces) == 1 else torch.cat(pieces)).float()
+    def _batch(self, x: Tensor, rows: np.ndarray) -> Batch:
         length = self.store.context_length
-        return Batch(x, _longs(self.store.document[rows]), _longs(self.store.position[rows]),
+        return Batch(x.float(), _longs(self.store.document[rows]), _longs(self.store.position[rows]),
                      _longs(rows // length))  # fmt: skip
+
+
+def _too_few(batch: int, parts: int) -> str:
+    return (
+        f"a batch of {batch} rows has too few contexts to be shared by {parts} processes; "
+        "enlarge the batch or lower train.world_size."
+    )
 
 
 def _longs(values: np.ndarray) -> Tensor:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.parallel.world import ALONE, World
 from pipeline.sae.core.inference import SAE
 
 RATIO_BOUNDS = (0.25, 1.5)
@@ -37,15 +38,17 @@ class Validation:
 
 
 @torch.no_grad()
-def validate(sae: SAE, x: Tensor) -> Validation:
-    """Measure `sae` on rows `x` (N, d)."""
-    active, error, out = 0, 0.0, 0.0
-    for block in x.split(BLOCK):
+def validate(sae: SAE, x: Tensor, world: World = ALONE) -> Validation:
+    """Measure `sae` on rows `x` (N, d), the same in all processes, which share the work."""
+    active, error, out = 0.0, 0.0, 0.0
+    for block in x.split(BLOCK)[world.rank :: world.size]:
         codes = sae.encode(block)
         reconstruction = sae.decode(codes)
         active += len(codes.pairs)
         error += float((block - reconstruction).double().square().sum())
         out += float(reconstruction.double().norm(dim=1).sum())
+    sums = world.sum(torch.tensor([active, error, out], dtype=torch.float64, device=x.device))
+    active, error, out = sums.tolist()
     spread = float((x - x.mean(0)).double().square().sum())
     size = float(x.double().norm(dim=1).sum())
     return Validation(active / len(x), 1 - error / max(spread, 1e-30), out / max(size, 1e-30))

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
+from pipeline.parallel.world import ALONE, World
 from pipeline.sae.core.folder import Run
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.variant import MethodConfig, Recipe, Variant
@@ -79,16 +80,18 @@ def train(
     threads: int = 1,
     on_step: OnStep | None = None,
     checkpoint: Path | None = None,
+    world: World = ALONE,
 ) -> list[Trained]:
     """Train `job` at every target of `section` on the train split of `store`.
 
     `on_step(tokens, figures)` is called after each step; with a `checkpoint` folder the run is saved
     there every `checkpoint_every` steps and continues from it bit for bit. Raises BadInput for a job
-    that cannot train.
+    that cannot train. All processes of `world` return the same; the first writes the checkpoints.
     """
+    section.require_world(world.size)
     rows = store.split("train")
     section.require(int(store.valid[rows.start : rows.stop].sum()))
-    trainers, reader = _set_up(job, section, store, device)
+    trainers, reader = _set_up(job, section, store, device, world)
     log: list[list[dict[str, Any]]] = [[] for _ in trainers]
     if checkpoint is not None:
         log = load_checkpoint(checkpoint, trainers, reader) or log
@@ -96,17 +99,19 @@ def train(
     steps = trainers[0].recipe.steps
     done = max(trainer.step_index for trainer in trainers)
     intra_op = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // len(trainers)))
+    # several processes must add up in one order, so there the targets take turns
+    beside = len(trainers) if world.size == 1 else 1
+    torch.set_num_threads(max(1, threads // beside))
     try:
-        with ThreadPoolExecutor(min(threads, len(trainers))) as pool:
+        with ThreadPoolExecutor(min(threads, beside)) as pool:
             for index in range(done, steps):
                 batch = _to(reader.next(), device)
                 list(pool.map(lambda trainer, batch=batch: trainer.step(batch), trainers))
                 _check(trainers, index, steps, x, pool)
                 _record(trainers, log, index, section, steps)
                 if on_step is not None:
-                    on_step(len(batch.x), trainers[0].figures)
-                if checkpoint is not None and (index + 1) % section.checkpoint_every == 0:
+                    on_step(trainers[0].recipe.batch, trainers[0].figures)
+                if checkpoint is not None and world.leads and (index + 1) % section.checkpoint_every == 0:
                     save_checkpoint(checkpoint, trainers, reader, log)
                 if all(trainer.diverged for trainer in trainers):
                     break
@@ -131,13 +136,15 @@ def _recipe(job: Job, section: TrainSection, d: int) -> tuple[Recipe, list[Varia
 
 
 def _set_up(
-    job: Job, section: TrainSection, store: Store, device: torch.device
+    job: Job, section: TrainSection, store: Store, device: torch.device, world: World
 ) -> tuple[list[Trainer], Reader]:
     recipe, variants = _recipe(job, section, store.d)
-    reader = Reader(store, "train", job.reading or variants[0].reading, recipe.batch, job.seed)
+    reading, part = job.reading or variants[0].reading, (world.rank, world.size)
+    reader = Reader(store, "train", reading, recipe.batch, job.seed, part=part)
     scale = store.attrs.scale if recipe.input_scaled else 1.0
     sample = _sample(store, job.seed, recipe.batch).to(device) * scale
-    return [_trainer(variant, recipe, scale, section, job.seed, sample) for variant in variants], reader
+    trainers = [_trainer(variant, recipe, scale, section, job.seed, sample, world) for variant in variants]
+    return trainers, reader
 
 
 def _base_recipe(section: TrainSection, config: MethodConfig) -> Recipe:
@@ -153,8 +160,9 @@ def _base_recipe(section: TrainSection, config: MethodConfig) -> Recipe:
 
 
 def _trainer(
-    variant: Variant, recipe: Recipe, scale: float, section: TrainSection, seed: int, sample: Tensor
-) -> Trainer:
+    variant: Variant, recipe: Recipe, scale: float, section: TrainSection, seed: int, sample: Tensor,
+    world: World,
+) -> Trainer:  # fmt: skip
     generator = torch.Generator().manual_seed(seed)
     weights = initial_weights(variant, sample, generator)
     steered = variant.controlled and recipe.coefficient is None and variant.l0 is not None
@@ -170,6 +178,7 @@ def _trainer(
         if steered
         else None,
         fired=torch.zeros(variant.n, dtype=torch.int64, device=sample.device),
+        world=world,
     )
 
 
@@ -205,7 +214,7 @@ def _check(trainers: list[Trainer], index: int, steps: int, x: Tensor, pool: Thr
 
     def check(trainer: Trainer) -> None:
         if trainer.diverged is None:
-            fault = validate(trainer.export(), x).fault()
+            fault = validate(trainer.export(), x, trainer.world).fault()
             if fault is not None:
                 trainer.diverged = f"{fault} after step {index + 1} of {steps}"
 
@@ -224,7 +233,7 @@ def _record(
 
 def _finish(job: Job, trainer: Trainer, rows: list[dict[str, Any]], x: Tensor) -> Trained:
     sae = trainer.export()
-    measured = validate(sae, x)
+    measured = validate(sae, x, trainer.world)
     target = trainer.variant.l0
     reading = job.reading or type(trainer.variant).reading
     name = "paper" if target is None else f"l0-{target}"
@@ -250,4 +259,5 @@ def _gap(trainer: Trainer, sae: SAE, x: Tensor) -> dict[str, dict[str, float]] |
         return None
     seen = seen.scaled(trainer.scale)
     seen = seen if trainer.recipe.unit_decoder else seen.unit_decoder()
-    return {"training": vars(validate(seen, x)), "inference": vars(validate(sae, x))}
+    views = {"training": seen, "inference": sae}
+    return {name: vars(validate(view, x, trainer.world)) for name, view in views.items()}

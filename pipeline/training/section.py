@@ -28,7 +28,17 @@ class TrainSection(Section):
     )
     log_every: int = Field(gt=0, description="steps between rows of training.tsv")
     checkpoint_every: int = Field(gt=0, description="steps between checkpoints")
-    world_size: Literal[1] = Field(1, description="processes sharing the batch; 1 is the canonical value")
+    world_size: int = Field(
+        1, ge=1, description="processes that share the batch; changes the last bits, so 1 is canonical"
+    )
+
+    def require_world(self, size: int) -> None:
+        """Refuse a launch with another number of processes than the parameter says."""
+        if size != self.world_size:
+            raise BadInput(
+                f"params.yaml: train.world_size = {self.world_size}, but the command runs as {size} "
+                "process(es); make the two agree, because the number changes the last bits of the result."
+            )
 
     def require(self, rows: int) -> None:
         """Refuse what cannot train: targets above n, duplicates, fewer training rows than one batch."""
@@ -43,6 +53,11 @@ class TrainSection(Section):
         if self.batch % 2:
             raise BadInput(
                 f"params.yaml: batch = {self.batch} must be even, because pairs of tokens are read."
+            )
+        if self.world_size > self.batch // 2:
+            raise BadInput(
+                f"params.yaml: train.world_size = {self.world_size} leaves less than a pair of the "
+                f"{self.batch} rows of a batch to each process."
             )
         if rows < self.batch:
             raise BadInput(

@@ -6,12 +6,14 @@ dead-latent counters and random generator, so that their results do not depend o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pipeline.parallel.world import ALONE, World
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.variant import Objective, Recipe, Step, Tools, Variant, Weights
 from pipeline.store import Batch
@@ -20,6 +22,16 @@ from pipeline.training.controller import SparsityController
 
 INITIAL_COEFFICIENT = 0.01
 """Where the controller starts: weak enough that reconstruction comes first, in scaled units."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is told about a step, of the whole batch."""
+
+    terms: Tensor  # (terms of the objective,), their means
+    mean: Tensor  # (d,) of x
+    active: Tensor  # () float64, (token, latent) pairs
+    fires: Tensor  # (n,), above 0 where a latent fired
 
 
 @dataclass
@@ -35,6 +47,7 @@ class Trainer:
     generator: torch.Generator
     controller: SparsityController | None
     fired: Tensor  # (n,) tokens since each latent last fired
+    world: World = ALONE  # all processes hold the same state; each sees its part of a batch
     optimizer: torch.optim.Optimizer = field(init=False)
     step_index: int = 0
     diverged: str | None = None
@@ -55,19 +68,21 @@ class Trainer:
         return self.recipe.coefficient or 0.0
 
     def step(self, batch: Batch) -> None:
-        """One optimizer step on `batch`; does nothing once diverged."""
+        """One optimizer step on `batch`, this process's rows of it; does nothing once diverged."""
         if self.diverged:
             return
         step = self._prepare(batch)
         objective = self.variant.objective(step)
-        loss = torch.stack(list(objective.terms.values())).sum()
-        if not bool(torch.isfinite(loss)):
-            self.diverged = f"the loss became {loss.item()} at step {self.step_index}"
-            return
-        loss.backward()
+        terms = torch.stack(list(objective.terms.values()))
+        (terms.sum() * step.share).backward()
         optim.unfold_bias(self.weights, step.bias)
+        seen = self._add_up(step, objective, terms.detach())
+        loss = float(seen.terms.sum())
+        if not math.isfinite(loss):
+            self.diverged = f"the loss became {loss} at step {self.step_index}"
+            return
         self._update()
-        self._after(step, objective, float(loss.detach()))
+        self._after(step, objective, seen, loss)
 
     def export(self) -> SAE:
         """The SAE at inference, folded into the model's own units, decoder rows of unit norm."""
@@ -92,13 +107,16 @@ class Trainer:
             coefficient=self.coefficient,
             index=self.step_index,
             steps=self.recipe.steps,
+            world=self.world,
+            share=len(x) / self.recipe.batch if self.world.size > 1 else 1.0,
         )
 
     def _encode(self, x: Tensor, W_enc: Tensor) -> Tensor:
         """x W_enc (B, n) float32, in memory that every step uses again.
 
-        Memory of this size goes back to the system when it is freed, and its pages are made anew: at
-        B 2048, n 4096, one thread, 64 ms of a product into new memory, 49 into its own; in bfloat16 43 and 26.
+        Memory of this size goes back to the system when it is freed, and its pages are made anew. At
+        B 2048, n 4096, one thread, a product into new memory takes 64 ms, into its own 49; in bfloat16 43
+        and 26.
         """
         shape = (len(x), W_enc.shape[1])
         if self._pre is None or self._pre.shape != shape:
@@ -107,6 +125,16 @@ class Trainer:
         if self._half is None:
             return torch.mm(x, W_enc, out=self._pre)
         return self._pre.copy_(torch.mm(x.bfloat16(), W_enc.bfloat16(), out=self._half))
+
+    def _add_up(self, step: Step, objective: Objective, terms: Tensor) -> Seen:
+        """Sum over the processes, all at once, the gradients and what is told about the step."""
+        pairs = objective.codes.pairs
+        active, fires = torch.tensor(float(len(pairs)), dtype=torch.float64), terms.new_zeros(pairs.n)
+        fires[pairs.latent] = 1
+        seen = Seen(terms * step.share, step.x.mean(0) * step.share, active, fires)
+        grads = [w.grad for w in self.weights.values() if w.grad is not None]
+        self.world.add_up([*vars(seen).values(), *grads])
+        return seen
 
     @torch.no_grad()
     def _update(self) -> None:
@@ -132,19 +160,18 @@ class Trainer:
             optim.normalise_rows(w["W_dec"])
 
     @torch.no_grad()
-    def _after(self, step: Step, objective: Objective, loss: float) -> None:
-        pairs = objective.codes.pairs
-        self.fired += len(step.x)
-        self.fired[pairs.latent] = 0
+    def _after(self, step: Step, objective: Objective, seen: Seen, loss: float) -> None:
+        self.fired += step.tokens
+        self.fired.masked_fill_(seen.fires > 0, 0)
         self.variant.after_step(step, objective, self.tools())
-        l0 = len(pairs) / len(step.x)
+        l0 = float(seen.active) / step.tokens
         if self.controller is not None:
             self.controller.update(l0, self.step_index)
-        error = objective.error.square().sum()
-        spread = (step.x - step.x.mean(0)).square().sum()
+        squares = torch.stack([objective.error.square().sum(), (step.x - seen.mean).square().sum()])
+        error, spread = step.total(squares)
         self.figures = {
             "loss": loss,
-            **{name: float(term.detach()) for name, term in objective.terms.items()},
+            **dict(zip(objective.terms, seen.terms.tolist(), strict=True)),
             "l0": l0,
             "explained_variance": float(1 - error / spread.clamp_min(1e-12)),
             "dead": int(step.dead.sum()),

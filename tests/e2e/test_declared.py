@@ -37,7 +37,7 @@ def test_a_stage_needs_only_what_it_declares(
 
 PLANTED = """
 from pathlib import Path
-import pipeline.sae.topk
+import pipeline.parallel.world
 from pipeline.params import read_params
 Path("README.md").read_text()
 Path("models").mkdir(exist_ok=True)
@@ -51,14 +51,15 @@ def test_planted_inputs_are_caught(first_run: tuple[Clone, Outcome], tmp_path: P
     stage = locked(clone, "reconstruction@atm")
     sandbox = build(stage, clone, tmp_path / "sandbox")
     (sandbox.root / "README.md").write_text("not declared\n")
-    shutil.copy2(clone.root / "pipeline/sae/topk.py", sandbox.root / "pipeline/sae/topk.py")
+    world = "pipeline/parallel/world.py"  # beside its package file, which holds no code and is always there
+    shutil.copy2(clone.root / world, sandbox.root / world)
     sandbox.set_params({**sandbox.params(), "behavior": 1})
     with (sandbox.root / "pipeline/stages/reconstruction.py").open("a", encoding="utf-8") as file:
         file.write(PLANTED)
     assert undeclared(stage, trace(stage, sandbox, tmp_path / "notes.json")) == [
-        "imports pipeline/sae/topk.py",
+        "imports pipeline/parallel/world.py",
         "reads README.md",
-        "reads pipeline/sae/topk.py",
+        "reads pipeline/parallel/world.py",
         "writes models/notes.txt",
         "reads the parameter behavior",
     ]

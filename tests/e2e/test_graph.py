@@ -114,15 +114,15 @@ def test_a_new_variant_reruns_nothing_but_its_own_stages(clone: Clone) -> None:
 
 
 def test_an_external_sae_is_one_line_and_runs_its_own_stages_only(clone: Clone) -> None:
-    """With it gone again only the comparison is made anew; the graph is what it was without the key's use."""
+    """With it gone again only what gathers results is made anew; the graph is what it was before."""
     shutil.copytree(clone.root / GIVEN, clone.root / "other")
     tree = clone.params()
     clone.set_params({**tree, "external": {**tree["external"], "other": {"path": "other"}}})
-    assert clone.dvc("repro").executed == stages_of_external("other") | {"compare"}
+    assert clone.dvc("repro").executed == stages_of_external("other") | set(GATHERING)
     table = (clone.root / "reports/tables/summary.tsv").read_text(encoding="utf-8")
     assert "\nother\tgiven\t" in table
     clone.set_params({**tree, "external": {}})
-    assert clone.dvc("repro").executed == {"compare"}
+    assert clone.dvc("repro").executed == set(GATHERING)
     assert not any("external" in name for name in clone.dvc("stage", "list", "--name-only").stdout.split())
     assert clone.dvc("repro").executed == set()
 

@@ -28,6 +28,7 @@ from pipeline.metrics.probing_results import (
     metrics,
     probe,
     problem_rows,
+    random_values,
     values,
 )
 from pipeline.metrics.probing_task import (
@@ -163,6 +164,7 @@ def test_an_oracle_latent_scores_one_and_results_are_complete(tmp_path: Path) ->
                 labels[item, p] = 5.0 * up
     oracle, raw = probe(labels, task, [1, 3]), probe(task.mean, task, [1, 3])
     found = values(oracle, task, PROBING) | baselines(raw, task, PROBING)
+    found |= random_values(raw, task, PROBING)
     assert found["probing_k1"].value == 1
     assert found["probing_auc_k3"].value == 1
     assert found["probing_k1"].low == 1
@@ -184,7 +186,8 @@ def test_an_oracle_latent_scores_one_and_results_are_complete(tmp_path: Path) ->
     again = load_probing(tmp_path)
     assert again.problems == task.problems
     assert again.dense == task.dense
-    assert values(oracle, again, PROBING) | baselines(raw, again, PROBING) == found
+    reloaded = values(oracle, again, PROBING) | baselines(raw, again, PROBING)
+    assert reloaded | random_values(raw, again, PROBING) == found
 
 
 def test_absent_task(tmp_path: Path) -> None:

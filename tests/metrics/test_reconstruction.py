@@ -73,6 +73,8 @@ def reference(batches: list[Tensor], sae: SAE) -> dict[str, float]:
         "frac_alive": (density > 0).mean(),
         "freq_over_1_percent": (density > 0.01).mean(),
         "freq_over_10_percent": (density > 0.1).mean(),
+        "normalized_freq_over_1_percent": density[density > 0.01].sum() / density.sum(),
+        "normalized_freq_over_10_percent": density[density > 0.1].sum() / density.sum(),
     }
     # SAEBench 0.6.0, get_sparsity_and_variance_metrics, line by line
     per_token_mse, legacy, bias, squares, per_dimension, residual = [], [], [], [], [], []
@@ -135,6 +137,7 @@ def test_reconstructing_the_mean_explains_nothing(batches: list[Tensor]):
     bounds = wilson(N, N)
     assert dead == Value(1.0, N, low=bounds.low, high=bounds.high)
     assert (values["l0"].value, values["frac_alive"].value) == (0, 0)
+    assert values["normalized_freq_over_1_percent"].reason == "no latent ever fires"
 
 
 def test_constant_activations_have_no_explained_variance_and_say_so():

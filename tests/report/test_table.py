@@ -13,7 +13,6 @@ from pipeline.report.digest import digest
 from pipeline.report.headline import L0, SCORES
 from pipeline.report.markdown import markdown
 from pipeline.report.notes import caption, notes
-from pipeline.report.page import page
 from pipeline.report.table import Cell, Group, Report, Row
 from pipeline.report.terminal import show
 from tests.report.conftest import tables
@@ -176,11 +175,6 @@ def test_markup_in_names_and_reasons_is_escaped(gather: Gather) -> None:
     reason = "a|b <script>alert(1)</script> [bold]"
     world = World(variants=["standard", "<b>"], papers=(), diverged={("<b>", "l0-4", 42): reason})
     found = tables(gather(world))
-    html = page("T", found, [], ["c"], ["n"], {"a <i>figure</i>": b"\x89PNG"})
-    assert "&lt;b&gt;" in html
-    assert "<b>" not in html
-    assert "<script" not in html
-    assert "<i>" not in html
     text = markdown("T", found, [], ["c"], ["n"])
     assert "<b>" not in text
     assert "a\\|b" in text
@@ -197,13 +191,6 @@ def test_the_terminal_is_ascii_narrow_and_uncut_in_a_log(gather: Gather) -> None
     assert re.search(r"^  \(contexts\) ", text, re.MULTILINE)
     assert "missing [1]" in text
     assert f"[1] {LETTERS}" in text
-
-
-def test_the_page_is_self_contained(gather: Gather) -> None:
-    html = page("T", tables(gather(World())), [], ["c"], ["n"], {"f": b"\x89PNG"})
-    assert "prefers-color-scheme: dark" in html
-    assert 'src="data:image/png;base64,iVBORw=="' in html or 'src="data:image/png;base64,iVBORw' in html
-    assert not re.search(r"https?://", html)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def write_saes(variant: str, seed: int, saes: dict[str, SAE], diverged: str | No
     folder = sae_folder(variant, seed)
     runs = []
     for name, sae in saes.items():
-        save_sae(folder / name, sae, {"model_name": "small", "layer": 1})
+        save_sae(folder / name, sae, {"model_name": "small", "layer": 1, "training_tokens": 1000})
         bad = name == diverged
         runs.append(
             Run(name=name, variant=variant, seed=seed, reading="tokens", target=4,

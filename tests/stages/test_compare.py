@@ -16,7 +16,7 @@ from tests.report.fake import World
 
 ROOT = Path(__file__).parents[2]
 TABLES = (
-    "table.md", "table.html", "scores.tsv", "summary.tsv", "pareto.tsv", "training.tsv", "letters.tsv",
+    "table.md", "report.json", "scores.tsv", "summary.tsv", "pareto.tsv", "training.tsv", "letters.tsv",
     "ranking.tsv", "pairs.tsv", "curves.tsv",
 )  # fmt: skip
 FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "temporal.png")

@@ -56,9 +56,9 @@ train.run({variant!r}, 7)
 """
 
 
-@pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def make_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go to `folder` and write the toy store there."""
+    monkeypatch.chdir(folder)
     x, document = toy.rows(contexts=120)
     length = toy.T
     tokens = np.ones((120, length), dtype=np.int32)
@@ -75,6 +75,11 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         span = writer.span(chunk)
         writer.write(chunk, x.view(120, length, toy.D)[span.start : span.stop])
     writer.finish()
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_store(tmp_path, monkeypatch)
 
 
 def params(

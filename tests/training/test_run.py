@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from pipeline.console.errors import BadInput
+from pipeline.parallel.world import World
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.variant import Recipe
 from pipeline.training.controller import SparsityController
@@ -145,7 +146,7 @@ def test_divergence_at_the_last_step_is_seen(monkeypatch: pytest.MonkeyPatch) ->
 
     real, checks = run.validate, []
 
-    def late(sae: SAE, x: torch.Tensor) -> Validation:
+    def late(sae: SAE, x: torch.Tensor, world: World) -> Validation:
         checks.append(1)
         value = 0.5 if len(checks) <= 10 else -3.0
         return replace(real(sae, x), explained_variance=value, norm_ratio=1.0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.report.claims.measured import Measurement, Tables
 from pipeline.report.claims.schema import Claim, Claims, Metric, Paper, Setting, System
-from pipeline.report.claims.verdict import Here, Verdict, applies, judge
+from pipeline.report.claims.verdict import Here, Verdict, absent, judge
 
 SCHEMA = 1
 
@@ -24,7 +24,8 @@ class Entry:
     metric: Metric
     fault: str
     source: str
-    measured: list[Measurement]  # empty when the run has no SAE of this kind
+    measured: list[Measurement]
+    absent: str  # why `measured` is empty
     verdict: Verdict
     command: str
 
@@ -37,9 +38,10 @@ def entries(claims: Claims, tables: Tables, here: Here) -> list[Entry]:
 def _entry(claim: Claim, claims: Claims, tables: Tables, here: Here) -> Entry:
     system, metric = claims.systems[claim.system], claims.metrics[claim.metric]
     setting, fault = claims.settings[system.setting], claims.faults[claim.fault]
-    measured: list[Measurement] = []
-    if applies(claim, claims, here):
-        measured = tables.measured(system.variant, metric.ours, claim.relation)
+    reason = absent(claim, claims, here)
+    measured = [] if reason else tables.measured(system.variant, metric.ours, claim.relation)
+    if not measured and not reason:
+        reason = "this run's tables have no such row"
     return Entry(
         claim=claim,
         paper=claims.papers[system.paper],
@@ -49,6 +51,7 @@ def _entry(claim: Claim, claims: Claims, tables: Tables, here: Here) -> Entry:
         fault=fault.says,
         source=fault.source,
         measured=measured,
+        absent=reason,
         verdict=judge(claim, claims, measured, here),
         command=_command(system, metric, setting),
     )
@@ -106,6 +109,7 @@ def _record(entry: Entry) -> dict[str, Any]:
         "our_switches": system.needs,
         "command": entry.command,
         "measured": [asdict(each) for each in entry.measured],
+        "not_measured_because": entry.absent,
         "verdict": entry.verdict.outcome,
         "verdict_reason": entry.verdict.why,
     }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.report.claims.schema import Relation
 
 L0 = "reconstruction/l0"
+NEAR = 0.10
+"""SAEs whose L0 differ by no more than this share count as at one L0, as in the comparison."""
 
 Row = Mapping[str, str]
 """One line of a table, every cell as text."""
@@ -92,13 +94,19 @@ class Tables:
             for run in runs:
                 seeds = self.values[run].get(metric, {})
                 if relation is not None:
-                    other = self.values.get(Run(relation.than, run.name, run.target), {}).get(metric, {})
-                    seeds = {
-                        seed: _related(seeds[seed], other[seed], relation) for seed in seeds if seed in other
-                    }
+                    seeds = self._related(run, metric, relation)
                 if seeds:
                     found.append(self._measurement(run, metric, seeds))
         return found
+
+    def _related(self, run: Run, metric: str, relation: Relation) -> dict[int, Seed]:
+        """The relation seed by seed; two SAEs whose L0 differ have none."""
+        own, other = self.values[run], self.values.get(Run(relation.than, run.name, run.target), {})
+        found = {}
+        for seed in own.get(metric, {}).keys() & other.get(metric, {}).keys():
+            l0 = [each.get(L0, {})[seed].value for each in (own, other)]
+            found[seed] = _relation(own[metric][seed], other[metric][seed], relation, l0)
+        return dict(sorted(found.items()))
 
     def _measurement(self, run: Run, metric: str, seeds: Mapping[int, Seed]) -> Measurement:
         values = [seed.value for seed in seeds.values() if seed.value is not None]
@@ -125,10 +133,12 @@ class Tables:
         )
 
 
-def _related(own: Seed, other: Seed, relation: Relation) -> Seed:
-    """The relation of two SAEs of one seed; their intervals are of other items, so none is carried over."""
+def _relation(own: Seed, other: Seed, relation: Relation, l0: Sequence[float | None]) -> Seed:
+    """The relation of two SAEs of one seed and their `l0`; intervals of two ends make none of a ratio."""
     if own.value is None or other.value is None:
         return Seed(None, None, None, own.reason or other.reason)
+    if l0[0] is None or l0[1] is None or abs(l0[0] - l0[1]) > NEAR * l0[1]:
+        return Seed(None, None, None, f"{relation.than} is at another L0")
     if other.value == 0:
         return Seed(None, None, None, f"{relation.than} scores 0 there, so no ratio exists")
     ratio = own.value / other.value

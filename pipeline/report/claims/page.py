@@ -62,7 +62,7 @@ def _line(entry: Entry, notes: list[str]) -> str:
         _plain(entry.claim.place),
         _plain(entry.claim.printed),
         _note(f"{entry.fault} ({entry.source})", notes),
-        "; ".join(_by_metric(entry)) or "none",
+        "; ".join(_by_metric(entry)) or f"none {_note(entry.absent, notes)}",
         f"{entry.verdict.outcome}: {_note(entry.verdict.why, notes)}",
     ]
     return "| " + " | ".join(cells) + " |"

@@ -10,11 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.report.claims.measured import L0, Measurement
+from pipeline.report.claims.measured import L0, NEAR, Measurement
 from pipeline.report.claims.schema import Claim, Claims, Metric, Setting, System
-
-NEAR = 0.10
-"""An SAE within this share of the printed L0 counts as at that L0, as in the comparison."""
 
 COMPARED = ("model", "layer", "n", "text", "context_length", "tokens")
 WORDS = {
@@ -67,9 +64,14 @@ def judge(claim: Claim, claims: Claims, measured: Sequence[Measurement], here: H
     return _compare(claim, nearest)
 
 
-def applies(claim: Claim, claims: Claims, here: Here) -> bool:
-    """Whether this run's SAEs of the claim's variant are of the kind it is about."""
-    return _unmet(claims.systems[claim.system].needs, here) is None
+def absent(claim: Claim, claims: Claims, here: Here) -> str:
+    """Why this run has no SAE of the kind the claim is about; empty when it has."""
+    system = claims.systems[claim.system]
+    if not claims.metrics[claim.metric].ours:
+        return "no metric of ours corresponds"
+    if system.variant not in here.variants:
+        return _unlisted(system)
+    return _unmet(system.needs, here)
 
 
 def _obstacles(claim: Claim, system: System, metric: Metric, setting: Setting, here: Here) -> Iterator[str]:
@@ -79,16 +81,15 @@ def _obstacles(claim: Claim, system: System, metric: Metric, setting: Setting, h
     if claim.value is None:
         yield "the source states no value"
     if system.variant not in here.variants:
-        yield f"`{system.variant}` is not among the variants of this run"
+        yield _unlisted(system)
     yield from _elsewhere(setting, here)
     if not metric.same:
         yield metric.why
     if system.differs:
         yield system.differs
     for needs in (metric.needs, system.needs):
-        unmet = _unmet(needs, here)
-        if unmet is not None:
-            yield f"it takes `{unmet}: {_yaml(needs[unmet])}`, this run has {_yaml(here.switches[unmet])}"
+        if unmet := _unmet(needs, here):
+            yield unmet
     if metric.ours == [L0]:
         yield "L0 is a target here and no finding"
     if system.l0 is None:
@@ -107,8 +108,15 @@ def _elsewhere(setting: Setting, here: Here) -> Iterator[str]:
         yield f"the source does not state its {', '.join(unstated)}"
 
 
-def _unmet(needs: Mapping[str, Any], here: Here) -> str | None:
-    return next((key for key, value in needs.items() if here.switches[key] != value), None)
+def _unmet(needs: Mapping[str, Any], here: Here) -> str:
+    for key, value in needs.items():
+        if here.switches[key] != value:
+            return f"it takes `{key}: {_yaml(value)}`, this run has {_yaml(here.switches[key])}"
+    return ""
+
+
+def _unlisted(system: System) -> str:
+    return f"`{system.variant}` is not among the variants of this run"
 
 
 def _at_printed_l0(measured: Measurement, system: System) -> bool:

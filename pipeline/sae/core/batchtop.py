@@ -12,10 +12,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from pipeline.parallel.world import ALONE, World
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.top import largest
-from pipeline.sae.core.variant import MethodConfig
+from pipeline.sae.core.variant import MethodConfig, Step
 
 
 class BatchTopConfig(MethodConfig):
@@ -25,20 +26,35 @@ class BatchTopConfig(MethodConfig):
     threshold_decay: float = Field(0.99, gt=0, lt=1, description="running average of the smallest kept code")
 
 
-def batch_top(pre: Tensor, count: int) -> Pairs:
-    """The `count` largest positive entries of `pre` (B, n)."""
-    return largest(pre, count)
+def batch_top(pre: Tensor, count: int, world: World = ALONE) -> Pairs:
+    """The `count` largest positive entries of `pre` (B, n); of all processes' rows, those that are here."""
+    pairs = largest(pre, count)
+    if world.size == 1:
+        return pairs
+    # what is not among this process's own `count` largest is not among those of all
+    values = world.gather(pairs.at(pre))
+    everyone = torch.cat(values)
+    if len(everyone) <= count:
+        return pairs
+    # the same numbers everywhere, so the same choice, ties included
+    kept = everyone.topk(count, sorted=False).indices - sum(map(len, values[: world.rank]))
+    return _only(pairs, kept[(kept >= 0) & (kept < len(pairs))])
 
 
-def learn_threshold(state: dict[str, Tensor], codes: Codes, decay: float) -> None:
+def _only(pairs: Pairs, kept: Tensor) -> Pairs:
+    kept = kept.sort().values
+    return Pairs.of(pairs.token[kept], pairs.latent[kept], pairs.batch, pairs.n)
+
+
+def learn_threshold(state: dict[str, Tensor], step: Step, codes: Codes, decay: float) -> None:
     """Move `state["threshold"]` () towards the smallest kept activation of `codes`, bias-corrected.
 
     The raw average and its weight are kept so that the first steps count fully instead of pulling
     towards an arbitrary start. A batch without an active pair changes nothing.
     """
-    if not len(codes.pairs):
+    smallest = step.world.smallest(codes.value)
+    if smallest is None:
         return
-    smallest = codes.value.min()
     average = state.setdefault("average", torch.zeros_like(smallest))
     weight = state.setdefault("weight", torch.zeros_like(smallest))
     average.mul_(decay).add_(smallest, alpha=1 - decay)

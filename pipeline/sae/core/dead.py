@@ -33,4 +33,4 @@ def silent_dead(step: Step, pairs: Pairs) -> Tensor:
     """(n,) bool: dead latents that have no active pair in this batch either."""
     fires = torch.zeros_like(step.dead)
     fires[pairs.latent] = True
-    return step.dead & ~fires
+    return step.dead & ~step.world.any(fires)

@@ -3,7 +3,7 @@
 G_st = sum_i w_i h_si h_ti over the latents i of one context. Densely that is a (T, n) by (n, T) product
 per context and two more backward; here row s of G is a bag: the codes that are active at s times the
 context's column of each of these latents, (T,) numbers. At B 2048, n 4096, L0 48, T 128 a step of tsae
-takes TIMES.
+takes 117 ms of CPU time instead of 650; one of standard 90.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ SAMPLE_ROWS, SAMPLE_SHARE = 64, 32
 
 def row_top(pre: Tensor, k: int) -> Pairs:
     """The `k` largest entries of each row of `pre` (B, n), those above zero."""
-    batch, n = pre.shape
+    n = pre.shape[1]
     if pre.device.type != "cpu":
         value, latent = pre.topk(k, dim=1, sorted=False)
         return Pairs.rows(latent, n).keep((value > 0).reshape(-1))
@@ -104,7 +104,7 @@ def _best(pairs: Pairs, value: Tensor, k: int) -> Pairs:
 
 
 def _first(pairs: Pairs, value: Tensor, lowest: Tensor, k: int) -> Tensor:
-    """(E,) bool: entries above their token's `lowest` value, and of the equal ones as many as there is room."""
+    """(E,) bool: entries above their token's `lowest` value, and as many equal ones as there is room for."""
     above, equal = value > lowest, value == lowest
     room = k - pairs.sum_by_token(above.long())
     number = equal.cumsum(0)

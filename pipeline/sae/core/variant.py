@@ -17,6 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from pipeline.parallel.world import ALONE, World
 from pipeline.params import Section
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
@@ -61,7 +62,12 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Step:
-    """Everything a variant's objective may read at one training step. `x` is in the loop's scaled units."""
+    """Everything a variant's objective may read at one training step. `x` is in the loop's scaled units.
+
+    Several processes share a batch: a step then holds one's rows (whole pairs or contexts). A loss term
+    that is a mean over rows is right as it stands, because the loop weights it by `share`; the methods
+    below are for everything else. With one process all of them are trivial.
+    """
 
     x: Tensor  # (B, d)
     pre: Tensor  # (B, n) = x W_enc + bias, without a graph
@@ -74,6 +80,38 @@ class Step:
     coefficient: float  # sparsity coefficient now
     index: int  # step number, from 0
     steps: int  # steps in the whole run
+    world: World = ALONE
+    share: float = 1.0  # of the batch's rows that are in `x`
+
+    @property
+    def tokens(self) -> int:
+        """Rows of the whole batch, those of other processes included."""
+        return round(len(self.x) / self.share)
+
+    def total(self, x: Tensor) -> Tensor:
+        """`x` summed over the processes, without a graph."""
+        return self.world.sum(x)
+
+    def mean(self, x: Tensor) -> Tensor:
+        """A mean over these rows made the mean over the whole batch, without a graph."""
+        return x if self.world.size == 1 else self.world.sum(x.detach() * self.share)
+
+    def average(self, x: Tensor, count: Tensor) -> Tensor:
+        """This process's part of a loss term that is the sum of `x` over the sum of `count`."""
+        return x / (self.world.sum(count).clamp_min(1) * self.share)
+
+    def gather(self, x: Tensor) -> Tensor:
+        """`x` of all rows of the whole batch, in its order; only this process's rows keep their graph."""
+        return x if self.world.size == 1 else torch.cat(self.world.gather(x))
+
+    def whole(self, loss: Tensor) -> Tensor:
+        """This process's part of a loss term that every process computes of the gathered batch.
+
+        Each has the gradient of its own rows, so gradients add up as they are; the value counts once.
+        """
+        if self.world.size == 1:
+            return loss
+        return (loss - loss.detach() * (1 - 1 / self.world.size)) / self.share
 
     @property
     def progress(self) -> float:

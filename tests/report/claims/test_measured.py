@@ -54,6 +54,17 @@ def test_relations_pair_seeds_at_one_target(kind: str, expected: tuple[float, fl
     assert found[0].interval is None
 
 
+def test_two_saes_at_other_l0_have_no_relation() -> None:
+    """A missed target would let sparsity pass for the method's effect."""
+    made = tables(
+        score("atm", FRACTION, [0.2]),
+        score("jumprelu", FRACTION, [0.8]),
+        score("jumprelu", "reconstruction/l0", [20]),
+    )
+    found = made.measured("atm", [FRACTION], Relation(kind="less", than="jumprelu"))
+    assert (found[0].mean, found[0].reason) == (None, "jumprelu is at another L0")
+
+
 def test_a_relation_to_zero_is_missing() -> None:
     made = tables(score("atm", FRACTION, [0.2]), score("jumprelu", FRACTION, [0.0]))
     found = made.measured("atm", [FRACTION], Relation(kind="times", than="jumprelu"))

@@ -134,6 +134,8 @@ def test_a_switched_run_shows_only_the_claims_it_is() -> None:
         for name in ("run1", "run2", "run3", "run4")
     }
     assert shown == {"run1": True, "run2": True, "run3": False, "run4": False}
+    found = entry("temporal-run3-cosine", replace(EMBEDDED, switches=base), rows)
+    assert found.absent == "it takes `temporal.resampling: true`, this run has false"
 
 
 def test_commands_lead_to_the_setting() -> None:

@@ -1,0 +1,1 @@
+"""What one latent responds to, in words: the records behind the page's browser and the terminal."""

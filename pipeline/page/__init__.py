@@ -1,0 +1,1 @@
+"""The whole comparison as one HTML file: what a reader opens first."""

@@ -1,0 +1,1 @@
+"""Several processes on one task: what they tell each other."""

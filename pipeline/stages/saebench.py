@@ -1,0 +1,184 @@
+"""saebench: what the evaluations found, as SAEBench's result files, for its own plots and leaderboards.
+
+Writes reports/saebench/{core,absorption,sparse_probing}, one file per SAE; nothing is measured here.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.console.errors import BadInput
+from pipeline.metrics import letter_task, probing_task
+from pipeline.metrics.absorption import AbsorptionSection
+from pipeline.metrics.letters import LettersSection
+from pipeline.metrics.probing import ProbingSection
+from pipeline.metrics.probing_task import LabelledSection
+from pipeline.metrics.reconstruction import ReconstructionSection
+from pipeline.params import read_params
+from pipeline.params.compute import ComputeSection
+from pipeline.params.read import Params
+from pipeline.report.saebench import Subject, absorption, core, probing
+from pipeline.stages.files import (
+    LETTERS,
+    PROBING,
+    REPORTS,
+    evaluation_folder,
+    external_folder,
+    fresh,
+    sae_folder,
+    write_json,
+)
+
+TABLES = {
+    "reconstruction": "contexts.tsv", "behavior": "contexts.tsv", "absorption": "letters.tsv",
+    "probing": "problems.tsv",
+}  # fmt: skip
+"""Each evaluation that is read, and its table that is."""
+
+KINDS = ("core", "absorption", "sparse_probing")
+SAE = ("label", "seed", "run")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """results.json and one table of an evaluation of one variant."""
+
+    results: Mapping[str, Any]
+    table: list[dict[str, str]]
+
+    @classmethod
+    def of(cls, stage: str, variant: str) -> Evaluated:
+        """What `stage` wrote; raises BadInput when it did not."""
+        folder, name = evaluation_folder(stage, variant), f"{stage}@{variant}"
+        return cls(_json(folder / "results.json", name), _table(folder / TABLES[stage], name))
+
+    def row(self, subject: Subject) -> Mapping[str, Any]:
+        """The SAE's row; raises BadInput when it has none, or one of other weights."""
+        keys = (*SAE, "sae_sha256")
+        for row in self.results["rows"]:
+            if all(row[key] == subject.row[key] for key in keys):
+                return dict(row)
+        stage, variant = self.results["stage"], self.results["variant"]
+        raise BadInput(
+            f"reports/{stage}/{variant} was measured on other SAEs than reports/reconstruction/{variant}: "
+            f"run `dvc repro {stage}@{variant}`."
+        )
+
+    def rows(self, subject: Subject) -> list[dict[str, str]]:
+        """The SAE's rows of the table."""
+        return [row for row in self.table if all(row[key] == str(subject.row[key]) for key in SAE)]
+
+
+def run() -> None:
+    """Write the files of every SAE that has the numbers for them."""
+    params = read_params()
+    model = _Settings(params)
+    written: dict[Path, Any] = {}
+    variants = params.value("variants")
+    for variant in [*variants, *params.value("external")]:
+        found = {stage: Evaluated.of(stage, variant) for stage in TABLES}
+        for row in found["reconstruction"].results["rows"]:
+            own = variant in variants
+            folder = sae_folder(variant, row["seed"]) if own else external_folder(variant)
+            maker = f"train@{variant}-{row['seed']}" if own else f"external@{variant}"
+            subject = Subject(row, _json(folder / row["run"] / "cfg.json", maker))
+            contents = (
+                core(
+                    subject, found["reconstruction"].row(subject), found["behavior"].row(subject),
+                    model.core(subject, found),
+                ),
+                absorption(
+                    subject, found["absorption"].row(subject), found["absorption"].rows(subject),
+                    model.absorption(subject),
+                ),
+                probing(
+                    subject, found["probing"].row(subject), found["probing"].rows(subject),
+                    model.probing(subject),
+                ),
+            )  # fmt: skip
+            for kind, content in zip(KINDS, contents, strict=True):
+                if content is not None:
+                    written[Path(kind) / subject.file] = content
+    place = fresh(REPORTS / "saebench")
+    for path, content in written.items():
+        write_json(place / path, content)
+
+
+class _Settings:
+    """`eval_config` of each file: our settings under SAEBench's names, without those that it alone has."""
+
+    def __init__(self, params: Params) -> None:
+        self._batch = params.get("reconstruction", ReconstructionSection).batch_contexts
+        self._absorption = params.get("absorption", AbsorptionSection)
+        self._k = params.get("probing", ProbingSection).k
+        self._seeds = (
+            params.get("tasks.letters", LettersSection).seed,
+            params.get("tasks.probing", LabelledSection).seed,
+        )
+        self._common = {"llm_dtype": params.get("profile.compute", ComputeSection).lm_precision}
+        source = params.value("profile.text.source")
+        self._text = params.value("profile.text.name") if source == "hub" else source
+        self._length = params.value("profile.text.context_length")
+        self._letters = _json(LETTERS / letter_task.FACTS, "tasks@letters")
+        self._labelled = _json(PROBING / probing_task.FACTS, "tasks@probing")
+
+    def core(self, subject: Subject, found: Mapping[str, Evaluated]) -> dict[str, Any]:
+        """Batches are those of reconstruction, which SAEBench's `mse` depends on."""
+        batches = {
+            stage: -(-len(found[stage].rows(subject)) // self._batch)
+            for stage in ("behavior", "reconstruction")
+        }
+        return {
+            **self._common, "model_name": subject.row["model"], "dataset": self._text,
+            "context_size": self._length, "batch_size_prompts": self._batch,
+            "n_eval_reconstruction_batches": batches["behavior"],
+            "n_eval_sparsity_variance_batches": batches["reconstruction"],
+            "compute_kl": True, "compute_ce_loss": True, "compute_l2_norms": True,
+            "compute_sparsity_metrics": True, "compute_variance_metrics": True,
+            "compute_featurewise_density_statistics": True,
+            "compute_featurewise_weight_based_metrics": True,
+            "exclude_special_tokens_from_reconstruction": False,
+        }  # fmt: skip
+
+    def absorption(self, subject: Subject) -> dict[str, Any]:
+        """Thresholds of `absorption`, the prompt of the letter task."""
+        section = self._absorption
+        return {
+            **self._common, "model_name": subject.row["model"], "random_seed": self._seeds[0],
+            "f1_jump_threshold": section.f1_jump, "max_k_value": section.max_k,
+            "min_GT_probe_f1": section.min_probe_f1, "min_feats_for_eval": section.min_letters,
+            "prompt_template": self._letters["line"].removesuffix(" X"),
+        }  # fmt: skip
+
+    def probing(self, subject: Subject) -> dict[str, Any]:
+        """Sizes are those of the largest probe."""
+        problems = self._labelled["problems"]
+        train, test = (max(len(each["items"][split]) for each in problems) for split in ("train", "test"))
+        return {
+            **self._common, "model_name": subject.row["model"], "random_seed": self._seeds[1],
+            "dataset_names": list(dict.fromkeys(each["labelled"] for each in problems)),
+            "probe_train_set_size": train, "probe_test_set_size": test, "k_values": self._k,
+            "context_length": self._labelled["facts"]["max_tokens"],
+        }  # fmt: skip
+
+
+def _json(path: Path, stage: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"{path} is missing: run `dvc repro {stage}`.") from None
+    except ValueError as error:
+        raise BadInput(f"{path} is damaged ({error}): run `dvc repro -f {stage}`.") from None
+
+
+def _table(path: Path, stage: str) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file, delimiter="\t"))
+    except FileNotFoundError:
+        raise BadInput(f"{path} is missing: run `dvc repro {stage}`.") from None

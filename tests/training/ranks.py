@@ -1,0 +1,138 @@
+"""What two processes do together for test_world.py: `python -m tests.training.ranks OUT`, once per rank.
+
+One session does everything, because starting torch twice costs more than all of it. Each rank writes
+what it saw to OUT/{rank}/.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pipeline.parallel.ranks import join
+from pipeline.parallel.world import World
+from pipeline.sae.core.batchtop import batch_top
+from pipeline.store import Mode, Reader
+from pipeline.training.run import Job, Trained, train
+from tests.training import toy
+
+ROOT = Path(__file__).parents[2]
+STEPS = 200
+EVENTFUL: dict[str, dict[str, Any]] = {
+    "jumprelu": {"bandwidth": 0.1, "pre_activation_weight": 0.01},
+    "temporal": {"decay": 0.8, "weight": 0.01, "lr_scale": 2.0},
+    "atm": {"sharpness": 2.0},
+}
+"""Values under which what a method keeps over steps matters within 200 steps."""
+SIZES: dict[str, Any] = {"n": 64, "batch": 64, "tokens": STEPS * 64, "log_every": 1, "dead_tokens": 256}
+
+
+def run(variant: str, world: World, **changes: Any) -> list[Trained]:
+    """Train `variant` on the toy store for 200 steps, each of them logged."""
+    checkpoint = changes.pop("checkpoint", None)
+    on_step = changes.pop("on_step", None)
+    section = toy.section(world_size=world.size, **(SIZES | changes))
+    job = Job(variant, EVENTFUL.get(variant, {}), seed=1)
+    return train(job, section, toy.store(), torch.device("cpu"), 1, on_step, checkpoint, world)
+
+
+def uneven(rank: int) -> Tensor:
+    """Rows of a rank: three in the first, none in the second."""
+    return torch.arange(6.0).view(3, 2)[: 3 * (1 - rank)]
+
+
+def pre() -> Tensor:
+    """(9, 20) pre-activations with ties."""
+    return (4 * torch.randn(9, 20, generator=torch.Generator().manual_seed(3))).round() / 4
+
+
+COUNTS = (1, 30, 60, 500)
+
+
+def primitives(world: World) -> dict[str, Any]:
+    """Each collective on something that differs between ranks."""
+    mine = torch.tensor([1.0, 2.0]) * (world.rank + 1)
+    transposed = torch.arange(6.0).view(2, 3).T + world.rank
+    world.add_up([transposed])
+    mask = torch.tensor([world.rank == 0, world.rank == 1, False])
+    smallest = world.smallest(uneven(world.rank).flatten() + 5)
+    nothing = world.smallest(torch.empty(0))
+    part = pre()[:4] if world.rank == 0 else pre()[4:]
+    chosen = [batch_top(part, count, world) for count in COUNTS]
+    return {
+        "sum": world.sum(mine).tolist(),
+        "mine": mine.tolist(),
+        "transposed": transposed.tolist(),
+        "any": world.any(mask).tolist(),
+        "smallest": None if smallest is None else float(smallest),
+        "nothing": nothing is None,
+        "gathered": [each.tolist() for each in world.gather(uneven(world.rank))],
+        "chosen": [[pairs.token.tolist(), pairs.latent.tolist()] for pairs in chosen],
+    }
+
+
+def batches(mode: Mode, world: World) -> list[dict[str, Any]]:
+    """A hundred batches of a reader over pools smaller than the split."""
+    reader = Reader(toy.store(), "train", mode, 64, 5, pool_rows=1500, part=(world.rank, world.size))
+    found = []
+    for _ in range(100):
+        batch = reader.next()
+        found.append({"context": batch.context.tolist(), "position": batch.position.tolist(),
+                      "sum": batch.x.double().sum(1).tolist()})  # fmt: skip
+    return found
+
+
+def main(out: Path) -> None:
+    """All of it."""
+    world = join(torch.device("cpu"))
+    folder = out / str(world.rank)
+    folder.mkdir()
+    notes: dict[str, Any] = {"primitives": primitives(world)}
+    notes["batches"] = {mode: batches(mode, world) for mode in ("tokens", "pairs", "contexts")}
+    notes["logs"], notes["runs"] = {}, {}
+    for variant in toy.VARIANTS:
+        [one] = run(variant, world)
+        notes["logs"][variant], notes["runs"][variant] = one.log, vars(one.run)
+        tensors = {name: t for name, t in vars(one.sae).items() if isinstance(t, Tensor)}
+        save_file({k: v.contiguous().clone() for k, v in tensors.items()}, folder / f"{variant}.safetensors")
+    [diverged] = run("standard", world, lr=1e6)
+    notes["diverged"] = vars(diverged.run)
+    two = run("batchtopk", world, l0=[2, 3], tokens=20 * 64)
+    notes["two"] = [one.log for one in two]
+    (folder / "notes.json").write_text(json.dumps(notes))
+
+
+def start(command: list[str], processes: int = 2) -> None:
+    """Run `python COMMAND` as that many ranks on this machine; all must end well."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1",
+              "MASTER_PORT": port, "WORLD_SIZE": str(processes), "GLOO_SOCKET_IFNAME": "lo"}  # fmt: skip
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(processes)
+    ]  # fmt: skip
+    try:
+        said = [rank.communicate(timeout=500)[1] for rank in ranks]
+        assert [rank.returncode for rank in ranks] == [0] * processes, "\n".join(said)
+    finally:
+        for rank in ranks:
+            rank.kill()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(Path(sys.argv[1]))
