@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.language import CONTEXT, D, LAYER, token_ids, write_model
+from benchmarks.language import CONTEXT, LAYER, D, token_ids, write_model
 from benchmarks.timing import interleave
 from pipeline.lm.load import LanguageModel, load_lm
 from pipeline.store.schema import Header, chunk_contexts

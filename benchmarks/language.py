@@ -1,4 +1,4 @@
-"""A small Gemma-2 with random weights and its tokenizer, as a folder: no pipeline output and no network needed."""
+"""A small Gemma-2 with random weights and its tokenizer, as a folder: nothing to run or fetch before."""
 
 from __future__ import annotations
 
