@@ -53,6 +53,10 @@ class Trainer:
     step_index: int = 0
     diverged: str | None = None
     figures: dict[str, float] = field(default_factory=dict)  # of the latest step
+    _pre: Tensor | None = field(init=False, default=None)  # (B, n) pre-activations of the latest step
+    _half: Tensor | None = field(
+        init=False, default=None
+    )  # the same in bfloat16, where that is the precision
 
     def __post_init__(self) -> None:
         self.optimizer = optim.make_optimizer(self.weights, self.recipe)
@@ -72,6 +76,7 @@ class Trainer:
         objective = self.variant.objective(step)
         terms = torch.stack(list(objective.terms.values()))
         (terms.sum() * step.share).backward()
+        optim.unfold_bias(self.weights, step.bias)
         seen = self._add_up(step, objective, terms.detach())
         loss = float(seen.terms.sum())
         if not math.isfinite(loss):
@@ -88,15 +93,13 @@ class Trainer:
     def _prepare(self, batch: Batch) -> Step:
         w = self.weights
         x = batch.x * self.scale
-        bias = -(w["b_dec"] @ w["W_enc"])
-        if "b_enc" in w:
-            bias = bias + w["b_enc"]
         with torch.no_grad():
-            pre = self._matmul(x, w["W_enc"]).add_(bias)
+            bias = optim.folded_bias(w)
+            pre = self._encode(x, w["W_enc"]).add_(bias)
         return Step(
             x=x,
             pre=pre,
-            bias=bias,
+            bias=bias.requires_grad_(),
             weights=w,
             context=batch.context,
             document=batch.document,
@@ -109,10 +112,20 @@ class Trainer:
             share=len(x) / self.recipe.batch if self.world.size > 1 else 1.0,
         )
 
-    def _matmul(self, x: Tensor, W_enc: Tensor) -> Tensor:
-        if self.precision == "bfloat16":
-            return (x.bfloat16() @ W_enc.bfloat16()).float()
-        return x @ W_enc
+    def _encode(self, x: Tensor, W_enc: Tensor) -> Tensor:
+        """x W_enc (B, n) float32, in memory that every step uses again.
+
+        Memory of this size goes back to the system when it is freed, and its pages are made anew. At
+        B 2048, n 4096, one thread, a product into new memory takes 64 ms, into its own 49; in bfloat16 43
+        and 26.
+        """
+        shape = (len(x), W_enc.shape[1])
+        if self._pre is None or self._pre.shape != shape:
+            self._pre = x.new_empty(shape)
+            self._half = x.new_empty(shape, dtype=torch.bfloat16) if self.precision == "bfloat16" else None
+        if self._half is None:
+            return torch.mm(x, W_enc, out=self._pre)
+        return self._pre.copy_(torch.mm(x.bfloat16(), W_enc.bfloat16(), out=self._half))
 
     def _add_up(self, step: Step, objective: Objective, terms: Tensor) -> Seen:
         """Sum over the processes, all at once, the gradients and what is told about the step."""
