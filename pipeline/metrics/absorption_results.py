@@ -70,8 +70,8 @@ _COUNTS = ("letters_kept", "letters_dropped", "words_scored")
 
 LETTER_COLUMNS = [
     "letter", "kept", "words", "f1_probe", "f1_k1", "f1_best", "split_features", "true_positives",
-    "absorption_fraction", "full_absorption", "fully_absorbed", "absorption_fraction_shuffled_decoder",
-    "full_absorption_shuffled_decoder",
+    "absorption_fraction", "full_absorption", "full_absorption_low", "full_absorption_high", "fully_absorbed",
+    "absorption_fraction_shuffled_decoder", "full_absorption_shuffled_decoder",
 ]  # fmt: skip
 
 PREDICTION_COLUMNS = ["word", "letter", "fold", "kept", "predicted_k1"]
@@ -135,7 +135,7 @@ def random_values(found: Absorption, task: LetterTask, section: AbsorptionSectio
 
 
 def letter_rows(found: Absorption, task: LetterTask, section: AbsorptionSection) -> list[dict[str, Any]]:
-    """One row per letter; rates are empty for a letter without true positives."""
+    """One row per letter, its full absorption with a Wilson interval; no rates without true positives."""
     kept, letter, splits = kept_letters(task, section), task.letter[task.scored], found.splits
     rows = []
     for i, name in enumerate(LETTERS):
@@ -145,13 +145,16 @@ def letter_rows(found: Absorption, task: LetterTask, section: AbsorptionSection)
         def rate(values: Tensor, mine: Tensor = mine, count: int = count) -> float | str:
             return float(values[mine].double().mean()) if count else ""
 
+        absorbed = int(found.scores.full[mine].sum())
+        bounds = wilson(absorbed, count) if count else None
         rows.append({
             "letter": name, "kept": int(kept[i]), "words": int((task.letter == i).sum()),
             "f1_probe": float(task.f1_probe[i]), "f1_k1": float(splits.f1_k1[i]),
             "f1_best": float(splits.f1_best[i]), "split_features": int(splits.features[i]),
             "true_positives": count, "absorption_fraction": rate(found.scores.fraction),
             "full_absorption": rate(found.scores.full),
-            "fully_absorbed": int(found.scores.full[mine].sum()),
+            "full_absorption_low": bounds.low if bounds else "",
+            "full_absorption_high": bounds.high if bounds else "", "fully_absorbed": absorbed,
             "absorption_fraction_shuffled_decoder": rate(found.shuffled.fraction),
             "full_absorption_shuffled_decoder": rate(found.shuffled.full),
         })  # fmt: skip
