@@ -48,6 +48,39 @@ def run(variant: str, world: World, **changes: Any) -> list[Trained]:
     return train(job, section, toy.store(), torch.device("cpu"), 1, on_step, checkpoint, world)
 
 
+RESUMED = ("topk", "atm", "temporal", "contrastive")
+"""Variants that are stopped and continued: AuxK, masks, resampling, pairs."""
+SAVED, STOPPED = 80, 90
+"""The step of the only checkpoint, and the step after which every process stops."""
+
+
+class Stopped(Exception):
+    """Stands for the end of the machine."""
+
+
+def resumed(variant: str, world: World, checkpoint: Path) -> dict[str, Any]:
+    """The log of a run that was stopped and continued, and how many steps it took after that."""
+    steps = 0
+
+    def stop(tokens: int, figures: dict[str, float]) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == STOPPED:
+            raise Stopped
+
+    def count(tokens: int, figures: dict[str, float]) -> None:
+        nonlocal steps
+        steps += 1
+
+    kept = {"checkpoint": checkpoint, "checkpoint_every": SAVED}
+    try:
+        run(variant, world, on_step=stop, **kept)
+    except Stopped:
+        steps = 0
+    [one] = run(variant, world, on_step=count, **kept)
+    return {"steps": steps, "log": one.log}
+
+
 def uneven(rank: int) -> Tensor:
     """Rows of a rank: three in the first, none in the second."""
     return torch.arange(6.0).view(3, 2)[: 3 * (1 - rank)]
@@ -109,6 +142,7 @@ def main(out: Path) -> None:
         save_file({k: v.contiguous().clone() for k, v in tensors.items()}, folder / f"{variant}.safetensors")
     [diverged] = run("standard", world, lr=1e6)
     notes["diverged"] = vars(diverged.run)
+    notes["resumed"] = {each: resumed(each, world, out / f"checkpoint-{each}") for each in RESUMED}
     two = run("batchtopk", world, l0=[2, 3], tokens=20 * 64)
     notes["two"] = [one.log for one in two]
     (folder / "notes.json").write_text(json.dumps(notes))
