@@ -19,8 +19,8 @@ VARIANTS = (
     "standard", "topk", "batchtopk", "jumprelu", "gated", "matryoshka", "atm", "temporal", "tsae",
     "contrastive",
 )  # fmt: skip
-ROUNDS, SECONDS = 12, 25.0
-PRECISION_STEPS = 400
+ROUNDS, SECONDS = 9, 20.0
+PRECISION_STEPS = 300
 
 
 def rows(variant: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -35,21 +35,33 @@ def rows(variant: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def write(x: torch.Tensor, folder: Path) -> Store:
     """`x` as a verified store with 8 MiB chunks."""
-    shutil.rmtree(folder, ignore_errors=True)
-    header = Header(
-        model_id="none", revision=None, weights_sha256="", tokenizer_hash="", layer=0, hook_name=HOOK,
-        d=x.shape[1], context_length=CONTEXT, special_ids=[], splits={"train": [0, len(x) // CONTEXT]},
-        logical_dtype="float32", codec="none",
-        chunk_contexts=chunk_contexts(8.0, CONTEXT, x.shape[1], "float32"),
-    )  # fmt: skip
-    tokens = np.zeros((len(x) // CONTEXT, CONTEXT), dtype=np.int32)
-    writer = Writer(folder, header, tokens, tokens)
     by_context = x.view(-1, CONTEXT, x.shape[1])
+    writer = _writer(len(by_context), x.shape[1], folder)
     for chunk in range(writer.chunks):
         span = writer.span(chunk)
         writer.write(chunk, by_context[span.start : span.stop])
     writer.finish()
     return open_store(folder)
+
+
+def write_in_parts(rows: int, d: int, folder: Path) -> Store:
+    """A store of `rows` random rows that are never all in memory."""
+    writer, generator = _writer(rows // CONTEXT, d, folder), torch.Generator().manual_seed(0)
+    for chunk in range(writer.chunks):
+        writer.write(chunk, torch.randn(len(writer.span(chunk)), CONTEXT, d, generator=generator))
+    writer.finish()
+    return open_store(folder)
+
+
+def _writer(contexts: int, d: int, folder: Path) -> Writer:
+    shutil.rmtree(folder, ignore_errors=True)
+    header = Header(
+        model_id="none", revision=None, weights_sha256="", tokenizer_hash="", layer=0, hook_name=HOOK,
+        d=d, context_length=CONTEXT, special_ids=[], splits={"train": [0, contexts]},
+        logical_dtype="float32", codec="none", chunk_contexts=chunk_contexts(8.0, CONTEXT, d, "float32"),
+    )  # fmt: skip
+    tokens = np.zeros((contexts, CONTEXT), dtype=np.int32)
+    return Writer(folder, header, tokens, tokens)
 
 
 def _works(folder: Path, x: torch.Tensor) -> dict[str, dict[str, Callable[[], Any]]]:

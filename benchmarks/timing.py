@@ -24,13 +24,19 @@ class Timed:
     cpu: list[float] = field(default_factory=list)  # of all threads of this process
 
     def record(self) -> dict[str, Any]:
-        """What is kept: medians, the fastest round and the number of rounds."""
+        """What is kept: medians, and every round, because ratios are taken round by round."""
         return {
             "seconds": statistics.median(self.wall),
-            "best": min(self.wall),
             "cpu_seconds": statistics.median(self.cpu),
-            "rounds": len(self.wall),
+            "wall": [round(each, 6) for each in self.wall],
+            "cpu": [round(each, 6) for each in self.cpu],
         }
+
+
+def ratio(record: dict[str, Any], other: dict[str, Any], clock: str) -> float:
+    """Median over rounds of `record` over `other`, both as `Timed.record` gives them; `clock` wall or cpu."""
+    both = zip(record[clock], other[clock], strict=True)
+    return statistics.median(a / max(b, 1e-9) for a, b in both)
 
 
 def interleave(
