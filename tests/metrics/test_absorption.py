@@ -14,7 +14,6 @@ from pipeline.metrics.absorption import (
     k_sparse,
     main_latents,
     measure,
-    other_letters,
     random_sae,
     ranks,
     score,
@@ -179,31 +178,29 @@ def test_absorbed_words_are_found_exactly(rule: str) -> None:
         assert values["mean_full_absorption"].value == pytest.approx(sum(per_letter) / 26)
         assert values["full_absorption_pooled"].value == pytest.approx(6 / 390)
         assert values["mean_full_absorption_shuffled_decoder"].value != values["mean_full_absorption"].value
-        assert values["mean_full_absorption_shuffled_letters"].value == 0  # absorbers carry no other letter
     else:
         # a latent that fires for one word ranks as high as the letter's own: docs/metrics-tasks.md
         assert found.splits.f1_k1.mean() < 1
 
 
-def test_the_letters_control_equals_probes_that_were_permuted() -> None:
+def test_random_directions_are_scored_as_probes_would_be() -> None:
+    """The control equals the scores with its directions as probes, each word's sign making it positive."""
     g = torch.Generator().manual_seed(5)
     made, _ = task()
     noisy = made.x + 1.5 * torch.randn(made.x.shape, generator=g)
     made = LetterTask(**{**vars(made), "x": noisy, "x_scored": noisy})
     sae = random_sae(noisy, 200, 8, 1)
-    found = measure(sae, made, SECTION)
-    weight = made.weight.flatten(0, 1)[other_letters(SECTION.seed)].view_as(made.weight)
-    expected = measure(sae, LetterTask(**{**vars(made), "weight": weight}), SECTION).scores
-    torch.testing.assert_close(vars(found.misdirected), vars(expected))
-    assert 0 < int(found.misdirected.full.sum()) != int(found.scores.full.sum())
-
-
-def test_other_letters_are_others_of_the_same_fold() -> None:
-    other = other_letters(0).view(FOLDS, 26)
-    own = torch.arange(FOLDS * 26).view(FOLDS, 26)
-    assert torch.equal(other.sort(-1).values, own)
-    assert not (other == own).any()
-    assert not torch.equal(other, other_letters(1).view(FOLDS, 26))
+    found = measure(sae, made, SECTION).random_direction
+    random = torch.Generator().manual_seed(SECTION.seed)
+    weight = normalize(torch.randn(26, 64, generator=random, dtype=torch.float64), dim=-1).repeat(FOLDS, 1, 1)
+    assert (found.projection > 0).all()
+    for sign in (1, -1):
+        expected = measure(sae, LetterTask(**{**vars(made), "weight": sign * weight}), SECTION).scores
+        mine = expected.projection > 0
+        assert 0 < int(mine.sum()) < len(mine)
+        for name, each in vars(expected).items():
+            torch.testing.assert_close(vars(found)[name][mine], each[mine])
+    assert 0 < int(found.full.sum()) < int(found.main_silent.sum())
 
 
 def test_splitting_follows_the_rise_of_f1() -> None:
