@@ -53,6 +53,14 @@ METRICS = [
         "control: mean_full_absorption with the decoder's rows permuted, codes unchanged (ours)",
     ),
     Metric(
+        "mean_absorption_fraction_random_direction", "neither", "share", 1,
+        "control: mean_absorption_fraction along random directions, signed to be positive (ours)",
+    ),
+    Metric(
+        "mean_full_absorption_random_direction", "neither", "share", 1,
+        "control: mean_full_absorption along random directions, signed to be positive (ours)",
+    ),
+    Metric(
         "mean_absorption_fraction_random_sae", "neither", "share", 1,
         "control: mean_absorption_fraction of an untrained TopK SAE of the same size at the same L0 (ours)",
     ),
@@ -120,6 +128,7 @@ def values(found: Absorption, task: LetterTask, section: AbsorptionSection) -> d
     return {
         **_rates(found.scores, letter, kept, section, ""),
         **_rates(found.shuffled, letter, kept, section, "_shuffled_decoder"),
+        **_rates(found.random_direction, letter, kept, section, "_random_direction"),
         "full_absorption_pooled": Value(absorbed / items, items, None, pooled.low, pooled.high),
         "mean_split_features": Value(float(split), int(kept.sum())),
         "letter_f1_k1": _f1_value(found.splits.predicted_k1, task.letter, kept, section),
