@@ -19,11 +19,11 @@ import torch
 
 from benchmarks.problem import Problem, Shape, activations
 
-BATCH, L0, STEPS = 1024, 32, 12
-WIDTHS, DIMENSIONS = (1024, 2048, 4096, 8192, 16384), (64, 128, 256, 512, 1024)
+BATCH, L0, STEPS = 1024, 32, 8
+WIDTHS, DIMENSIONS = (1024, 2048, 4096, 8192), (64, 128, 256, 512)
 D, N = 128, 4096
 """Held while the other one grows."""
-TOKENS = (50_000, 100_000, 200_000, 400_000)
+TOKENS = (25_000, 50_000, 100_000, 200_000)
 STORE_D, CONTEXT = 16, 128
 STORE_ROWS = tuple(2**power for power in range(18, 23))
 """Rows of the stores that are read; a reader's pool holds 2^19 of them."""
