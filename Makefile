@@ -28,8 +28,8 @@ SHOW = $(VENV)/bin/dvc exp show --no-pager --md --hide-workspace --drop '.*' \
 
 ablations: $(STAMP) ## temporal's switches and atm's sweep: 17 experiments, then their tables (docs/claims.md)
 	$(VENV)/bin/dvc exp run --queue -n temporal -S 'temporal.temporal_penalty=false,true' \
-	  -S 'temporal.resampling=false,true' -S 'temporal.gradient_scaling=false,true'
-	$(VENV)/bin/dvc exp run --queue -n atm -S 'atm.threshold=-0.5,0.0,0.5' -S 'atm.sharpness=0.5,1.0,2.0'
+	  -S 'temporal.resampling=false,true' -S 'temporal.gradient_scaling=false,true' compare
+	$(VENV)/bin/dvc exp run --queue -n atm -S 'atm.threshold=-0.5,0.0,0.5' -S 'atm.sharpness=0.5,1.0,2.0' compare
 	$(VENV)/bin/dvc exp run --run-all
 	@$(call SHOW,temporal\.(temporal_|resampling|gradient_),temporal) | grep -v '\[atm-'
 	@$(call SHOW,atm\.(threshold|sharpness),atm) | grep -v '\[temporal-'
