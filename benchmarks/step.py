@@ -19,7 +19,7 @@ VARIANTS = (
     "standard", "topk", "batchtopk", "jumprelu", "gated", "matryoshka", "atm", "temporal", "tsae",
     "contrastive",
 )  # fmt: skip
-ROUNDS, SECONDS = 9, 20.0
+ROUNDS, SECONDS = 9, 15.0
 PRECISION_STEPS = 240
 
 
