@@ -26,10 +26,14 @@ def plot(rows: dict[str, dict[str, Any]]) -> bytes:
         panels = figure.subplots(2, len(axes_of), squeeze=False)
         for place, row in enumerate(axes_of):
             x, *both = _columns(row)
-            for panel, y, name, colour in zip(panels[:, place], both, ("CPU seconds", "MB"), COLOURS, strict=False):
+            for panel, y, name, colour in zip(
+                panels[:, place], both, ("CPU seconds", "MB"), COLOURS, strict=False
+            ):
                 slope = _slope(x, y)
                 panel.loglog(x, y, "o", color=colour)
-                panel.loglog(x, np.exp(np.polyval(np.polyfit(np.log(x), np.log(y), 1), np.log(x))), color=colour)
+                panel.loglog(
+                    x, np.exp(np.polyval(np.polyfit(np.log(x), np.log(y), 1), np.log(x))), color=colour
+                )
                 panel.set_title(f"{name} ~ x^{slope:.2f}")
                 panel.set_ylim(y.min() / 2, y.max() * 2)
                 panel.set_xlabel(row["axis"])

@@ -107,8 +107,8 @@ def _precision(rows: Rows) -> Iterator[str]:
 
 
 def _growth(rows: Rows) -> Iterator[str]:
-    yield "Fitted exponent: the slope of log against log over all points (1: doubles with the axis, 0: does not"
-    yield "grow). Each point a process of its own; memory is what the peak rose by."
+    yield "Fitted exponent: the slope of log against log over all points (1: doubles with the axis, 0: does"
+    yield "not grow). Each point is a process of its own; memory is what the measured part's peak rose by."
     yield ""
     yield "| axis | held | points | time | memory |"
     yield "|---|---|---|---:|---:|"
@@ -121,10 +121,12 @@ def _growth(rows: Rows) -> Iterator[str]:
 def _run(row: dict[str, Any]) -> Iterator[str]:
     yield (
         f"`dvc repro` of {row['profile']} in a fresh clone: {row['seconds']:,.0f} s, the largest process "
-        f"{row['peak_mb']:,.0f} MB; once more with nothing to do: {row['no_op_seconds']:.1f} s. Load {row['machine']['load']}."
+        f"{row['peak_mb']:,.0f} MB; once more with nothing to do: {row['no_op_seconds']:.1f} s. "
+        f"Load {row['machine']['load']}."
     )
     yield ""
     yield "| stage | runs | seconds | share |"
     yield "|---|---:|---:|---:|"
     for name, stage in sorted(row["stages"].items(), key=lambda item: -item[1]["seconds"]):
-        yield f"| {name} | {stage['runs']} | {stage['seconds']:,.0f} | {stage['seconds'] / row['seconds']:.0%} |"
+        share = stage["seconds"] / row["seconds"]
+        yield f"| {name} | {stage['runs']} | {stage['seconds']:,.0f} | {share:.0%} |"

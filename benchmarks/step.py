@@ -19,7 +19,7 @@ VARIANTS = (
     "standard", "topk", "batchtopk", "jumprelu", "gated", "matryoshka", "atm", "temporal", "tsae",
     "contrastive",
 )  # fmt: skip
-ROUNDS, SECONDS = 9, 20.0
+ROUNDS, SECONDS = 9, 15.0
 PRECISION_STEPS = 240
 
 
@@ -68,7 +68,8 @@ def precision_rows(variant: str | None = None) -> Iterator[tuple[str, dict[str, 
         found = {
             name: _trained(each, shape, store, precision, seed)
             for name, precision, seed in (
-                ("float32", "float32", 0), ("bfloat16", "bfloat16", 0), ("float32, another seed", "float32", 1)
+                ("float32", "float32", 0), ("bfloat16", "bfloat16", 0),
+                ("float32, another seed", "float32", 1),
             )
         }  # fmt: skip
         difference = found["bfloat16"]["explained_variance"] - found["float32"]["explained_variance"]

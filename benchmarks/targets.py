@@ -41,7 +41,7 @@ class Target:
 
 
 NEAR_FLOOR = (
-    "the floor has no gradients: decoding, the three sparse bags of the backward pass, the decoder's projection "
+    "the floor has no gradients: decoding, three sparse bags of the backward pass, the decoder's projection "
     "and the statistics cost 15 to 25 ms of one core, whatever the encoder's matmul costs"
 )
 
@@ -118,7 +118,9 @@ def table(rows: Rows) -> list[tuple[str, float | None, str, str, str]]:
         value = None if record is None else record["difference"]
         verdict = "unmeasured" if value is None else "met" if abs(value) <= 0.002 else "not met"
         reason = "" if verdict != "not met" or record is None else _precision(record)
-        lines.append((f"{variant}: explained variance, bfloat16 less float32", value, "± 0.002", verdict, reason))
+        lines.append(
+            (f"{variant}: explained variance, bfloat16 less float32", value, "± 0.002", verdict, reason)
+        )
     value = evaluation_ratio(rows)
     verdict = "unmeasured" if value is None else "met" if value >= 8 else "not met"
     lines.append(("all evaluations of one SAE: SAEBench over ours", value, "≥ 8", verdict, ""))
@@ -139,12 +141,10 @@ def _reason(target: Target, value: float | None) -> str:
 
 
 def _precision(record: dict[str, Any]) -> str:
-    """The two trainings end at different L0 where a threshold or a controller reacts; and seeds differ too."""
+    """The two trainings end at different L0 where a threshold or a controller reacts; seeds differ too."""
     found = record["found"]
     l0 = [f"{found[name]['l0']:.1f}" for name in ("bfloat16", "float32")]
-    spread = (
-        found["float32, another seed"]["explained_variance"] - found["float32"]["explained_variance"]
-    )
+    spread = found["float32, another seed"]["explained_variance"] - found["float32"]["explained_variance"]
     return (
         f"they end at L0 {l0[0]} and {l0[1]}, so the sparsity moved, not only the fit; two seeds of float32 "
         f"differ by {abs(spread):.4f}"

@@ -1,4 +1,4 @@
-"""Row `run`: `dvc repro` of params.yaml in a throwaway clone, stage by stage, and once more with nothing to do."""
+"""Row `run`: `dvc repro` of params.yaml in a throwaway clone, by stage, and once more with nothing to do."""
 
 from __future__ import annotations
 
