@@ -16,8 +16,8 @@ from pipeline.lm.load import LanguageModel, load_lm
 from pipeline.store.schema import Header, chunk_contexts
 from pipeline.store.writer import Writer
 
-CONTEXTS, BATCH = 512, 32
-ROUNDS, SECONDS = 7, 60.0
+CONTEXTS, BATCH = 256, 32
+ROUNDS, SECONDS = 7, 45.0
 
 
 def rows(variant: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -19,8 +19,8 @@ VARIANTS = (
     "standard", "topk", "batchtopk", "jumprelu", "gated", "matryoshka", "atm", "temporal", "tsae",
     "contrastive",
 )  # fmt: skip
-ROUNDS, SECONDS = 9, 20.0
-PRECISION_STEPS = 300
+ROUNDS, SECONDS = 9, 15.0
+PRECISION_STEPS = 240
 
 
 def rows(variant: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -64,18 +64,25 @@ def precision_rows(variant: str | None = None) -> Iterator[tuple[str, dict[str, 
     shape = shapes()[0]
     x = activations(shape.d, 1024 * 128, torch.Generator().manual_seed(1))
     store = Store.from_tensors(x, context_length=128, splits={"train": (0, 960), "validation": (960, 1024)})
-    for each in ("standard", "topk", "batchtopk", "jumprelu") if variant is None else (variant,):
-        found = {}
-        for precision in ("float32", "bfloat16"):
-            section = TrainSection(
-                n=shape.n, l0=[shape.l0], tokens=PRECISION_STEPS * 1024, batch=1024, lr=1e-3,
-                precision=precision, dead_tokens=10**9, validation_tokens=4096, log_every=100,
-                checkpoint_every=10**6,
-            )  # fmt: skip
-            job = Job(each, {"lr_scale": 4.0 if each in ("standard", "jumprelu") else 1.0}, 0)
-            device = torch.device(shape.device)
-            one = train(job, section, store, device, torch.get_num_threads())[0]
-            log = one.log[-1]
-            found[precision] = {"explained_variance": log["explained_variance"], "l0": one.run.l0}
+    for each in bare.VARIANTS if variant is None else (variant,):
+        found = {
+            name: _trained(each, shape, store, precision, seed)
+            for name, precision, seed in (
+                ("float32", "float32", 0), ("bfloat16", "bfloat16", 0),
+                ("float32, another seed", "float32", 1),
+            )
+        }  # fmt: skip
         difference = found["bfloat16"]["explained_variance"] - found["float32"]["explained_variance"]
         yield f"precision/{each}", {"steps": PRECISION_STEPS, "found": found, "difference": difference}
+
+
+def _trained(variant: str, shape: Shape, store: Store, precision: str, seed: int) -> dict[str, float]:
+    section = TrainSection.parse(
+        {"n": shape.n, "l0": [shape.l0], "tokens": PRECISION_STEPS * 1024, "batch": 1024, "lr": 1e-3,
+         "precision": precision, "dead_tokens": 10**9, "validation_tokens": 4096, "log_every": 50,
+         "checkpoint_every": 10**6},
+        "precision",
+    )  # fmt: skip
+    job = Job(variant, {"lr_scale": 4.0 if variant in ("standard", "jumprelu") else 1.0}, seed)
+    one = train(job, section, store, torch.device(shape.device))[0]
+    return {"explained_variance": one.log[-1]["explained_variance"], "l0": one.run.l0}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,11 @@ def rows(variant: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
             times = interleave(work, ROUNDS, SECONDS, warm=1)
             shape = f"{len(x)} rows of d {D}, float32, page cache warm"
             yield f"store/{name}", {"shape": shape, "tokens": len(x), "mb": x.nbytes / 1e6, "times": times}
+
+
+def drain(batches: Iterable[Any]) -> None:
+    """Take every batch and keep none, as training does."""
+    deque(batches, maxlen=0)
 
 
 def write(x: torch.Tensor, folder: Path) -> Store:
@@ -70,6 +76,10 @@ def _works(folder: Path, x: torch.Tensor) -> dict[str, dict[str, Callable[[], An
     _datasets(x, folder / "saelens")
     flat = np.memmap(folder / "memmap", np.float32, "r", shape=tuple(x.shape))
     rng = np.random.default_rng(0)
+
+    def in_order() -> None:
+        drain(np.array(flat[i : i + BATCH]) for i in range(0, len(x), BATCH))
+
     return {
         "write": {
             "ours, verified": lambda: write(x, folder / "again"),
@@ -77,31 +87,31 @@ def _works(folder: Path, x: torch.Tensor) -> dict[str, dict[str, Callable[[], An
             "datasets, as SAELens": lambda: _datasets(x, folder / "saelens-again"),
         },
         "sequential": {
-            "ours": lambda: [store.rows(i, i + BATCH) for i in range(0, len(x), BATCH)],
-            "memmap": lambda: [np.array(flat[i : i + BATCH]) for i in range(0, len(x), BATCH)],
+            "ours": lambda: drain(store.rows(i, i + BATCH) for i in range(0, len(x), BATCH)),
+            "memmap": in_order,
             "SAELens": _saelens(folder / "saelens", shuffled=False),
         },
         "tokens": {
             "ours, store in memory": _epoch(store, "tokens", 2**19),
             "ours, pools of a quarter": _epoch(store, "tokens", len(x) // 4),
-            "memmap, sequential": lambda: [np.array(flat[i : i + BATCH]) for i in range(0, len(x), BATCH)],
-            "memmap, random rows": lambda: [flat[i] for i in rng.permutation(len(x)).reshape(-1, BATCH)],
+            "memmap, sequential": in_order,
+            "memmap, random rows": lambda: drain(flat[i] for i in rng.permutation(len(x)).reshape(-1, BATCH)),
             "SAELens, mixing buffer": _saelens(folder / "saelens", shuffled=True),
         },
         "contexts": {
             "ours, store in memory": _epoch(store, "contexts", 2**19),
             "ours, pools of a quarter": _epoch(store, "contexts", len(x) // 4),
-            "memmap, random contexts": lambda: [
+            "memmap, random contexts": lambda: drain(
                 flat.reshape(-1, CONTEXT, D)[i]
                 for i in rng.permutation(CONTEXTS).reshape(-1, BATCH // CONTEXT)
-            ],
+            ),
         },
     }  # fmt: skip
 
 
 def _epoch(store: Store, mode: str, pool_rows: int) -> Callable[[], Any]:
     reader = Reader(store, "train", mode, BATCH, 0, pool_rows=pool_rows)
-    return lambda: [reader.next() for _ in range(reader.epoch_rows // BATCH)]
+    return lambda: drain(reader.next() for _ in range(reader.epoch_rows // BATCH))
 
 
 def _memmap(x: torch.Tensor, path: Path) -> None:
@@ -133,5 +143,5 @@ def _saelens(folder: Path, shuffled: bool) -> Callable[[], Any]:
     )  # fmt: skip
     batches = CONTEXTS * CONTEXT // BATCH
     if shuffled:
-        return lambda: [next(store) for _ in range(batches)]
-    return lambda: [store.get_raw_llm_batch() for _ in range(batches)]
+        return lambda: drain(next(store) for _ in range(batches))
+    return lambda: drain(store.get_raw_llm_batch() for _ in range(batches))

@@ -76,6 +76,7 @@ def _line(curves: Sequence[Row], column: Headline, palette: Mapping[str, str]) -
         alt.X(
             "l0:Q",
             title="L0, active latents per token (log)",
+            axis=alt.Axis(values=sorted({row["target"] for row in curves if row["stage"] == column.stage})),
             scale=alt.Scale(type="log", nice=False, padding=12),
         ),
         alt.Y("value:Q", title=f"{column.title} ({better})", scale=alt.Scale(zero=False)),

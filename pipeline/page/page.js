@@ -130,7 +130,7 @@
     }));
     const flicker = latent.flicker === null ? "unknown" : latent.flicker.toFixed(3);
     return make("div", { cls: "detail" },
-      make("h3", { text: `Latent ${latent.latent}: ${latent.why.join("; ")}` }),
+      make("h3", { text: `${sae.label} ${sae.run}, latent ${latent.latent}: ${latent.why.join("; ")}` }),
       make("div", { cls: "facts soft" }, make("span", { text: `density ${latent.density}` }), make("span", { text: `peak ${latent.peak}` }), make("span", { text: `flicker ${flicker}` })),
       make("h3", { text: "On the shared text" }), tokens(sae.shared.map((at) => sae.words[at]), latent.text, -1),
       make("h3", { text: "Strongest contexts" }),
@@ -142,7 +142,7 @@
     const which = make("select", { "aria-label": "SAE" }, ...saes.map((sae, place) => make("option", { value: place, text: `${sae.label} ${sae.run}` })));
     const kind = make("select", { "aria-label": "Kind of latents" });
     const strips = make("div", { cls: "strips" });
-    const shown = make("div");
+    const shown = make("div", { cls: "shown" });
     const sort = (latent) => latent.why.map((why) => why.split(" ")[0]);
     const names = { on: "strongest on the shared text", dense: "densest", letter: "first letters", absorbs: "absorbing", stable: "most stable", flickering: "least stable", random: "random" };
     const show = () => {

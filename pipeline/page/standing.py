@@ -39,11 +39,16 @@ class Column:
     title: str
     better: str
     cells: dict[str, Cell]
-    leaders: list[str]  # the best row alone, or it and all that are not told apart from it
-    beaten: int  # rows that the best one is told apart from
+    leaders: list[str]  # the best row alone, or it and all not told apart from it, best value first
+    beaten: list[str]  # rows that the best one is told apart from
     compared: int
     pairs: dict[str, dict[str, Verdict]]
     detectable: str
+
+    @property
+    def open(self) -> bool:
+        """Whether the best row is told apart from fewer than half of the others."""
+        return 2 * len(self.beaten) < self.compared
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ def _column(column: Headline, rows: Sequence[Row], pairs: Sequence[Row], labels:
     }
     best, leaders = _leaders(rows, verdicts, column)
     marks = dict.fromkeys(leaders, "best" if len(leaders) == 1 else "tied")
-    against = verdicts[best].values() if best else []
+    against = verdicts[best] if best else {}
     least = sorted(row["minimum_detectable"] for row in pairs if row["minimum_detectable"] is not None)
     return Column(
         column.name,
@@ -94,8 +99,8 @@ def _column(column: Headline, rows: Sequence[Row], pairs: Sequence[Row], labels:
         column.better,
         {str(row["label"]): _cell(row, column, marks.get(str(row["label"]), "")) for row in rows},
         leaders,
-        sum(each.verdict == "better" for each in against),
-        sum(each.verdict != "not compared" for each in against),
+        [label for label, each in against.items() if each.verdict == "better"],
+        sum(each.verdict != "not compared" for each in against.values()),
         verdicts,
         column.text(least[len(least) // 2]) if least else "",
     )
@@ -110,12 +115,12 @@ def _leaders(
     running = [row for row in rows if row["matched"] is not None]
     if not running:
         return None, []
-    best = str(max(running, key=lambda row: sign * row["matched"])["label"])
+    labels = [str(row["label"]) for row in sorted(running, key=lambda row: -sign * row["matched"])]
+    best, others = labels[0], labels[1:]
     against = verdicts[best]
     if all(each.verdict == "not compared" for each in against.values()):
         return None, []
-    labels = [str(row["label"]) for row in running]
-    return best, [best, *(each for each in labels if each != best and against[each].verdict != "better")]
+    return best, [best, *(each for each in others if against[each].verdict != "better")]
 
 
 def _cell(row: Row, column: Headline, mark: str) -> Cell:

@@ -68,5 +68,5 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(value, Mapping) and value:
             lines += _flat(value, f"{name}.")
         else:
-            lines.append((name, str(value)))
+            lines.append((name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)))
     return lines

@@ -44,6 +44,11 @@ def page(browser: Browser, written: Path) -> Iterator[Page]:
     assert faults == []
 
 
+def box(page: Page, selector: str) -> dict[str, float]:
+    """Where the first such element lies."""
+    return {**(page.locator(selector).first.bounding_box() or {})}  # type: ignore[dict-item]
+
+
 def column(page: Page, place: int) -> list[str]:
     cells = page.locator(f"#scores div.tab:not([hidden]) tbody tr:not([hidden]) > :nth-child({place})")
     return [str(cell.get_attribute("data-sort")) for cell in cells.all()]
@@ -113,9 +118,20 @@ def test_the_theme_follows_the_system_and_can_be_chosen(browser: Browser, writte
 
 
 def test_a_phone_need_not_scroll_sideways(browser: Browser, written: Path) -> None:
+    """Heat maps keep a width at which their cells can be read and scroll within themselves."""
     page, faults = opened(browser, written, PHONE, "light")
-    page.locator(".figure").first.scroll_into_view_if_needed()
-    expect(page.locator(".figure svg").first).to_be_attached(timeout=PATIENT)
+    for figure in page.locator(".figure").all():
+        figure.scroll_into_view_if_needed()
+        expect(figure.locator("svg")).to_be_attached(timeout=PATIENT)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert box(page, "#letters .figure").get("width", 0) > 1.5 * PHONE["width"]
+    page.context.close()
+    assert faults == []
+
+
+def test_on_a_phone_the_two_strips_stay_together(browser: Browser, written: Path) -> None:
+    page, faults = opened(browser, written, PHONE, "light")
+    second, detail = box(page, ".side:nth-child(2) .strips"), box(page, ".side:nth-child(1) .shown")
+    assert second["y"] + second["height"] <= detail["y"]
     page.context.close()
     assert faults == []
