@@ -36,6 +36,8 @@ def plot(rows: dict[str, dict[str, Any]]) -> bytes:
                 )
                 panel.set_title(f"{name} ~ x^{slope:.2f}")
                 panel.set_ylim(y.min() / 2, y.max() * 2)
+                panel.set_xticks(x, [f"{int(each):,}" for each in x], minor=False, rotation=30)
+                panel.set_xticks([], minor=True)
                 panel.set_xlabel(row["axis"])
         return png(figure)
 

@@ -55,7 +55,7 @@ def _machine(rows: Rows) -> list[str]:
 def _targets(rows: Rows) -> list[str]:
     lines = ["| target | ratio | wanted | | why not |", "|---|---:|---:|---|---|"]
     for what, value, bound, verdict, reason in table(rows):
-        number = "" if value is None else f"{value:+.4f}" if abs(value) < 0.1 else f"{value:.2f}"
+        number = "" if value is None else f"{value:+.4f}" if bound.startswith("±") else f"{value:.2f}"
         lines.append(f"| {what} | {number} | {bound} | {verdict} | {reason} |")
     return lines
 
