@@ -7,11 +7,14 @@ STAMP := $(VENV)/.locked-$(shell cat $(LOCKS) pyproject.toml | cksum | cut -d ' 
 # SAEBench's own code runs in an environment of its own (docs/parity.md); torch is the one of our lock.
 PARITY := .venv-parity
 PARITY_STAMP := $(PARITY)/.locked-$(shell cat requirements/parity.txt requirements/numeric.txt | cksum | cut -d ' ' -f 1)
+# Others' trainers beside ours (docs/benchmarks).
+BENCH := .venv-bench
+BENCH_STAMP := $(BENCH)/.locked-$(shell cat requirements/bench.txt requirements/numeric.txt | cksum | cut -d ' ' -f 1)
 # `python -m pipeline`, the command of every stage, is then the environment's python.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce experiments ablations browser test test-fast check parity parity-page environment clean
+.PHONY: help reproduce experiments ablations browser test test-fast check parity parity-page bench bench-run remote environment clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +33,8 @@ SHOW = $(VENV)/bin/dvc exp show --no-pager --md --hide-workspace --drop '.*' \
 
 ablations: $(STAMP) ## temporal's switches and atm's sweep: 17 experiments, then their tables (docs/claims.md)
 	$(VENV)/bin/dvc exp run --queue -n temporal -S 'temporal.temporal_penalty=false,true' \
-	  -S 'temporal.resampling=false,true' -S 'temporal.gradient_scaling=false,true'
-	$(VENV)/bin/dvc exp run --queue -n atm -S 'atm.threshold=-0.5,0.0,0.5' -S 'atm.sharpness=0.5,1.0,2.0'
+	  -S 'temporal.resampling=false,true' -S 'temporal.gradient_scaling=false,true' compare
+	$(VENV)/bin/dvc exp run --queue -n atm -S 'atm.threshold=-0.5,0.0,0.5' -S 'atm.sharpness=0.5,1.0,2.0' compare
 	$(VENV)/bin/dvc exp run --run-all
 	@$(call SHOW,temporal\.(temporal_|resampling|gradient_),temporal) | grep -v '\[atm-'
 	@$(call SHOW,atm\.(threshold|sharpness),atm) | grep -v '\[temporal-'
@@ -62,6 +65,18 @@ parity: $(STAMP) $(PARITY_STAMP) ## compare our metrics with SAEBench's own code
 parity-page: $(STAMP) $(PARITY_STAMP) ## the same, and write the result to docs/parity.md
 	SAEBENCH_PYTHON=$(PARITY)/bin/python $(VENV)/bin/python -m pytest tests/parity --page docs/parity.md
 
+bench: $(STAMP) $(BENCH_STAMP) $(PARITY_STAMP) ## speed and memory beside others' code, into docs/benchmarks
+	OMP_WAIT_POLICY=passive $(BENCH)/bin/python -W ignore -m benchmarks
+	$(VENV)/bin/python -m benchmarks page
+
+bench-run: $(STAMP) ## time the whole default run, stage by stage, in a throwaway clone
+	$(VENV)/bin/python -m benchmarks run
+	$(VENV)/bin/python -m benchmarks page
+
+remote: $(STAMP) ## install the S3 drivers, test stores and DVC remotes on a local S3 server
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/remote.txt
+	$(VENV)/bin/python -m pytest tests/remote
+
 environment: $(STAMP) ## make .venv from the locks
 
 $(STAMP):
@@ -82,6 +97,13 @@ $(PARITY_STAMP):
 	@rm -f $(PARITY)/.locked-*
 	@touch $@
 
+$(BENCH_STAMP):
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/numeric.txt
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/bench.txt
+	@rm -f $(BENCH)/.locked-*
+	@touch $@
+
 clean: ## remove the environment, caches and scratch; results and DVC's cache stay
-	rm -rf $(VENV) $(PARITY) .scratch build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PARITY) $(BENCH) .scratch build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -37,8 +37,8 @@ AROUND = 12
 
 
 def open_store(folder: str | Path = "data/activations") -> Store:
-    """The activation store at `folder`; raises BadInput when it is absent, incomplete or altered."""
-    return _open(Path(folder))
+    """The activation store at `folder`, or at a URL `s3://...`; raises BadInput when absent or altered."""
+    return _open(folder if isinstance(folder, str) and "://" in folder else Path(folder))
 
 
 def load_sae(folder: str | Path) -> SAE:

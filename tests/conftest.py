@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import sys
 from typing import Any
@@ -16,6 +18,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # tests against other people's code need their code, in an environment of its own (`make parity`)
 collect_ignore_glob = [] if os.environ.get("SAEBENCH_PYTHON") else ["parity/test_*.py"]
+# tests of object storage need a server to run on this machine (`make remote`)
+collect_ignore_glob += [] if importlib.util.find_spec("moto") else ["remote/test_*.py"]
 
 settings.register_profile("seeded", derandomize=True, deadline=None, database=None)
 settings.load_profile("seeded")
@@ -30,6 +34,14 @@ def _refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_refuse_network)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of a GPU are deselected where torch finds none."""
+    gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if gpu and not importlib.import_module("torch").cuda.is_available():
+        config.hook.pytest_deselected(items=gpu)
+        items[:] = [item for item in items if item not in gpu]
 
 
 @pytest.fixture(autouse=True)

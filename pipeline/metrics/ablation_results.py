@@ -76,21 +76,19 @@ def values(
     """The metrics of one SAE, without those of the random SAE; `kept` (26,) bool."""
     examined = len(found.examined)
     agree = int((found.verdicts.absorbed == found.projected[found.examined]).sum())
-    interval = wilson(agree, examined) if examined else None
     nothing = missing("no word has all its main latents silent, so none was ablated")
-    scored = int(kept[found.letter].sum())
+    scored, words = int(kept[found.letter].sum()), len(found.letter)
+    right = round(float(prompts.facts["model_accuracy"]) * words)
     return {
         "mean_ablation_absorption": _estimate(found, kept, section),
         "ablation_projection_absorption": _projected(found, kept, section),
-        "ablation_agreement": Value(agree / examined, examined, None, interval.low, interval.high)
-        if interval
-        else nothing,
+        "ablation_agreement": _share(agree, examined) if examined else nothing,
         "ablation_kappa": _kappa(found.verdicts.absorbed, found.projected[found.examined])
         if examined
         else nothing,
         "ablation_words_silent": Value(float((found.silent & kept[found.letter]).sum()), scored),
         "ablation_words_examined": Value(float(examined), scored),
-        "ablation_model_accuracy": Value(float(prompts.facts["model_accuracy"]), len(found.letter)),
+        "ablation_model_accuracy": _share(right, words),
     }
 
 
@@ -112,6 +110,12 @@ def rows(found: Ablated, task: LetterTask, prompts: AblationTask) -> list[dict[s
         }
         for i, word in enumerate(prompts.word[found.examined].tolist())
     ]  # fmt: skip
+
+
+def _share(count: int, items: int) -> Value:
+    """A proportion with its Wilson interval."""
+    bounds = wilson(count, items)
+    return Value(count / items, items, None, bounds.low, bounds.high)
 
 
 def _estimate(found: Ablated, kept: Tensor, section: AbsorptionSection) -> Value:

@@ -87,6 +87,7 @@ class Absorption:
     splits: Splits
     scores: Scores
     shuffled: Scores  # control: the same codes with the decoder's rows permuted
+    random_direction: Scores  # control: the same codes and main latents along a random direction per letter
 
 
 def measure(sae: SAE, task: LetterTask, section: AbsorptionSection) -> Absorption:
@@ -95,14 +96,30 @@ def measure(sae: SAE, task: LetterTask, section: AbsorptionSection) -> Absorptio
     direction, cosine = directions(task, sae)
     problem = task.fold[task.scored] * 26 + task.letter[task.scored]
     main = main_latents(splits, sae.n)
-    projection = (task.x_scored.double() * direction[problem]).sum(-1)
+    along = (task.x_scored.double() * direction[problem]).sum(-1)
     codes = encode(sae, task.x_scored)
     order = torch.randperm(sae.n, generator=torch.Generator().manual_seed(section.seed))
     return Absorption(
         splits,
-        score(codes, cosine, main, problem, projection),
-        score(codes, cosine[:, order], main, problem, projection),
+        score(codes, cosine, main, problem, along),
+        score(codes, cosine[:, order], main, problem, along),
+        along_random(sae, codes, main, task, section.seed),
     )
+
+
+def along_random(sae: SAE, codes: Codes, main: Tensor, task: LetterTask, seed: int) -> Scores:
+    """Scores along a random direction per letter, the sign chosen word by word so that a > 0.
+
+    Probe directions permuted among letters would be no control: a one-vs-rest probe gives other letters'
+    words a negative projection, which counts as neither.
+    """
+    random = torch.randn(26, sae.d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    direction = normalize(random, dim=-1)
+    cosine = (direction @ normalize(sae.W_dec.detach().cpu().double(), dim=-1).T).repeat(FOLDS, 1)
+    letter = task.letter[task.scored]
+    along = (task.x_scored.double() * direction[letter]).sum(-1)
+    problem = task.fold[task.scored] * 26 + letter + torch.where(along < 0, len(cosine), 0)
+    return score(codes, torch.cat([cosine, -cosine]), main.repeat(2, 1), problem, along.abs())
 
 
 def directions(task: LetterTask, sae: SAE) -> tuple[Tensor, Tensor]:

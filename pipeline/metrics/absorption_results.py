@@ -53,6 +53,14 @@ METRICS = [
         "control: mean_full_absorption with the decoder's rows permuted, codes unchanged (ours)",
     ),
     Metric(
+        "mean_absorption_fraction_random_direction", "neither", "share", 1,
+        "control: mean_absorption_fraction along random directions, signed to be positive (ours)",
+    ),
+    Metric(
+        "mean_full_absorption_random_direction", "neither", "share", 1,
+        "control: mean_full_absorption along random directions, signed to be positive (ours)",
+    ),
+    Metric(
         "mean_absorption_fraction_random_sae", "neither", "share", 1,
         "control: mean_absorption_fraction of an untrained TopK SAE of the same size at the same L0 (ours)",
     ),
@@ -70,8 +78,8 @@ _COUNTS = ("letters_kept", "letters_dropped", "words_scored")
 
 LETTER_COLUMNS = [
     "letter", "kept", "words", "f1_probe", "f1_k1", "f1_best", "split_features", "true_positives",
-    "absorption_fraction", "full_absorption", "fully_absorbed", "absorption_fraction_shuffled_decoder",
-    "full_absorption_shuffled_decoder",
+    "absorption_fraction", "full_absorption", "full_absorption_low", "full_absorption_high", "fully_absorbed",
+    "absorption_fraction_shuffled_decoder", "full_absorption_shuffled_decoder",
 ]  # fmt: skip
 
 PREDICTION_COLUMNS = ["word", "letter", "fold", "kept", "predicted_k1"]
@@ -120,6 +128,7 @@ def values(found: Absorption, task: LetterTask, section: AbsorptionSection) -> d
     return {
         **_rates(found.scores, letter, kept, section, ""),
         **_rates(found.shuffled, letter, kept, section, "_shuffled_decoder"),
+        **_rates(found.random_direction, letter, kept, section, "_random_direction"),
         "full_absorption_pooled": Value(absorbed / items, items, None, pooled.low, pooled.high),
         "mean_split_features": Value(float(split), int(kept.sum())),
         "letter_f1_k1": _f1_value(found.splits.predicted_k1, task.letter, kept, section),
@@ -135,7 +144,7 @@ def random_values(found: Absorption, task: LetterTask, section: AbsorptionSectio
 
 
 def letter_rows(found: Absorption, task: LetterTask, section: AbsorptionSection) -> list[dict[str, Any]]:
-    """One row per letter; rates are empty for a letter without true positives."""
+    """One row per letter, its full absorption with a Wilson interval; no rates without true positives."""
     kept, letter, splits = kept_letters(task, section), task.letter[task.scored], found.splits
     rows = []
     for i, name in enumerate(LETTERS):
@@ -145,13 +154,16 @@ def letter_rows(found: Absorption, task: LetterTask, section: AbsorptionSection)
         def rate(values: Tensor, mine: Tensor = mine, count: int = count) -> float | str:
             return float(values[mine].double().mean()) if count else ""
 
+        absorbed = int(found.scores.full[mine].sum())
+        bounds = wilson(absorbed, count) if count else None
         rows.append({
             "letter": name, "kept": int(kept[i]), "words": int((task.letter == i).sum()),
             "f1_probe": float(task.f1_probe[i]), "f1_k1": float(splits.f1_k1[i]),
             "f1_best": float(splits.f1_best[i]), "split_features": int(splits.features[i]),
             "true_positives": count, "absorption_fraction": rate(found.scores.fraction),
             "full_absorption": rate(found.scores.full),
-            "fully_absorbed": int(found.scores.full[mine].sum()),
+            "full_absorption_low": bounds.low if bounds else "",
+            "full_absorption_high": bounds.high if bounds else "", "fully_absorbed": absorbed,
             "absorption_fraction_shuffled_decoder": rate(found.shuffled.fraction),
             "full_absorption_shuffled_decoder": rate(found.shuffled.full),
         })  # fmt: skip

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -162,17 +161,23 @@ def _flicker(codes: Pairs, sample: Sample, source: Source, own: Tensor) -> dict[
     }
     values = {}
     for name, pairs in measured.items():
-        value, items = flicker(pairs, sample.document)
-        values[name] = missing("nothing is on before another token") if value is None else Value(value, items)
+        on, off = flicker(pairs, sample.document)
+        values[name] = _ratio(off, on, "nothing is on before another token")
     return values
 
 
 def _mean(values: Tensor, reason: str) -> Value:
     """The mean of those that are not NaN, with a bootstrap interval over them, or `reason` without any."""
-    known = values[~values.isnan()].double().numpy()
-    if not known.size:
+    known = values[~values.isnan()].double()
+    return _ratio(known, torch.ones_like(known), reason)
+
+
+def _ratio(part: Tensor, whole: Tensor, reason: str) -> Value:
+    """Sum of `part` (I,) over sum of `whole`, bootstrapped over the I; `reason` if `whole` is zero."""
+    total = float(whole.sum())
+    if not total:
         return missing(reason)
-    sums = {"value": known, "items": np.ones_like(known)}
-    interval = bootstrap(sums, lambda total: total["value"] / total["items"], RESAMPLES, seed=0)
+    sums = {"part": part.double().numpy(), "whole": whole.double().numpy()}
+    interval = bootstrap(sums, lambda drawn: drawn["part"] / drawn["whole"], RESAMPLES, seed=0)
     low, high = (interval.low, interval.high) if interval else (None, None)
-    return Value(float(known.mean()), known.size, low=low, high=high)
+    return Value(float(part.sum()) / total, int(total), low=low, high=high)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.metrics.controls import RANDOM, random_metric
-from pipeline.metrics.intervals import Sums, bootstrap
+from pipeline.metrics.intervals import Sums, bootstrap, wilson
 from pipeline.metrics.probing import (
     Padded,
     ProbingSection,
@@ -116,7 +116,7 @@ def dense_right(task: ProbingTask, test: Padded) -> Tensor:
 
 
 def problem_rows(probed: Probed, raw: Probed, task: ProbingTask) -> list[dict[str, Any]]:
-    """One row per problem and k."""
+    """One row per problem and k; accuracy with its Wilson interval."""
     test = Padded.of(task.problems, "test")
     dense = dense_right(task, test).sum(-1).double() / test.real.sum(-1)
     rows = []
@@ -128,14 +128,19 @@ def problem_rows(probed: Probed, raw: Probed, task: ProbingTask) -> list[dict[st
         ]
         for i, problem in enumerate(task.problems):
             accuracy_, area, neurons = (float(score[i]) for score in scores)
+            items = int(test.real[i].sum())
+            bounds = wilson(round(accuracy_ * items), items)
             rows.append({
-                "set": problem.labelled, "class": problem.positive, "k": k, "items": int(test.real[i].sum()),
-                "accuracy": accuracy_, "auc": area, "raw_neurons": neurons, "raw_dense": float(dense[i]),
+                "set": problem.labelled, "class": problem.positive, "k": k, "items": items,
+                "accuracy": accuracy_, "low": bounds.low, "high": bounds.high, "auc": area,
+                "raw_neurons": neurons, "raw_dense": float(dense[i]),
             })  # fmt: skip
     return rows
 
 
-PROBLEM_COLUMNS = ["set", "class", "k", "items", "accuracy", "auc", "raw_neurons", "raw_dense"]
+PROBLEM_COLUMNS = [
+    "set", "class", "k", "items", "accuracy", "low", "high", "auc", "raw_neurons", "raw_dense",
+]  # fmt: skip
 
 
 def item_columns(ks: list[int]) -> list[str]:

@@ -9,18 +9,19 @@ The control is the same metrics with the valid tokens permuted: names that end i
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.metrics.entries import Entries
-from pipeline.metrics.intervals import Sums
+from pipeline.metrics.intervals import Statistic, Sums
 from pipeline.metrics.record import Metric, Value, missing
 from pipeline.metrics.tally import Resampling, Tally, ratio
 from pipeline.sae.core.codes import Codes
 
-COLUMNS = ("pairs", "moving_pairs", "smoothness", "on", "on_followed", "stays_on")
+COLUMNS = ("pairs", "moving_pairs", "smoothness", "on", "on_followed", "on_following", "stays_on")
 """What is summed per context. `moving_pairs` are those with x_t != x_(t-1)."""
 
 RARE = 10
@@ -34,9 +35,7 @@ class Temporal:
         self.n, self.window = n, window
         self.tally = Tally(COLUMNS)
         self.tokens = self.pairs = self.windows = 0
-        self.on, self.on_followed, self.on_following, self.stays_on = (
-            torch.zeros(n, dtype=torch.int64) for _ in range(4)
-        )
+        self.on, self.on_followed, self.stays_on = (torch.zeros(n, dtype=torch.int64) for _ in range(3))
         self.sum, self.square_sum, self.window_variance = (
             torch.zeros(n, dtype=torch.float64) for _ in range(3)
         )
@@ -61,7 +60,7 @@ class Temporal:
         moved = torch.zeros(batch, dtype=torch.float64)
         moved[:-1] = (x[1:].double() - x[:-1].double()).norm(dim=1).cpu()
         moving = followed & (moved > 0)
-        on_followed = followed[entries.token]
+        on_followed, on_following = followed[entries.token], followed.roll(1)[entries.token]
         self.tally.add(
             context,
             pairs=followed,
@@ -69,13 +68,13 @@ class Temporal:
             smoothness=torch.where(moving, change / torch.where(moving, moved, 1.0), 0.0),
             on=entries.by_token(torch.ones_like(entries.value), batch),
             on_followed=entries.by_token(on_followed, batch),
+            on_following=entries.by_token(on_following, batch),
             stays_on=entries.by_token(stays, batch),
         )
         self.tokens += batch
         self.pairs += int(followed.sum())
         self.on += entries.count(torch.ones_like(stays))
         self.on_followed += entries.count(on_followed)
-        self.on_following += entries.count(followed.roll(1)[entries.token])
         self.stays_on += entries.count(stays)
 
     def _variances(self, entries: Entries, window: Tensor) -> None:
@@ -105,7 +104,7 @@ class Temporal:
             "flicker_per_latent": self._flicker_per_latent(),
             "run_length": self.tally.value(_run_length, on, plan, "no latent is ever on"),
             **self._variance_values(),
-            **self._transitions(no_pair),
+            **self._transitions(plan, no_pair),
         }
 
     def _flicker_per_latent(self) -> Value:
@@ -129,16 +128,16 @@ class Temporal:
             names[1]: Value(float(within.sum() / total.sum()), self.windows),
         }
 
-    def _transitions(self, otherwise: str) -> dict[str, Value]:
+    def _transitions(self, plan: Resampling, otherwise: str) -> dict[str, Value]:
         """The 2x2 matrix of a latent's next state given its state, pooled over latents that are ever on."""
         alive = int((self.on > 0).sum())
-        from_on, to_on, stays = (int(t.sum()) for t in (self.on_followed, self.on_following, self.stays_on))
-        from_off = self.pairs * alive - from_on
+        from_on = int(self.on_followed.sum())
+        items = {"on": from_on, "off": self.pairs * alive - from_on}
         values = {}
-        for start, total, to in (("on", from_on, stays), ("off", from_off, to_on - stays)):
-            for end, count in (("on", to), ("off", total - to)):
+        for start, share in (("on", _on_after_on), ("off", partial(_on_after_off, alive=alive))):
+            for end, statistic in (("on", share), ("off", partial(_complement, share))):
                 name = f"transition_{start}_{end}"
-                values[name] = Value(count / total, total) if total else missing(otherwise)
+                values[name] = self.tally.value(statistic, items[start], plan, otherwise)
         return values
 
 
@@ -163,6 +162,18 @@ def _norms_of_change(entries: Entries, product: Tensor, batch: int) -> Tensor:
 
 def _flicker(sums: Sums) -> np.ndarray:
     return 1 - sums["stays_on"] / sums["on_followed"]
+
+
+def _on_after_on(sums: Sums) -> np.ndarray:
+    return sums["stays_on"] / sums["on_followed"]
+
+
+def _on_after_off(sums: Sums, alive: int) -> np.ndarray:
+    return (sums["on_following"] - sums["stays_on"]) / (sums["pairs"] * alive - sums["on_followed"])
+
+
+def _complement(share: Statistic, sums: Sums) -> np.ndarray:
+    return 1 - share(sums)
 
 
 def _run_length(sums: Sums) -> np.ndarray:

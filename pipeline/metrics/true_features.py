@@ -112,17 +112,19 @@ def miss(truth: Pairs, active: Tensor, source: Source) -> Misses:
     return Misses(rate1, rate0, rate1 - rate0, (weight * within).sum(1) / weight.sum(1))
 
 
-def flicker(pairs: Pairs, document: Tensor) -> tuple[float | None, int]:
-    """P(off | on at the previous token of the same document), pooled; and the on-entries it is over.
+def flicker(pairs: Pairs, document: Tensor) -> tuple[Tensor, Tensor]:
+    """Per document (D,): (token, latent) entries with a successor in it, and those off at the successor.
 
-    `document` (N,) of tokens in sequence order. None when no latent is on before a successor.
+    `document` (N,) of tokens in sequence order.
     """
     followed = torch.zeros(pairs.batch, dtype=torch.bool)
     followed[:-1] = document[1:] == document[:-1]
     key = pairs.token * pairs.n + pairs.latent
-    next_key = key[followed[pairs.token]] + pairs.n  # the same latent at the next token
-    count = next_key.numel()
-    return (1 - int(torch.isin(next_key, key).sum()) / count, count) if count else (None, 0)
+    has_next = followed[pairs.token]
+    off = ~torch.isin(key[has_next] + pairs.n, key)  # the same latent at the next token
+    of = torch.unique(document, return_inverse=True)[1]
+    place, documents = of[pairs.token[has_next]], int(of.max()) + 1
+    return torch.bincount(place, minlength=documents), torch.bincount(place[off], minlength=documents)
 
 
 def _parents_with_child(truth: Pairs, source: Source) -> Tensor:

@@ -30,11 +30,17 @@ class Ranks(World):
         return total
 
     def add_up(self, tensors: Iterable[Tensor]) -> None:
-        """All-reduced in place; a transposed tensor is sent as the block of memory that it is."""
-        blocks = (tensor if tensor.is_contiguous() else tensor.T for tensor in tensors)
-        under_way = [dist.all_reduce(block, async_op=True) for block in blocks]
-        for each in under_way:
-            each.wait()
+        """All-reduced in place, as one message per dtype and device: what waiting costs, it costs once."""
+        kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+        for tensor in tensors:
+            kinds.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+        for alike in kinds.values():
+            # a transposed tensor is sent as the block of memory that it is
+            blocks = [tensor if tensor.is_contiguous() else tensor.T for tensor in alike]
+            message = torch.cat([block.reshape(-1) for block in blocks])
+            dist.all_reduce(message)
+            for block, total in zip(blocks, message.split([block.numel() for block in blocks]), strict=True):
+                block.copy_(total.view(block.shape))
 
     def any(self, mask: Tensor) -> Tensor:
         """Maximum over the processes."""

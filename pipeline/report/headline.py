@@ -114,8 +114,17 @@ REFERENCES = (
         },
         range=True,
     ),
+    Reference(
+        "random directions",
+        {
+            "absorption": ("absorption", "mean_absorption_fraction_random_direction"),
+            "full_absorption": ("absorption", "mean_full_absorption_random_direction"),
+        },
+        range=True,
+    ),
     Reference("raw residual, neuron", {"probing_k1": ("probing", "raw_neurons_k1")}),
     Reference("raw residual, dense", {"probing_k1": ("probing", "raw_dense")}),
 )
 """The untrained SAE is a random TopK SAE of the same size at the group's L0 target; a permuted decoder keeps
-the SAE's codes. Letter F1, probing, flicker and dead latents do not use the decoder."""
+the SAE's codes; random directions stand in for the letters' in the projection rule. Letter F1, probing,
+flicker and dead latents do not use the decoder."""

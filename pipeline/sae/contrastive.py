@@ -25,6 +25,7 @@ from torch.nn.functional import cross_entropy
 from pipeline.sae.core.batchtop import BatchTopConfig, batch_top, learn_threshold, thresholded
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.dead import auxk
+from pipeline.sae.core.gram import products
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.prefixes import prefix_errors
 from pipeline.sae.core.sequence import follows
@@ -86,11 +87,20 @@ def info_nce(step: Step, f: Tensor, pairs: Pairs, high: int) -> Tensor:
     An anchor is a row that follows its predecessor, which is its positive. Processes that share a batch
     compare all of its pairs, each with gradients to its own.
     """
-    anchors = follows(step).nonzero().squeeze(1)
-    kept = pairs.latent < high
-    z = Pairs.of(pairs.token[kept], pairs.latent[kept], pairs.batch, high).dense(f[kept])
-    logits = step.gather(z[anchors]) @ step.gather(z[anchors - 1]).T
+    cur = follows(step)
+    after = torch.cat([cur[1:], cur.new_zeros(1)])
+    z = pairs.keep(pairs.latent < high)
+    value = f[pairs.latent < high]
+    logits = products(_rows(step, value, z, cur, high), _rows(step, value, z, after, high))
     if len(logits) == 0:
         return f.sum() * 0
     own = torch.arange(len(logits), device=logits.device)
     return step.whole((cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2)
+
+
+def _rows(step: Step, value: Tensor, pairs: Pairs, which: Tensor, n: int) -> tuple[Tensor, Pairs]:
+    """The codes of the rows for which `which` (B,) is true, of all processes."""
+    inside = which[pairs.token]
+    counts = step.gather(pairs.offsets.diff()[which])
+    offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    return step.gather(value[inside]), Pairs(step.gather(pairs.latent[inside]), offsets, n)

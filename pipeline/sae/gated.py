@@ -37,8 +37,8 @@ class Method(Variant):
         w = step.weights
         pairs = Pairs.where(step.pre + w["b_gate"].detach() > 0)
         c, latent = step.encode_at(pairs), pairs.latent
-        gate = c + w["b_gate"][latent]
-        f = (c * w["r_mag"].exp()[latent] + w["b_mag"][latent]).relu()
+        gate = c + w["b_gate"].index_select(0, latent)
+        f = (c * w["r_mag"].exp().index_select(0, latent) + w["b_mag"].index_select(0, latent)).relu()
         scored = reconstruct(step, f, pairs)
         auxiliary = step.x - decode(gate, w["W_dec"].detach(), pairs) - w["b_dec"].detach()
         terms = {

@@ -61,7 +61,7 @@ class Method(Variant):
         # pairs just below theta (below 0 too, for theta near 0) carry a gradient for theta though their
         # code is zero: the kernel estimates a density at theta and needs both of its sides
         pairs = Pairs.where(step.pre > theta.detach() - width / 2)
-        pre, theta_at = step.encode_at(pairs), theta[pairs.latent]
+        pre, theta_at = step.encode_at(pairs), theta.index_select(0, pairs.latent)
         f = _Jump.apply(pre, theta_at, width)
         scored = reconstruct(step, f, pairs)
         terms = {

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.sae.core.codes import Pairs
 from pipeline.sae.core.dead import auxk
 from pipeline.sae.core.inference import SAE
+from pipeline.sae.core.top import row_top
 from pipeline.sae.core.variant import MethodConfig, Objective, Step, Variant, reconstruct
 
 
@@ -29,8 +29,7 @@ class Method(Variant):
     def objective(self, step: Step) -> Objective:
         """Reconstruction and AuxK."""
         assert self.l0 is not None
-        top, latent = step.pre.topk(self.l0, dim=1, sorted=False)
-        pairs = Pairs.rows(latent, self.n).keep((top > 0).reshape(-1))
+        pairs = row_top(step.pre, self.l0)
         scored = reconstruct(step, step.encode_at(pairs), pairs)
         terms = {"reconstruction": scored.loss}
         aux = auxk(step, scored.error, self.config.aux_weight)

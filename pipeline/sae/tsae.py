@@ -10,8 +10,9 @@ the plain penalty is met by shrinking the codes; schedules as fractions of train
 gating" is named in the paper and never defined: left out. LayerNorm on the codes is left out of the
 preset too: it makes codes negative, and no inference SAE could follow it.
 
-Exact in one matmul per context: with G = (H * w) H^T and q = diag G, every weighted
-|h_s - h_t|^2 is q_s + q_t - 2 G_st, so all 127 offsets are masked sums over one (T, T) matrix.
+Exact in one product per context: with G = (H * w) H^T and q = diag G, every weighted
+|h_s - h_t|^2 is q_s + q_t - 2 G_st, so all 127 offsets are masked sums over one (T, T) matrix. G comes
+from active pairs alone (core/gram.py).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pipeline.sae.core.codes import Pairs
+from pipeline.sae.core.gram import Layout, gram
 from pipeline.sae.core.sequence import segments
 from pipeline.sae.core.variant import (
     Objective,
@@ -92,17 +94,6 @@ class Method(Variant):
         return boost, min(warm, 1.0)
 
 
-def latent_weights(H: Tensor, printed: bool = False) -> Tensor:
-    """(n,) variance of each latent over a context's rows `H` (L, n), mean 1 over those kept; detached.
-
-    `printed`: sum 1 over them instead, var_i / sum var.
-    """
-    variance = H.detach().var(dim=0, correction=0)
-    variance = torch.where(variance >= MIN_VARIANCE, variance, 0.0)
-    kept = int((variance > 0).sum())
-    return variance * ((1 if printed else kept) / variance.sum().clamp_min(1e-12))
-
-
 def consistency(step: Step, f: Tensor, pairs: Pairs, scales: list[float], plain: bool) -> Tensor:
     """Sum over scales of their weight times the sum over offsets of the mean squared difference.
 
@@ -110,22 +101,20 @@ def consistency(step: Step, f: Tensor, pairs: Pairs, scales: list[float], plain:
     form, leaves the division out and weights latents by their share of variance. Pairs lie in one
     document; an offset without a pair in the batch counts nothing.
     """
-    H = pairs.dense(f)
     longest = OFFSETS[-1][1] + 1
-    total, count = f.new_zeros(longest), f.new_zeros(longest)
-    for low, high in segments(step):
-        rows = H[low:high]
-        G = (rows * latent_weights(rows, printed=plain)) @ rows.T
-        q = G.diagonal()
-        norms = q[:, None] + q[None, :]
-        difference = (norms - 2 * G).clamp_min(0)
-        if not plain:
-            difference = difference / norms.clamp_min(1e-12)
-        position, document = step.position[low:high], step.document[low:high]
-        gap = position[None, :] - position[:, None]
-        valid = (document[None, :] == document[:, None]) & (gap > 0) & (gap < longest)
-        total = total.index_add(0, gap[valid], difference[valid])
-        count = count.index_add(0, gap[valid], torch.ones_like(difference[valid]))
+    layout = Layout.of(segments(step), pairs)
+    G = gram(f, layout.weights(f.detach(), MIN_VARIANCE, printed=plain), layout)
+    q = G.gather(1, layout.local[:, None])
+    norms = q + q.view(-1).index_select(0, layout.neighbour.reshape(-1)).view_as(G)
+    difference = (norms - 2 * G).clamp_min(0)
+    if not plain:
+        difference = difference / norms.clamp_min(1e-12)
+    gap = step.position[layout.neighbour] - step.position[:, None]
+    same = step.document[layout.neighbour] == step.document[:, None]
+    valid = layout.inside & same & (gap > 0) & (gap < longest)
+    gap = torch.where(valid, gap, 0).reshape(-1)  # a gap of 0 counts nothing below
+    total = f.new_zeros(longest).index_add(0, gap, torch.where(valid, difference, 0.0).reshape(-1))
+    count = f.new_zeros(longest).index_add(0, gap, valid.reshape(-1).to(f))
     mean = step.average(total, count)
     return torch.stack(
         [weight * mean[a : b + 1].sum() for weight, (a, b) in zip(scales, OFFSETS, strict=True)]

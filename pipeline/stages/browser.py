@@ -6,9 +6,7 @@ latents`. Writes reports/latents/VARIANT/latents.json, whose size is bounded (do
 
 from __future__ import annotations
 
-import csv
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,6 +23,7 @@ from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.files import ACTIVATIONS, LM, REPORTS, evaluation_folder, fresh
+from pipeline.stages.read import read_tsv, typed
 from pipeline.stages.reconstruction import blocks
 from pipeline.stages.saes import Trained, require_width, trained_saes
 from pipeline.store import Store, open_store
@@ -130,21 +129,9 @@ def _own(rows: list[dict[str, Any]], identity: dict[str, Any]) -> list[dict[str,
 
 
 def _table(stage: str, variant: str, file: str) -> list[dict[str, Any]]:
-    path: Path = evaluation_folder(stage, variant) / file
-    try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            rows = list(csv.DictReader(lines, delimiter="\t"))
-    except FileNotFoundError:
-        raise BadInput(f"{path} is missing: run `dvc repro {stage}@{variant}`.") from None
-    return [{name: cell if name in TEXTS else _number(cell) for name, cell in row.items()} for row in rows]
+    path = evaluation_folder(stage, variant) / file
+    return typed(read_tsv(path, f"{stage}@{variant}"), TEXTS)
 
 
 TEXTS = ("label", "run", "word", "letter")
 """Columns that are text even where it reads as a number."""
-
-
-def _number(cell: str) -> float | int | None:
-    if not cell:
-        return None
-    value = float(cell)
-    return int(value) if value.is_integer() else value

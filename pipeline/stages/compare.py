@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import math
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -40,6 +37,7 @@ from pipeline.stages.files import (
     write_json,
     write_tsv,
 )
+from pipeline.stages.read import read_json, read_tsv, typed
 
 TITLE = "Sparse autoencoders compared"
 GIVEN = tuple(stage for stage in EVALUATIONS if stage != "ground_truth")
@@ -136,64 +134,33 @@ def _external(params: Params, variants: list[str]) -> list[str]:
 
 
 def _given_index(name: str) -> list[dict[str, Any]]:
-    return _read_json(external_folder(name) / "index.json", f"external@{name}")
+    return read_json(external_folder(name) / "index.json", f"external@{name}")
 
 
 def _index(variant: str, seed: int) -> list[dict[str, Any]]:
     path = sae_folder(variant, seed) / "index.json"
-    return _read_json(path, f"train@{variant}-{seed}")
+    return read_json(path, f"train@{variant}-{seed}")
 
 
 def _results(stage: str, variant: str, kind: str = "") -> dict[str, Any]:
     path = evaluation_folder(stage, variant) / "results.json"
-    return _read_json(path, f"{stage}{kind}@{variant}")
-
-
-def _read_json(path: Path, stage: str) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput(f"{path} is missing: run `dvc repro {stage}`.") from None
-    except ValueError as error:
-        raise BadInput(f"{path} is damaged ({error}): run `dvc repro -f {stage}`.") from None
-
-
-def _read_tsv(path: Path, stage: str) -> list[dict[str, Any]]:
-    """The rows of a TSV file; cells that are numbers become numbers, empty ones None."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-    except FileNotFoundError:
-        raise BadInput(f"{path} is missing: run `dvc repro {stage}`.") from None
-    return [{name: _number(cell) for name, cell in row.items()} for row in rows]
-
-
-def _number(cell: str | None) -> float | int | str | None:
-    if not cell:
-        return None
-    for kind in (int, float):
-        try:
-            number = kind(cell)
-        except ValueError:
-            continue
-        return number if math.isfinite(number) else cell  # `nan` and `inf` may be words
-    return cell
+    return read_json(path, f"{stage}{kind}@{variant}")
 
 
 def _items(stage: str, variant: str, file: str) -> list[dict[str, Any]]:
-    return _read_tsv(evaluation_folder(stage, variant) / file, f"{stage}@{variant}")
+    return typed(read_tsv(evaluation_folder(stage, variant) / file, f"{stage}@{variant}"))
 
 
 def _training_tsv(entry: Entry) -> list[dict[str, Any]]:
     path = sae_folder(entry.variant, entry.seed) / entry.run / "training.tsv"
-    return _read_tsv(path, f"train@{entry.variant}-{entry.seed}")
+    return typed(read_tsv(path, f"train@{entry.variant}-{entry.seed}"))
 
 
 def _letters(whole: Board, variants: list[str]) -> Iterator[tuple[Entry, list[dict[str, Any]]]]:
     """Each SAE with its rows of reports/absorption/{variant}/letters.tsv."""
     for variant in variants:
         path = evaluation_folder("absorption", variant) / "letters.tsv"
-        rows = _read_tsv(path, f"absorption@{variant}")
+        rows = typed(read_tsv(path, f"absorption@{variant}"))
         for entry in whole.entries:
             if entry.variant == variant:
                 yield entry, [row for row in rows if (row["seed"], row["run"]) == (entry.seed, entry.run)]

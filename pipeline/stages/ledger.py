@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import sys
-from pathlib import Path
 
-from pipeline.console.errors import BadInput
 from pipeline.params import Params, read_params
 from pipeline.report.claims.ledger import document, entries
-from pipeline.report.claims.measured import Row, Tables
+from pipeline.report.claims.measured import Tables
 from pipeline.report.claims.page import page
 from pipeline.report.claims.schema import Claims, read_claims
 from pipeline.report.claims.verdict import Here
 from pipeline.stages.files import REPORTS, fresh, write_json
+from pipeline.stages.read import read_tsv
 
 TABLES = REPORTS / "tables"
 
@@ -23,7 +21,9 @@ def run() -> None:
     params = read_params()
     profile = params.profile
     claims = read_claims()
-    tables = Tables.of(_rows(TABLES / "scores.tsv"), _rows(TABLES / "summary.tsv"))
+    tables = Tables.of(
+        read_tsv(TABLES / "scores.tsv", "compare"), read_tsv(TABLES / "summary.tsv", "compare")
+    )
     here = _here(params, profile, claims, tables)
     found = entries(claims, tables, here)
     folder = fresh(REPORTS / "ledger")
@@ -47,11 +47,3 @@ def _here(params: Params, profile: str, claims: Claims, tables: Tables) -> Here:
         switches={key: params.value(key) for key in sorted(claims.switches())},
         variants=frozenset(tables.variants()),
     )
-
-
-def _rows(path: Path) -> list[Row]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file, delimiter="\t"))
-    except FileNotFoundError:
-        raise BadInput(f"{path} is missing: run `dvc repro compare`.") from None

@@ -6,18 +6,15 @@ inputs give the same bytes.
 
 from __future__ import annotations
 
-import csv
-import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.console.errors import BadInput
 from pipeline.page.render import render
 from pipeline.page.view import Artefacts, view
 from pipeline.params import Params, read_params
 from pipeline.stages.files import REPORTS
+from pipeline.stages.read import read_json, read_tsv, typed
 
 TABLES = REPORTS / "tables"
 VERSIONS = Path("requirements/numeric.txt")
@@ -32,19 +29,19 @@ def run() -> None:
     # first, so that a profile that does not exist is named before a file that cannot be there
     shown = _shown(params, variants, external)
     found = Artefacts(
-        report=_json(TABLES / "report.json", "compare"),
-        curves=_tsv(TABLES / "curves.tsv", "compare"),
-        pairs=_tsv(TABLES / "pairs.tsv", "compare"),
-        training=_tsv(TABLES / "training.tsv", "compare"),
-        letters=_tsv(TABLES / "letters.tsv", "compare"),
+        report=read_json(TABLES / "report.json", "compare"),
+        curves=_rows(TABLES / "curves.tsv", "compare"),
+        pairs=_rows(TABLES / "pairs.tsv", "compare"),
+        training=_rows(TABLES / "training.tsv", "compare"),
+        letters=_rows(TABLES / "letters.tsv", "compare"),
         problems=[
             row
             for name in (*variants, *external)
-            for row in _tsv(REPORTS / "probing" / name / "problems.tsv", f"probing@{name}")
+            for row in _rows(REPORTS / "probing" / name / "problems.tsv", f"probing@{name}")
         ],
-        claims=_json(REPORTS / "ledger/claims.json", "ledger")["claims"],
+        claims=read_json(REPORTS / "ledger/claims.json", "ledger")["claims"],
         latents=[
-            _json(REPORTS / "latents" / name / "latents.json", f"latents@{name}")
+            read_json(REPORTS / "latents" / name / "latents.json", f"latents@{name}")
             for name in (*variants, *external)
         ],
         params=shown,
@@ -68,35 +65,9 @@ def _shown(params: Params, variants: list[str], external: dict[str, Any]) -> dic
     }  # fmt: skip
 
 
-def _json(path: Path, stage: str) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput(f"{path} is missing: run `dvc repro {stage}`.") from None
-    except ValueError as error:
-        raise BadInput(f"{path} is damaged ({error}): run `dvc repro -f {stage}`.") from None
-
-
-def _tsv(path: Path, stage: str) -> list[dict[str, Any]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-    except FileNotFoundError:
-        raise BadInput(f"{path} is missing: run `dvc repro {stage}`.") from None
-    return [{name: cell if name in TEXTS else _number(cell) for name, cell in row.items()} for row in rows]
-
-
 TEXTS = ("label", "a", "b", "run", "letter", "set", "class", "stage", "metric", "reason", "verdict", "how")
 """Columns that are text even where it reads as a number; empty text is the empty string."""
 
 
-def _number(cell: str) -> float | int | str | None:
-    if not cell:
-        return None
-    try:
-        value = float(cell)
-    except ValueError:
-        return cell
-    if not math.isfinite(value):
-        return None
-    return int(value) if value.is_integer() and "." not in cell and "e" not in cell else value
+def _rows(path: Path, stage: str) -> list[dict[str, Any]]:
+    return typed(read_tsv(path, stage), TEXTS)

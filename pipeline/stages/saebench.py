@@ -5,8 +5,6 @@ Writes reports/saebench/{core,absorption,sparse_probing}, one file per SAE; noth
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +31,7 @@ from pipeline.stages.files import (
     sae_folder,
     write_json,
 )
+from pipeline.stages.read import read_json, read_tsv
 
 TABLES = {
     "reconstruction": "contexts.tsv", "behavior": "contexts.tsv", "absorption": "letters.tsv",
@@ -55,7 +54,7 @@ class Evaluated:
     def of(cls, stage: str, variant: str) -> Evaluated:
         """What `stage` wrote; raises BadInput when it did not."""
         folder, name = evaluation_folder(stage, variant), f"{stage}@{variant}"
-        return cls(_json(folder / "results.json", name), _table(folder / TABLES[stage], name))
+        return cls(read_json(folder / "results.json", name), read_tsv(folder / TABLES[stage], name))
 
     def row(self, subject: Subject) -> Mapping[str, Any]:
         """The SAE's row; raises BadInput when it has none, or one of other weights."""
@@ -86,7 +85,7 @@ def run() -> None:
             own = variant in variants
             folder = sae_folder(variant, row["seed"]) if own else external_folder(variant)
             maker = f"train@{variant}-{row['seed']}" if own else f"external@{variant}"
-            subject = Subject(row, _json(folder / row["run"] / "cfg.json", maker))
+            subject = Subject(row, read_json(folder / row["run"] / "cfg.json", maker))
             contents = (
                 core(
                     subject, found["reconstruction"].row(subject), found["behavior"].row(subject),
@@ -124,8 +123,8 @@ class _Settings:
         source = params.value("profile.text.source")
         self._text = params.value("profile.text.name") if source == "hub" else source
         self._length = params.value("profile.text.context_length")
-        self._letters = _json(LETTERS / letter_task.FACTS, "tasks@letters")
-        self._labelled = _json(PROBING / probing_task.FACTS, "tasks@probing")
+        self._letters = read_json(LETTERS / letter_task.FACTS, "tasks@letters")
+        self._labelled = read_json(PROBING / probing_task.FACTS, "tasks@probing")
 
     def core(self, subject: Subject, found: Mapping[str, Evaluated]) -> dict[str, Any]:
         """Batches are those of reconstruction, which SAEBench's `mse` depends on."""
@@ -165,20 +164,3 @@ class _Settings:
             "probe_train_set_size": train, "probe_test_set_size": test, "k_values": self._k,
             "context_length": self._labelled["facts"]["max_tokens"],
         }  # fmt: skip
-
-
-def _json(path: Path, stage: str) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput(f"{path} is missing: run `dvc repro {stage}`.") from None
-    except ValueError as error:
-        raise BadInput(f"{path} is damaged ({error}): run `dvc repro -f {stage}`.") from None
-
-
-def _table(path: Path, stage: str) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file, delimiter="\t"))
-    except FileNotFoundError:
-        raise BadInput(f"{path} is missing: run `dvc repro {stage}`.") from None

@@ -39,7 +39,7 @@ class MemoryRows:
 class DiskRows:
     """Rows of a Zarr array; the last chunk is kept, so that small steps decode each chunk once."""
 
-    def __init__(self, array: zarr.Array, dtype: Dtype, where: Path) -> None:
+    def __init__(self, array: zarr.Array, dtype: Dtype, where: Path | str) -> None:
         self._array, self._where = array, where
         self.dtype = TORCH_DTYPE[dtype]
         self.chunk_rows = int(array.chunks[0])

@@ -15,6 +15,7 @@ from zarr.errors import GroupNotFoundError
 from pipeline.console.errors import BadInput
 from pipeline.store.codecs import quiet
 from pipeline.store.moments import Moments
+from pipeline.store.remote import keys, open_remote
 from pipeline.store.rows import DiskRows, MemoryRows, Rows
 from pipeline.store.schema import STORED_DTYPE, Attrs, from_json
 
@@ -148,14 +149,19 @@ def statistics(store: Store) -> dict[str, Any]:
     }
 
 
-def open_store(path: Path) -> Store:
-    """The finished store at `path`; raises BadInput when it is absent, incomplete or altered."""
+def open_store(path: Path | str) -> Store:
+    """The finished store at `path`; raises BadInput when it is absent, incomplete or altered.
+
+    A string is the URL of a store on object storage, `s3://bucket/folder`, read chunk by chunk as it is
+    needed; endpoint and credentials come from the environment.
+    """
     try:
-        group = zarr.open_group(path, mode="r")
+        group = open_remote(path) if isinstance(path, str) else zarr.open_group(path, mode="r")
     except (GroupNotFoundError, FileNotFoundError):
         raise BadInput(f"{path} holds no activation store; run `dvc repro harvest`.") from None
     attrs = from_json(dict(group.attrs), str(path))
-    missing = [key for key in attrs.chunks if not (path / key).is_file()]
+    present = keys(path) if isinstance(path, str) else {key for key in attrs.chunks if (path / key).is_file()}
+    missing = [key for key in attrs.chunks if key not in present]
     if missing:
         raise BadInput(
             f"{path} lacks {len(missing)} of its {len(attrs.chunks)} chunks ({missing[0]}, ...); "
@@ -165,7 +171,7 @@ def open_store(path: Path) -> Store:
         return open_arrays(group, attrs, path)
 
 
-def open_arrays(group: zarr.Group, attrs: Attrs, path: Path) -> Store:
+def open_arrays(group: zarr.Group, attrs: Attrs, path: Path | str) -> Store:
     """The store over `group`'s arrays; raises BadInput when their shape or dtype is not the attributes'."""
     count, stored = (attrs.count,), STORED_DTYPE[attrs.logical_dtype]
     array = _array(group, "activations", (attrs.count, attrs.d), stored, path)
@@ -179,7 +185,7 @@ def open_arrays(group: zarr.Group, attrs: Attrs, path: Path) -> Store:
     return Store(attrs, tokens, document, position, DiskRows(array, attrs.logical_dtype, path))
 
 
-def _array(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, path: Path) -> zarr.Array:
+def _array(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, path: Path | str) -> zarr.Array:
     array = group.get(name)
     if not isinstance(array, zarr.Array) or array.shape != shape or str(array.dtype) != dtype:
         found = f"{array.shape} {array.dtype}" if isinstance(array, zarr.Array) else "nothing"

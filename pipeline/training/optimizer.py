@@ -17,6 +17,31 @@ def make_optimizer(weights: Weights, recipe: Recipe) -> torch.optim.Optimizer:
     return kind(list(weights.values()), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
 
+def folded_bias(weights: Weights) -> Tensor:
+    """(n,) b_enc - b_dec W_enc, so that x W_enc + bias = (x - b_dec) W_enc + b_enc; without a graph."""
+    folded = -(weights["b_dec"].detach() @ weights["W_enc"].detach())
+    return folded + weights["b_enc"].detach() if "b_enc" in weights else folded
+
+
+@torch.no_grad()
+def unfold_bias(weights: Weights, bias: Tensor) -> None:
+    """Hand the gradient (n,) of a `folded_bias` on to b_enc, b_dec and, in place, W_enc.
+
+    The chain rule by hand: autograd makes the (d, n) product -b_dec (x) g apart, then adds it; 4.0 ms
+    instead of 0.1 at d 256, n 4096.
+    """
+    g = bias.grad
+    if g is None:
+        return
+    W_enc, b_dec = weights["W_enc"], weights["b_dec"]
+    W_enc.grad = torch.zeros_like(W_enc) if W_enc.grad is None else W_enc.grad
+    W_enc.grad.addr_(b_dec, g, alpha=-1)
+    pulled = -(W_enc @ g)
+    b_dec.grad = pulled if b_dec.grad is None else b_dec.grad.add_(pulled)
+    if "b_enc" in weights:
+        weights["b_enc"].grad = g
+
+
 def learning_rate(recipe: Recipe, step: int) -> float:
     """Linear warm-up, plateau, linear decay to zero over the last `decay` steps."""
     up = min((step + 1) / recipe.warmup, 1.0) if recipe.warmup else 1.0

@@ -183,6 +183,26 @@ def test_absorbed_words_are_found_exactly(rule: str) -> None:
         assert found.splits.f1_k1.mean() < 1
 
 
+def test_random_directions_are_scored_as_probes_would_be() -> None:
+    """The control equals the scores with its directions as probes, each word's sign making it positive."""
+    g = torch.Generator().manual_seed(5)
+    made, _ = task()
+    noisy = made.x + 1.5 * torch.randn(made.x.shape, generator=g)
+    made = LetterTask(**{**vars(made), "x": noisy, "x_scored": noisy})
+    sae = random_sae(noisy, 200, 8, 1)
+    found = measure(sae, made, SECTION).random_direction
+    random = torch.Generator().manual_seed(SECTION.seed)
+    weight = normalize(torch.randn(26, 64, generator=random, dtype=torch.float64), dim=-1).repeat(FOLDS, 1, 1)
+    assert (found.projection > 0).all()
+    for sign in (1, -1):
+        expected = measure(sae, LetterTask(**{**vars(made), "weight": sign * weight}), SECTION).scores
+        mine = expected.projection > 0
+        assert 0 < int(mine.sum()) < len(mine)
+        for name, each in vars(expected).items():
+            torch.testing.assert_close(vars(found)[name][mine], each[mine])
+    assert 0 < int(found.full.sum()) < int(found.main_silent.sum())
+
+
 def test_splitting_follows_the_rise_of_f1() -> None:
     """A letter read by two latents, half its words each: F1 of one is 2/3, of both 1."""
     made, sae = task()

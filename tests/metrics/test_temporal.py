@@ -232,3 +232,18 @@ def test_the_definitions_name_every_value_and_its_control():
 def test_a_permutation_is_one_and_has_a_seed():
     assert sorted(permutation(50, 3).tolist()) == list(range(50))
     assert permutation(50, 3).tolist() == permutation(50, 3).tolist() != permutation(50, 4).tolist()
+
+
+def test_transitions_carry_an_interval_over_contexts():
+    tokens = Tokens(contexts=8, length=11, seed=5)
+    found = measured(tokens, random_dense(len(tokens), N, 0.3, seed=6)).values(PLAN)
+    for start in ("on", "off"):
+        stays, leaves = (found[f"transition_{start}_{end}"] for end in ("on", "off"))
+        assert stays.value is not None
+        for each in (stays, leaves):
+            assert each.low is not None
+            assert each.high is not None
+        assert stays.low < stays.value < stays.high
+        # one draw of contexts gives both
+        assert [leaves.low, leaves.high] == pytest.approx([1 - stays.high, 1 - stays.low])
+    assert found["transition_on_off"] == found["flicker"]

@@ -124,7 +124,7 @@ def measured(drawn: Drawn, task: LetterTask, sae: SAE, predicted_k1: Tensor) -> 
     problem = task.letter[task.scored]
     projection = (task.x_scored.double() * direction[problem]).sum(-1)
     scores = score(encode(sae, task.x_scored), cosine, main_latents(splits, sae.n), problem, projection)
-    return Absorption(splits, scores, scores)
+    return Absorption(splits, scores, scores, scores)
 
 
 def checks(drawn: Drawn, task: LetterTask, sae: SAE, train: Tensor) -> Iterator[tuple[str, str, Pair]]:

@@ -33,6 +33,7 @@ BETTER = {
     "absorption": {
         "mean_absorption_fraction": "lower", "mean_full_absorption": "lower", "letter_f1_k1": "higher",
         "mean_absorption_fraction_random_sae": "neither", "letter_f1_k1_random_sae": "neither",
+        "mean_absorption_fraction_random_direction": "neither",
     },
     "probing": {
         "probing_k1": "higher", "probing_k5": "higher", "raw_dense": "higher", "raw_neurons_k1": "higher",
@@ -149,6 +150,8 @@ class World:
             return 0.93 if metric == "raw_dense" else 0.71
         if metric.endswith("_random_sae"):
             return 0.01 / at if metric.startswith("mean") else 0.1
+        if metric.endswith("_random_direction"):
+            return 0.2
         if metric.endswith("_shuffled_decoder"):
             return -0.5 - 0.2 * [*self.variants, *self.given].index(variant)
         if metric == "letter_f1_k1":

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from pipeline.sae.core.codes import Pairs
+from pipeline.sae.core.gram import Layout, gram
+from pipeline.sae.core.sequence import segments
 from pipeline.sae.core.variant import Step
-from pipeline.sae.tsae import MIN_VARIANCE, Method, consistency, latent_weights
+from pipeline.sae.tsae import MIN_VARIANCE, Method, consistency
 from pipeline.training.run import Job, train
 from tests.sae.cases import case, relative
 from tests.training import toy
@@ -72,14 +74,43 @@ def test_consistency_equals_loops(plain: bool) -> None:
     assert relative(value.grad, wide.grad[f > 0]) < 5e-6
 
 
-def test_latent_weights() -> None:
+def test_gram_equals_the_dense_product() -> None:
+    step, f = long_case()
+    pairs = Pairs.where(f > 0)
+    layout = Layout.of(segments(step), pairs)
+    value = f[f > 0].requires_grad_()
+    weight = torch.rand(len(layout.context), generator=torch.Generator().manual_seed(2))
+    out = gram(value, weight, layout)
+    pull = torch.randn(out.shape, generator=torch.Generator().manual_seed(3))
+    (out * pull).sum().backward()
+    wide = f.double().requires_grad_()
+    used = torch.zeros(len(LENGTHS), 12, dtype=torch.bool)
+    for c, (low, high) in enumerate(segments(step)):
+        used[c] = (f[low:high] > 0).any(0)
+    dense = torch.zeros(len(LENGTHS), 12, dtype=torch.float64)
+    dense[used] = weight.double()
+    expected = torch.zeros(out.shape, dtype=torch.float64)
+    for c, (low, high) in enumerate(segments(step)):
+        expected[low:high, : high - low] = (wide[low:high] * dense[c]) @ wide[low:high].T
+    (expected * pull).sum().backward()
+    assert value.grad is not None
+    assert wide.grad is not None
+    assert relative(out.detach(), expected.detach()) < 1e-6
+    assert relative(value.grad, wide.grad[f > 0]) < 1e-6
+
+
+def test_column_weights() -> None:
     H = torch.tensor([[1.0, 0.0, 3.0, 1.0], [1.0, 2.0, 0.0, 1.1], [1.0, 0.0, 0.0, 1.0]])
     variance = H.double().var(0, correction=0)
     kept = variance * torch.tensor([0, 1, 1, 0])  # the constant one and the nearly constant one are left out
-    torch.testing.assert_close(latent_weights(H).double(), kept / kept.sum() * 2)
-    torch.testing.assert_close(latent_weights(H, printed=True).double(), kept / kept.sum())
-    assert bool((latent_weights(H[:1]) == 0).all())
-    assert not latent_weights(H.requires_grad_()).requires_grad
+    pairs = Pairs.where(H > 0)
+    layout = Layout.of([(0, 3)], pairs)
+    found = layout.weights(H[H > 0], MIN_VARIANCE, printed=False)
+    torch.testing.assert_close(found.double(), kept / kept.sum() * 2)
+    found = layout.weights(H[H > 0], MIN_VARIANCE, printed=True)
+    torch.testing.assert_close(found.double(), kept / kept.sum())
+    one = Layout.of([(0, 1)], Pairs.where(H[:1] > 0))
+    assert bool((one.weights(H[:1][H[:1] > 0], MIN_VARIANCE, printed=False) == 0).all())
 
 
 def test_no_pair_costs_nothing_and_has_a_finite_gradient() -> None:

@@ -10,6 +10,7 @@ import torch
 
 from pipeline.console.errors import BadInput
 from pipeline.metrics.absorption import random_sae
+from pipeline.metrics.intervals import wilson
 from pipeline.metrics.pooling import pooled_codes
 from pipeline.metrics.probing import ProbingSection
 from pipeline.metrics.probing_results import probe, values
@@ -99,6 +100,9 @@ def test_labelled_texts_to_probing() -> None:
     } == {name for name, metric in results["metrics"].items() if metric["aggregate"]}
     rows = read_table("probing", "topk", "problems.tsv")
     assert len(rows) == 2 * 3 * 2
+    for row in rows:
+        bounds = wilson(round(float(row["accuracy"]) * int(row["items"])), int(row["items"]))
+        assert [float(row["low"]), float(row["high"])] == pytest.approx([bounds.low, bounds.high], rel=1e-6)
     items = read_table("probing", "topk", "items.tsv")
     assert len(items) == 2 * sum(len(problem.items["test"]) for problem in task.problems)
     mine = [row for row in items if row["seed"] == "1" and row["class"] == "a"]

@@ -12,6 +12,7 @@ import torch
 from pipeline.console.errors import BadInput
 from pipeline.metrics.ablation_task import AblationTask, load_ablation
 from pipeline.metrics.absorption import random_sae
+from pipeline.metrics.intervals import wilson
 from pipeline.metrics.letter_task import LetterTask, load_letters
 from pipeline.sae.core.inference import SAE
 from pipeline.stages import absorption, letters
@@ -67,6 +68,13 @@ def test_letters_to_absorption() -> None:
     table = read_table("absorption", "topk", "letters.tsv")
     assert [row["letter"] for row in table[:8]] == list("abcdefgh")
     assert {(row["seed"], row["run"]) for row in table} == {("1", "l0-2"), ("2", "l0-2")}
+    scored = [row for row in table if row["true_positives"] != "0"]
+    assert scored
+    for row in scored:
+        bounds = wilson(int(row["fully_absorbed"]), int(row["true_positives"]))
+        found = [float(row[f"full_absorption_{end}"]) for end in ("low", "high")]
+        assert found == pytest.approx([bounds.low, bounds.high], rel=1e-6)
+        assert found[0] <= float(row["full_absorption"]) <= found[1]
     assert len(read_table("absorption", "topk", "words.tsv")) == 2 * len(task.scored)
     reports = folder_bytes(Path("reports/absorption/topk"))
     absorption.run("topk")

@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from pipeline.console.errors import BadInput
 from pipeline.store import Batch, Reader, Store, open_store, pool
@@ -236,13 +237,15 @@ def test_fewer_rows_than_one_batch() -> None:
 
 
 def test_two_pools_in_memory_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pool in use and the one read ahead, whatever the size of the store."""
+    """The pool in use and the one read ahead, whatever the size of the store, in the same two places."""
     made_pools: list[weakref.ref[pool.Pool]] = []
+    places: set[int] = set()
     load = pool.load
 
-    def watched(store: Store, chunks: pool.Chunks) -> pool.Pool:
-        loaded = load(store, chunks)
+    def watched(store: Store, chunks: pool.Chunks, spare: Tensor | None = None) -> pool.Pool:
+        loaded = load(store, chunks, spare)
         made_pools.append(weakref.ref(loaded))
+        places.add(loaded.x.data_ptr())
         return loaded
 
     monkeypatch.setattr(pool, "load", watched)
@@ -251,6 +254,7 @@ def test_two_pools_in_memory_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
         reader.next()
         assert sum(ref() is not None for ref in made_pools) <= 2
     assert len(made_pools) > 8
+    assert len(places) == 2
 
 
 def test_a_chunk_that_cannot_be_read_ahead_stops_the_reader(tmp_path: Path) -> None:

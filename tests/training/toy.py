@@ -116,7 +116,7 @@ def change(sae: SAE, source: Store) -> float:
 
 
 def trainer(variant: str, values: dict[str, Any] | None = None, steps: int = 60, seed: int = 1,
-            **sizes: Any) -> tuple[Trainer, Reader]:  # fmt: skip
+            device: str = "cpu", **sizes: Any) -> tuple[Trainer, Reader]:  # fmt: skip
     """One trainer at one target on the toy store and its reader, for stepping by hand."""
     scale = section(tokens=steps * 64, **sizes)
     config_type, method_type = method(variant)
@@ -124,9 +124,9 @@ def trainer(variant: str, values: dict[str, Any] | None = None, steps: int = 60,
     source = store()
     recipe = made.recipe(Recipe(steps=steps, batch=scale.batch, lr=scale.lr))
     generator = torch.Generator().manual_seed(seed)
-    sample = torch.randn(32, D, generator=torch.Generator().manual_seed(0))
+    sample = torch.randn(32, D, generator=torch.Generator().manual_seed(0)).to(device)
     controller = SparsityController(scale.l0[0], 0.01, steps) if made.controlled else None
-    fired = torch.zeros(scale.n, dtype=torch.int64)
+    fired = torch.zeros(scale.n, dtype=torch.int64, device=device)
     weights = initial_weights(made, sample, generator)
     one = Trainer(
         variant=made, recipe=recipe, scale=source.attrs.scale, dead_tokens=scale.dead_tokens,

@@ -15,6 +15,7 @@ from torch import Tensor
 from pipeline.parallel.world import ALONE, World
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
+from pipeline.sae.core.top import largest
 from pipeline.sae.core.variant import MethodConfig, Step
 
 
@@ -27,9 +28,7 @@ class BatchTopConfig(MethodConfig):
 
 def batch_top(pre: Tensor, count: int, world: World = ALONE) -> Pairs:
     """The `count` largest positive entries of `pre` (B, n); of all processes' rows, those that are here."""
-    pairs = Pairs.where(pre > 0)
-    if len(pairs) > count:
-        pairs = _only(pairs, pairs.at(pre).topk(count, sorted=False).indices)
+    pairs = largest(pre, count)
     if world.size == 1:
         return pairs
     # what is not among this process's own `count` largest is not among those of all

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.sparse import bag
+from pipeline.sae.core.top import row_top
 
 Architecture = Literal["standard", "topk", "jumprelu", "gated"]
 
@@ -67,11 +68,8 @@ class SAE:
         pre = self.pre(x)
         if self.architecture == "topk":
             assert self.k is not None
-            value, latent = pre.topk(self.k, dim=-1)
-            pairs = Pairs.rows(latent, self.n)
-            positive = value.reshape(-1) > 0
-            pairs = pairs.keep(positive)
-            return Codes(pairs, value.reshape(-1)[positive])
+            pairs = row_top(pre, self.k)
+            return Codes(pairs, pairs.at(pre))
         if self.architecture == "gated":
             assert self.r_mag is not None
             assert self.b_mag is not None

@@ -74,7 +74,8 @@ class _Decode(Function):
             grad_value = row_dots(g, W_dec, pairs) if wants_value else None
             if wants_W_dec:
                 order, offsets = pairs.by_latent
-                grad_W_dec = bag(value[order], g.contiguous(), pairs.token[order], offsets)
+                entry = value.index_select(0, order), pairs.token.index_select(0, order)
+                grad_W_dec = bag(entry[0], g.contiguous(), entry[1], offsets)
         return grad_value, grad_W_dec, None, None
 
 
@@ -99,5 +100,6 @@ class _EncodeAt(Function):
         elif wants_W_enc:
             order, offsets = pairs.by_latent
             # (n, d) as the bags give it, handed on as the (d, n) view that W_enc itself is
-            grad_W_enc = bag(g[order], x, pairs.token[order], offsets).T
+            entry = g.index_select(0, order), pairs.token.index_select(0, order)
+            grad_W_enc = bag(entry[0], x, entry[1], offsets).T
         return grad_W_enc, pairs.sum_by_latent(g) if wants_bias else None, None, None, None, None
