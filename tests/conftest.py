@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # tests against other people's code need their code, in an environment of its own (`make parity`)
 collect_ignore_glob = [] if os.environ.get("SAEBENCH_PYTHON") else ["parity/test_*.py"]
 # tests of object storage need a server to run on this machine (`make remote`)
-collect_ignore_glob += [] if importlib.util.find_spec("moto") else ["remote/test_*.py"]
+collect_ignore = [] if importlib.util.find_spec("moto") else ["remote"]
 
 settings.register_profile("seeded", derandomize=True, deadline=None, database=None)
 settings.load_profile("seeded")

@@ -24,6 +24,8 @@ from pipeline.sae.core.codes import Codes
 COLUMNS = ("pairs", "moving_pairs", "smoothness", "on", "on_followed", "on_following", "stays_on")
 """What is summed per context. `moving_pairs` are those with x_t != x_(t-1)."""
 
+_NO_PAIR_OFF = "no latent that is ever on is off at a token that has a successor"
+
 RARE = 10
 """A latent enters `flicker_per_latent` with at least this many followed on-tokens."""
 
@@ -104,7 +106,7 @@ class Temporal:
             "flicker_per_latent": self._flicker_per_latent(),
             "run_length": self.tally.value(_run_length, on, plan, "no latent is ever on"),
             **self._variance_values(),
-            **self._transitions(plan, no_pair),
+            **self._transitions(plan, {"on": no_pair, "off": _NO_PAIR_OFF}),
         }
 
     def _flicker_per_latent(self) -> Value:
@@ -128,7 +130,7 @@ class Temporal:
             names[1]: Value(float(within.sum() / total.sum()), self.windows),
         }
 
-    def _transitions(self, plan: Resampling, otherwise: str) -> dict[str, Value]:
+    def _transitions(self, plan: Resampling, otherwise: dict[str, str]) -> dict[str, Value]:
         """The 2x2 matrix of a latent's next state given its state, pooled over latents that are ever on."""
         alive = int((self.on > 0).sum())
         from_on = int(self.on_followed.sum())
@@ -137,7 +139,7 @@ class Temporal:
         for start, share in (("on", _on_after_on), ("off", partial(_on_after_off, alive=alive))):
             for end, statistic in (("on", share), ("off", partial(_complement, share))):
                 name = f"transition_{start}_{end}"
-                values[name] = self.tally.value(statistic, items[start], plan, otherwise)
+                values[name] = self.tally.value(statistic, items[start], plan, otherwise[start])
         return values
 
 

@@ -157,6 +157,10 @@ def test_a_latent_that_is_always_on_never_flickers():
     assert values["smoothness"].value == 0
     assert values["activation_variance"].value is None
     assert values["transition_off_on"].value is None
+    assert (
+        values["transition_off_on"].reason
+        == "no latent that is ever on is off at a token that has a successor"
+    )
 
 
 def test_nothing_fires():
