@@ -110,7 +110,7 @@ def _growth(rows: Rows) -> Iterator[str]:
     yield "Fitted exponent: the slope of log against log over all points (1: doubles with the axis, 0: does"
     yield "not grow). Each point is a process of its own; memory is what the measured part's peak rose by."
     yield "Reading holds two pools (here 67 MB, once the store is larger than both) and 13 bytes of index per"
-    yield "token (55 MB at 4.2 M tokens; .3 % of a row of gemma-2-2b in bfloat16): that part grows with the store."
+    yield "token (55 MB at 4.2 M tokens; .3 % of a row of gemma-2-2b in bfloat16): that part grows."
     yield ""
     yield "| axis | held | points | time | memory |"
     yield "|---|---|---|---:|---:|"
