@@ -43,7 +43,7 @@ ablations: $(STAMP) ## temporal's switches and atm's sweep: 17 experiments, then
 browser: ## install Chromium for the tests of the page, if there is none and apt can
 	@for each in chromium chromium-browser google-chrome; do if command -v $$each > /dev/null; then exit 0; fi; done; \
 	if test "$$(id -u)" = 0 && command -v apt-get > /dev/null && \
-	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } > /dev/null 2>&1; \
+	  timeout 600 sh -c "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium" > /dev/null 2>&1; \
 	then echo "Chromium: installed."; \
 	else echo "Chromium: not installed (no root, no apt-get or no package): the tests of the page in a browser are left out."; fi
 
