@@ -50,24 +50,16 @@ def cpu_targets(n: int = 4096) -> Iterator[Target]:
     """The targets of a CPU's rows."""
     for variant in BASIC:
         row = f"step/{variant}/n{n}"
-        yield Target(f"{variant}: SAELens over ours", row, "SAELens", OURS, 4, True, "cpu")
-        yield Target(
-            f"{variant}: dictionary_learning over ours", row, "dictionary_learning", OURS, 3, True, "cpu"
-        )
-        yield Target(f"{variant}: SAELens over ours, bfloat16 encoder", row, "SAELens", HALF, 6, True, "cpu")
-        yield Target(
-            f"{variant}: ours over its floor", row, OURS, "floor, float32", 1.3, False, "cpu", NEAR_FLOOR
-        )
-        yield Target(
-            f"{variant}: ours over its floor, bfloat16 encoder",
-            row,
-            HALF,
-            "floor, bfloat16",
-            1.3,
-            False,
-            "cpu",
-            NEAR_FLOOR,
-        )
+        for theirs, ours, least, how in (
+            ("SAELens", OURS, 4, ""), ("dictionary_learning", OURS, 3, ""),
+            ("SAELens", HALF, 6, ", bfloat16 encoder"),
+        ):  # fmt: skip
+            yield Target(f"{variant}: {theirs} over ours{how}", row, theirs, ours, least, True, "cpu")
+        for floor, ours, how in (
+            ("floor, float32", OURS, ""), ("floor, bfloat16", HALF, ", bfloat16 encoder"),
+        ):  # fmt: skip
+            what = f"{variant}: ours over its floor{how}"
+            yield Target(what, row, ours, floor, 1.3, False, "cpu", NEAR_FLOOR)
     for variant in HARDER:
         row = f"step/{variant}/n{n}"
         yield Target(

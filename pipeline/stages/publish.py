@@ -8,7 +8,6 @@ from a params.yaml edited since; no path of this machine and no token is in it.
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from pipeline.lm.hub import first_line
 from pipeline.report.card import Origin, card
 from pipeline.sae.core.folder import WEIGHTS, Run, load_sae, read_index, weights_hash
 from pipeline.stages.files import EVALUATIONS, evaluation_folder, sae_folder
+from pipeline.stages.read import read_json
 
 LOCK = Path("dvc.lock")
 SHARED = ("corpus", "model", "harvest", "tasks@letters", "tasks@probing")
@@ -87,16 +87,10 @@ def _aim(run: Run) -> str:
 def _results(stage: str, run: Run, sha256: str) -> dict[str, Any]:
     """results.json of one evaluation; refused when it was measured on other weights."""
     path = evaluation_folder(stage, run.variant) / "results.json"
-    again = f"run `dvc repro {stage}@{run.variant}`"
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput(f"{path} is missing: {again}.") from None
-    except ValueError as error:
-        raise BadInput(f"{path} is damaged ({error}): {again}.") from None
+    found: dict[str, Any] = read_json(path, f"{stage}@{run.variant}")
     rows = [row for row in found["rows"] if (row["seed"], row["run"]) == (run.seed, run.name)]
     if not rows or rows[0]["sae_sha256"] != sha256:
-        raise BadInput(f"{path} was not measured on these weights: {again}.")
+        raise BadInput(f"{path} was not measured on these weights: run `dvc repro {stage}@{run.variant}`.")
     return found
 
 
