@@ -89,7 +89,7 @@ def _core(world: Any, found: Path) -> Callable[[str], Any]:
 
 
 def _absorption(world: Any, found: Path) -> Callable[[str], Any]:
-    from pipeline.metrics.absorption_results import letter_rows, values
+    from pipeline.metrics.absorption.results import letter_rows, values
     from pipeline.sae.core.folder import load_sae
     from tests.parity import test_absorption as absorption
 
@@ -109,7 +109,7 @@ def _absorption(world: Any, found: Path) -> Callable[[str], Any]:
 
 
 def _probing(world: Any, found: Path) -> Callable[[str], Any]:
-    from pipeline.metrics.pooling import pooled_codes
+    from pipeline.metrics.probing.pooling import pooled_codes
     from pipeline.sae.core.folder import load_sae
     from tests.parity import test_probing as probing
     from tests.parity.world import D

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.report.figures.style import COLOURS, canvas, png, style
+from pipeline.charts.style import COLOURS, canvas, png, style
 
 LEAST_MB = 1.0
 """Peaks that rose by less are drawn and fitted as this: pages come and go in lumps."""

@@ -21,8 +21,6 @@ app = typer.Typer(
     help="Harvest activations, train sparse autoencoders, evaluate and compare them. Every command "
     "reads params.yaml of the current folder; `dvc repro` runs them in order.",
 )  # fmt: skip
-tasks = typer.Typer(no_args_is_help=True, help="Prepare what evaluations need and no SAE changes.")
-app.add_typer(tasks, name="tasks")
 
 Variant = Annotated[
     str, typer.Argument(help="An SAE variant: a file in pipeline/sae/ and a section of params.yaml.")
@@ -40,6 +38,13 @@ def _run(stage: str, *arguments: Any) -> None:
     if (launched() or 1) > 1 and stage not in SHARED:
         raise BadInput(f"`{stage}` runs as one process; start it without torchrun.")
     importlib.import_module(f"pipeline.stages.{stage}").run(*arguments)
+
+
+def _command(name: str, *arguments: Any) -> None:
+    """What is no stage: it writes nothing that DVC tracks."""
+    if (launched() or 1) > 1:
+        raise BadInput(f"`{name}` runs as one process; start it without torchrun.")
+    importlib.import_module(f"pipeline.commands.{name}").run(*arguments)
 
 
 @app.command()
@@ -60,16 +65,16 @@ def harvest() -> None:
     _run("harvest")
 
 
-@tasks.command()
-def letters() -> None:
+@app.command("letter_task")
+def letter_task() -> None:
     """First-letter prompts, their activations and the letter probes, for absorption."""
-    _run("letters")
+    _run("letter_task")
 
 
-@tasks.command("probing")
+@app.command("probing_task")
 def probing_task() -> None:
     """Activations, labels, splits and raw-residual baselines of the labelled texts, for sparse probing."""
-    _run("labelled")
+    _run("probing_task")
 
 
 @app.command()
@@ -110,7 +115,7 @@ def probing(variant: Variant) -> None:
     _run("probing", variant)
 
 
-@app.command("ground-truth")
+@app.command("ground_truth")
 def ground_truth(variant: Variant) -> None:
     """Train the variant on synthetic data with a known dictionary and measure the truth."""
     _run("ground_truth", variant)
@@ -123,9 +128,9 @@ def compare() -> None:
 
 
 @app.command()
-def ledger() -> None:
-    """Lay the source papers' numbers beside this run's: reports/ledger."""
-    _run("ledger")
+def claims() -> None:
+    """Lay the source papers' numbers beside this run's: reports/claims."""
+    _run("claims")
 
 
 @app.command()
@@ -135,9 +140,9 @@ def saebench() -> None:
 
 
 @app.command()
-def browser(variant: Variant) -> None:
-    """What some latents of each SAE respond to, reports/latents: stage `latents`, for the page."""
-    _run("browser", variant)
+def latents(variant: Variant) -> None:
+    """What some latents of each SAE respond to, reports/latents, for the page."""
+    _run("latents", variant)
 
 
 @app.command()
@@ -147,7 +152,7 @@ def page() -> None:
 
 
 @app.command()
-def latents(
+def latent(
     variant: Variant,
     seed: Seed,
     latent: Annotated[int, typer.Option(help="The latent to show.")],
@@ -155,7 +160,7 @@ def latents(
     contexts: Annotated[int, typer.Option(min=1, help="Top contexts to print.")] = 10,
 ) -> None:
     """Print what one latent responds to, promotes and resembles."""
-    _run("latents", variant, seed, latent, run, contexts)
+    _command("latent", variant, seed, latent, run, contexts)
 
 
 @app.command()
@@ -166,7 +171,7 @@ def tune(
     seed: Annotated[int, typer.Option(help="Training seed.")] = 0,
 ) -> None:
     """Sweep one number of a variant's section and print its scores on validation tokens."""
-    _run("tune", variant, key, values, seed)
+    _command("tune", variant, key, values, seed)
 
 
 @app.command()
@@ -178,13 +183,19 @@ def publish(
     upload: Annotated[str | None, typer.Option(help="Also upload it: owner/name on the hub.")] = None,
 ) -> None:
     """Write a trained SAE with a model card to a folder for the Hugging Face hub."""
-    _run("publish", variant, seed, run, to, upload)
+    _command("publish", variant, seed, run, to, upload)
+
+
+@app.command()
+def graph() -> None:
+    """Write into dvc.yaml which code each stage depends on, from the imports."""
+    _command("graph")
 
 
 @app.command()
 def check() -> None:
     """Validate the whole of params.yaml: every section, every profile."""
-    _run("check")
+    _command("check")
 
 
 def main() -> None:

@@ -14,19 +14,19 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
+from pipeline.latents.contexts import Peaks
 from pipeline.latents.words import word
 from pipeline.lm.tokenizer import load_tokenizer
-from pipeline.metrics.contexts import Peaks
-from pipeline.metrics.reconstruction import Reconstruction, mean_activation
-from pipeline.metrics.record import Value
-from pipeline.metrics.tally import Resampling
-from pipeline.metrics.temporal import Temporal
+from pipeline.metrics.common.number import Value
+from pipeline.metrics.common.tally import Resampling
+from pipeline.metrics.reconstruction.measure import Reconstruction, mean_activation
+from pipeline.metrics.reconstruction.temporal import Temporal
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.formats.given import Place
 from pipeline.sae.formats.read import read
-from pipeline.stages import reconstruction
 from pipeline.store import Store
 from pipeline.store import open_store as _open
+from pipeline.store.blocks import blocks
 
 BLOCK = 16
 """Contexts encoded at once."""
@@ -116,7 +116,7 @@ def _peak(sae: SAE, store: Store, latent: int, context: int, tokenizer: Any) -> 
 
 
 def _blocks(store: Store, split: str) -> Any:
-    return reconstruction.blocks(store, BLOCK, torch.device("cpu"), split)
+    return blocks(store, BLOCK, torch.device("cpu"), split)
 
 
 def _require(sae: SAE, store: Store) -> None:

@@ -20,18 +20,18 @@ PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml")
 
 NEEDS_INPUT = (
     ["harvest"],
-    ["tasks", "letters"],
-    ["tasks", "probing"],
+    ["letter_task"],
+    ["probing_task"],
     ["train", "topk", "42"],
     ["reconstruction", "topk"],
     ["behavior", "topk"],
     ["absorption", "topk"],
     ["probing", "topk"],
     ["compare"],
-    ["ledger"],
+    ["claims"],
     ["saebench"],
-    ["browser", "topk"],
-    ["latents", "topk", "42", "--latent", "1"],
+    ["latents", "topk"],
+    ["latent", "topk", "42", "--latent", "1"],
     ["page"],
 )
 """Every stage that reads another stage's output."""
@@ -89,7 +89,7 @@ def test_an_unknown_profile_is_named(refused: Run, params: dict[str, Any], argum
 @pytest.mark.parametrize("variant", ["nosuch", "core", "../store", ""])
 def test_an_unknown_variant_is_named(refused: Run, params: dict[str, Any], variant: str) -> None:
     params[variant] = {}
-    one_line(refused("ground-truth", variant))
+    one_line(refused("ground_truth", variant))
 
 
 @pytest.mark.parametrize(
@@ -100,15 +100,15 @@ def test_an_unknown_variant_is_named(refused: Run, params: dict[str, Any], varia
         (["model"], "profiles.embedded.model"),
         (["model"], "profiles.embedded.text"),
         (["harvest"], "profiles.embedded.harvest"),
-        (["tasks", "letters"], "tasks.letters"),
-        (["tasks", "probing"], "tasks.probing"),
+        (["letter_task"], "letter_task"),
+        (["probing_task"], "probing_task"),
         (["train", "topk", "42"], "profiles.embedded.train"),
         (["reconstruction", "topk"], "reconstruction"),
         (["behavior", "topk"], "behavior"),
         (["absorption", "topk"], "absorption"),
         (["probing", "topk"], "probing"),
-        (["ground-truth", "topk"], "ground_truth"),
-        (["ground-truth", "topk"], "topk"),
+        (["ground_truth", "topk"], "ground_truth"),
+        (["ground_truth", "topk"], "topk"),
     ],
     ids=str,
 )
@@ -126,9 +126,7 @@ def put(tree: dict[str, Any], key: str, value: Any) -> None:
     tree[last] = value
 
 
-@pytest.mark.parametrize(
-    "arguments", [["trian"], ["train"], ["train", "topk", "x"], ["tasks", "x"], ["corpus", "x"]]
-)
+@pytest.mark.parametrize("arguments", [["trian"], ["train"], ["train", "topk", "x"], ["corpus", "x"]])
 def test_a_wrong_command_is_exit_code_2(refused: Run, arguments: list[str]) -> None:
     assert "Traceback" not in refused(*arguments)
 

@@ -6,7 +6,6 @@ imports, those inside functions too, and so covers the branches that need a hub 
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -61,7 +60,7 @@ def code_of(cmd: str) -> set[str]:
     assert words[:3] == ["python", "-m", "pipeline"]
     starts = {_stage_module(words[3:])}
     starts |= {
-        f"sae/{word}" for word in words[4:] if word in VARIANTS and words[3] in ("train", "ground-truth")
+        f"sae/{word}" for word in words[4:] if word in VARIANTS and words[3] in ("train", "ground_truth")
     }
     files: set[Path] = set()
     for start in starts:
@@ -70,27 +69,8 @@ def code_of(cmd: str) -> set[str]:
 
 
 def _stage_module(words: list[str]) -> str:
-    """The stage file behind a command, as pipeline/__main__.py wires it."""
-    tree = ast.parse((ROOT / "pipeline/__main__.py").read_text())
-    wanted = words[1] if words[0] == "tasks" else words[0]
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and _command(node) == (words[0] == "tasks", wanted):
-            call = next(
-                n for n in ast.walk(node) if isinstance(n, ast.Call) and ast.unparse(n.func) == "_run"
-            )
-            return f"stages/{ast.literal_eval(call.args[0])}"
-    raise AssertionError(f"pipeline/__main__.py has no command {words}")
-
-
-def _command(node: ast.FunctionDef) -> tuple[bool, str] | None:
-    for decorator in node.decorator_list:
-        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) in (
-            "app.command",
-            "tasks.command",
-        ):
-            given = [ast.literal_eval(argument) for argument in decorator.args]
-            return ast.unparse(decorator.func) == "tasks.command", (given or [node.name])[0]
-    return None
+    """The stage file behind a command: stage, command and file have one name."""
+    return f"stages/{words[0]}"
 
 
 @pytest.mark.parametrize("item", sorted(items()))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.report.headline import ARROW, SCORES, TRUTH, TRUTH_STAGE, Headline
+from pipeline.compare.headline import ARROW, SCORES, TRUTH, TRUTH_STAGE, Headline
 
 Row = Mapping[str, Any]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.page import charts
+from pipeline.charts import altair as charts
+from pipeline.compare.headline import ARROW, TRUTH_STAGE
 from pipeline.page.standing import groups
-from pipeline.report.headline import ARROW, TRUTH_STAGE
 
 Row = Mapping[str, Any]
 

@@ -16,18 +16,21 @@ import torch
 from pipeline.console.errors import BadInput
 from pipeline.console.progress import Progress
 from pipeline.lm.load import load_lm
-from pipeline.metrics import ablation_results, absorption_results, absorption_saebench
-from pipeline.metrics.ablation import Ablated, ablate
-from pipeline.metrics.ablation_task import AblationTask, Halves, load_ablation
-from pipeline.metrics.absorption import Absorption, AbsorptionSection, measure, random_sae
-from pipeline.metrics.letter_task import LetterTask, load_letters
-from pipeline.metrics.record import Value, results, row
-from pipeline.metrics.saebench_probe import load_probe
+from pipeline.metrics.absorption import ablation_results
+from pipeline.metrics.absorption import results as absorption_results
+from pipeline.metrics.absorption import saebench as absorption_saebench
+from pipeline.metrics.absorption.ablation import Ablated, ablate
+from pipeline.metrics.absorption.measure import Absorption, AbsorptionSection, measure
+from pipeline.metrics.common.controls import random_sae
+from pipeline.metrics.common.number import Value, results, row
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.files import LETTERS, LM, evaluation_folder, fresh, write_json, write_tsv
 from pipeline.stages.saes import Trained, trained_saes
+from pipeline.tasks.letters.ablation import AblationTask, Halves, load_ablation
+from pipeline.tasks.letters.saebench_probe import load_probe
+from pipeline.tasks.letters.task import LetterTask, load_letters
 
 WHICH = ["label", "seed", "run"]
 METRICS = absorption_results.METRICS + ablation_results.METRICS + absorption_saebench.METRICS
@@ -91,7 +94,7 @@ def _speller(
     assert isinstance(task, LetterTask)
     lm = load_lm(LM, device, compute.lm_precision)
     if lm.weights_sha256 != prompts.facts["weights_sha256"]:
-        raise BadInput(f"{LETTERS} was made for other weights than {LM}: run `dvc repro tasks@letters`.")
+        raise BadInput(f"{LETTERS} was made for other weights than {LM}: run `dvc repro letter_task`.")
     return Speller(prompts, Halves.of(lm, int(task.facts["layer"])))
 
 

@@ -14,28 +14,28 @@ import torch
 from pipeline.console.errors import BadInput
 from pipeline.console.progress import Progress
 from pipeline.lm.load import LanguageModel, load_lm
-from pipeline.metrics.absorption import random_sae
-from pipeline.metrics.behavior import (
+from pipeline.metrics.behavior.measure import (
     COLUMNS,
     METRICS,
     Behavior,
     BehaviorSection,
     Contexts,
     References,
+    Spliced,
     evenly,
     spliced,
 )
-from pipeline.metrics.controls import (
+from pipeline.metrics.common.controls import (
     RANDOM,
     SHUFFLED,
-    Spliced,
     moved,
     permuted,
     random_metric,
+    random_sae,
     shuffled_metric,
 )
-from pipeline.metrics.record import missing, results, row
-from pipeline.metrics.tally import Resampling
+from pipeline.metrics.common.number import missing, results, row
+from pipeline.metrics.common.tally import Resampling
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.stages.files import ACTIVATIONS, LM, evaluation_folder, fresh, write_json, write_tsv

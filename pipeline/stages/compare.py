@@ -8,25 +8,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pipeline.charts.letters import letters
+from pipeline.charts.pareto import pareto
+from pipeline.charts.style import Palette
+from pipeline.charts.temporal import temporal
+from pipeline.charts.training import training
+from pipeline.charts.truth import truth
+from pipeline.compare import notes as remarks
+from pipeline.compare import ranking, series
+from pipeline.compare.board import Board, Entry, board
+from pipeline.compare.differences import chapters
+from pipeline.compare.digest import digest
+from pipeline.compare.markdown import markdown
+from pipeline.compare.paired import tables as paired
+from pipeline.compare.paired.comparison import families
+from pipeline.compare.paired.sampling import sample
+from pipeline.compare.table import report
+from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
 from pipeline.params.read import Params, read_params
-from pipeline.report import notes as remarks
-from pipeline.report import ranking, series
-from pipeline.report.board import Board, Entry, board
-from pipeline.report.differences import chapters
-from pipeline.report.digest import digest
-from pipeline.report.figures.letters import letters
-from pipeline.report.figures.pareto import pareto
-from pipeline.report.figures.style import Palette
-from pipeline.report.figures.temporal import temporal
-from pipeline.report.figures.training import training
-from pipeline.report.figures.truth import truth
-from pipeline.report.markdown import markdown
-from pipeline.report.paired import tables as paired
-from pipeline.report.paired.comparison import families
-from pipeline.report.paired.sampling import sample
-from pipeline.report.table import report
-from pipeline.report.terminal import show
 from pipeline.stages.files import (
     EVALUATIONS,
     REPORTS,

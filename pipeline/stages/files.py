@@ -15,8 +15,8 @@ from typing import Any
 
 TOKENS = Path("data/tokens")
 ACTIVATIONS = Path("data/activations")
-LETTERS = Path("data/tasks/letters")
-PROBING = Path("data/tasks/probing")
+LETTERS = Path("data/letter_task")
+PROBING = Path("data/probing_task")
 LM = Path("models/lm")
 REPORTS = Path("reports")
 SCRATCH = Path(".scratch")

@@ -17,19 +17,19 @@ import torch
 from pydantic import Field
 
 from pipeline.console.progress import Progress
-from pipeline.metrics import proxy
-from pipeline.metrics.ground_truth import METRICS as EXACT
-from pipeline.metrics.ground_truth import Measured, absent, measure
-from pipeline.metrics.letter_task import LetterTask
-from pipeline.metrics.proxy import proxy_task, proxy_values
-from pipeline.metrics.record import Value, missing, results, row
-from pipeline.metrics.synthetic import Sample, Source, SourceSection, draw, make_source
+from pipeline.metrics.common.number import Value, missing, results, row
+from pipeline.metrics.ground_truth import proxy
+from pipeline.metrics.ground_truth.measure import METRICS as EXACT
+from pipeline.metrics.ground_truth.measure import Measured, absent, measure
+from pipeline.metrics.ground_truth.proxy import proxy_task, proxy_values
+from pipeline.metrics.ground_truth.synthetic import Sample, Source, SourceSection, draw, make_source
 from pipeline.params import Section, read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.folder import TENSORS, save_sae, weights_hash
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.files import evaluation_folder, fresh, write_json, write_tsv
 from pipeline.store import Mode, Store
+from pipeline.tasks.letters.task import LetterTask
 from pipeline.training.run import Job, Trained, encoded_tokens, train
 from pipeline.training.section import TrainSection
 

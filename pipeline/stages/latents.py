@@ -1,34 +1,137 @@
-"""Command `latents`: one latent of a trained SAE in the terminal. Not a stage: it writes nothing."""
+"""Stage `latents@VARIANT`: what some latents of a variant's SAEs respond to, for the page's browser.
+
+The first training seed, every L0 target; controls and paper presets are left to `python -m pipeline
+latents`. Writes reports/latents/VARIANT/latents.json, whose size is bounded (docs/page.md).
+"""
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import torch
+from torch import Tensor
+
 from pipeline.console.errors import BadInput
-from pipeline.console.latent import show
-from pipeline.params import read_params
+from pipeline.latents.choose import TEXT, choose
+from pipeline.latents.describe import describe
+from pipeline.latents.lens import lens
+from pipeline.latents.observe import Observed, observe
+from pipeline.latents.words import Words
+from pipeline.lm.load import LanguageModel, load_lm
+from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection
-from pipeline.stages.browser import Scene
-from pipeline.stages.files import ACTIVATIONS
+from pipeline.sae.core.inference import SAE
+from pipeline.stages.files import ACTIVATIONS, LM, REPORTS, evaluation_folder, fresh
+from pipeline.stages.read import read_tsv, typed
 from pipeline.stages.saes import Trained, require_width, trained_saes
+from pipeline.store import Store, open_store
+from pipeline.store.blocks import blocks
+
+SCHEMA = 1
+TEXT_TOKENS = 64
+"""Tokens of the shared text: the first valid ones of the test split's first context."""
+BLOCK = 16
+"""Contexts encoded at once."""
 
 
-def run(variant: str, seed: int, latent: int, name: str | None, contexts: int) -> None:
-    """Print the record of `latent` of run `name` of (variant, seed)."""
-    compute = read_params().get("profile.compute", ComputeSection)
+class Scene:
+    """What every SAE is looked at with: the store, the language model, the words, the shared text."""
+
+    def __init__(self, device: torch.device, precision: Any) -> None:
+        self.device = device
+        self.store: Store = open_store(ACTIVATIONS)
+        self.lm: LanguageModel = load_lm(LM, device, precision)
+        if self.lm.weights_sha256 != self.store.attrs.weights_sha256:
+            raise BadInput(
+                f"{ACTIVATIONS} was harvested with other weights than {LM}: run `dvc repro harvest`."
+            )
+        self.words = Words(self.lm.tokenizer)
+        rows = self.store.split("test")
+        first = torch.from_numpy(self.store.valid[rows.start : rows.start + self.store.context_length])
+        self.text: Tensor = first.nonzero()[:TEXT_TOKENS, 0]
+        self.blocks = list(blocks(self.store, BLOCK, device))
+
+    def shown_text(self) -> list[int]:
+        """The words of the shared text."""
+        start = self.store.split("test").start
+        return [self.words.number(int(self.store.tokens[start + place])) for place in self.text.tolist()]
+
+    @torch.no_grad()
+    def strongest(self, sae: SAE) -> list[int]:
+        """The latents of the largest summed activation over the shared text, in that order."""
+        start = self.store.split("test").start
+        x = self.store.rows(start, start + self.store.context_length)[self.text].to(self.device)
+        codes = sae.encode(x)
+        total = codes.pairs.sum_by_latent(codes.value)
+        order = total.argsort(descending=True, stable=True)[:TEXT]
+        return [int(each) for each in order if total[each] > 0]
+
+    def records(self, sae: SAE, latents: list[int], **options: int) -> list[dict[str, Any]]:
+        """The record of each of `latents`."""
+        seen: Observed = observe(sae, self.store, self.blocks, latents)
+        logits = lens(self.lm, sae.W_dec[latents])
+        return [
+            describe(sae, seen, place, logits[place], self.words, self.text, **options)
+            for place in range(len(latents))
+        ]
+
+
+def run(variant: str) -> None:
+    """Write the records of `variant`; raises BadInput when an evaluation it chooses by is missing."""
+    params = read_params()
+    compute = params.get("profile.compute", ComputeSection)
     scene = Scene(compute.apply(), compute.lm_precision)
-    trained = _chosen(list(trained_saes(variant, [seed], scene.device)), name)
-    require_width([trained], scene.store.d, ACTIVATIONS)
-    if not 0 <= latent < trained.sae.n:
-        raise BadInput(f"latent {latent} is not among the SAE's latents, 0 to {trained.sae.n - 1}.")
+    saes = [each for each in trained_saes(variant, params.value("seeds")[:1], scene.device) if _shown(each)]
+    require_width(saes, scene.store.d, ACTIVATIONS)
+    latents = _table("reconstruction", variant, "latents.tsv")
+    words = _table("absorption", variant, "words.tsv")
     text = scene.shown_text()
-    (record,) = scene.records(trained.sae, [latent], contexts=contexts)
-    show(f"{trained.run.label} {trained.run.name} seed {trained.run.seed}", record, scene.words.texts, text)
+    found = [_sae(scene, trained, latents, words) for trained in saes]
+    document = {
+        "schema": SCHEMA, "variant": variant, "model": scene.store.attrs.model_id,
+        "layer": scene.store.attrs.layer, "params": _section(params, saes),
+        "words": scene.words.texts, "text": text, "saes": found,
+    }  # fmt: skip
+    folder = fresh(REPORTS / "latents" / variant)
+    compact = json.dumps(document, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    (folder / "latents.json").write_text(compact + "\n", encoding="utf-8")
 
 
-def _chosen(saes: list[Trained], name: str | None) -> Trained:
-    """The run called `name`, or the one of the largest L0 that did not diverge."""
-    fine = [each for each in saes if each.run.status == "ok"]
-    named = [each for each in fine if name in (None, each.run.name)]
-    if not named:
-        names = ", ".join(each.run.name for each in fine) or "none"
-        raise BadInput(f"there is no trained run {name!r}; name one of: {names}.")
-    return max(named, key=lambda each: (each.run.target or 0, each.run.l0))
+def _sae(
+    scene: Scene, trained: Trained, latents: list[dict[str, Any]], words: list[dict[str, Any]]
+) -> dict[str, Any]:
+    identity = trained.identity
+    name = f"{identity['variant']} {identity['run']}"
+    chosen = choose(_own(latents, identity), _own(words, identity), scene.strongest(trained.sae), name)
+    records = scene.records(trained.sae, list(chosen))
+    return {
+        **{key: identity[key] for key in ("label", "seed", "run", "target", "l0", "n")},
+        "latents": [{**record, "why": chosen[record["latent"]]} for record in records],
+    }
+
+
+def _section(params: Params, saes: list[Trained]) -> Any:
+    """The method's own parameters, for the page; an SAE trained elsewhere has none here."""
+    ours = [each.run.variant for each in saes if each.run.reading != "external"]
+    return params.value(ours[0]) if ours else {}
+
+
+def _shown(trained: Trained) -> bool:
+    """Not a diverged SAE, a control or a paper preset."""
+    run = trained.run
+    aimed = run.target is not None and run.label == run.variant
+    return run.status == "ok" and (aimed or run.reading == "external")
+
+
+def _own(rows: list[dict[str, Any]], identity: dict[str, Any]) -> list[dict[str, Any]]:
+    return [row for row in rows if all(row[key] == identity[key] for key in ("label", "seed", "run"))]
+
+
+def _table(stage: str, variant: str, file: str) -> list[dict[str, Any]]:
+    path = evaluation_folder(stage, variant) / file
+    return typed(read_tsv(path, f"{stage}@{variant}"), TEXTS)
+
+
+TEXTS = ("label", "run", "word", "letter")
+"""Columns that are text even where it reads as a number."""

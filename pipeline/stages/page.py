@@ -18,7 +18,16 @@ from pipeline.stages.read import read_json, read_tsv, typed
 
 TABLES = REPORTS / "tables"
 VERSIONS = Path("requirements/numeric.txt")
-SECTIONS = ("seeds", "tasks", "reconstruction", "behavior", "absorption", "probing", "ground_truth")
+SECTIONS = (
+    "seeds",
+    "letter_task",
+    "probing_task",
+    "reconstruction",
+    "behavior",
+    "absorption",
+    "probing",
+    "ground_truth",
+)
 """Shown as they stand, after the profile and before the methods' own."""
 
 
@@ -39,7 +48,7 @@ def run() -> None:
             for name in (*variants, *external)
             for row in _rows(REPORTS / "probing" / name / "problems.tsv", f"probing@{name}")
         ],
-        claims=read_json(REPORTS / "ledger/claims.json", "ledger")["claims"],
+        claims=read_json(REPORTS / "claims/claims.json", "claims")["claims"],
         latents=[
             read_json(REPORTS / "latents" / name / "latents.json", f"latents@{name}")
             for name in (*variants, *external)

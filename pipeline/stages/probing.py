@@ -8,12 +8,12 @@ from functools import cache
 import torch
 
 from pipeline.console.progress import Progress
-from pipeline.metrics import probing_saebench
-from pipeline.metrics.absorption import random_sae
-from pipeline.metrics.controls import moved
-from pipeline.metrics.pooling import pooled_codes
-from pipeline.metrics.probing import ProbingSection
-from pipeline.metrics.probing_results import (
+from pipeline.metrics.common.controls import moved, random_sae
+from pipeline.metrics.common.number import Value, results, row
+from pipeline.metrics.probing import saebench as probing_saebench
+from pipeline.metrics.probing.measure import ProbingSection
+from pipeline.metrics.probing.pooling import pooled_codes
+from pipeline.metrics.probing.results import (
     PROBLEM_COLUMNS,
     all_missing,
     baselines,
@@ -25,12 +25,11 @@ from pipeline.metrics.probing_results import (
     random_values,
     values,
 )
-from pipeline.metrics.probing_task import ProbingTask, load_probing
-from pipeline.metrics.record import Value, results, row
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.stages.files import PROBING, evaluation_folder, fresh, write_json, write_tsv
 from pipeline.stages.saes import trained_saes
+from pipeline.tasks.probing.task import ProbingTask, load_probing
 
 WHICH = ["label", "seed", "run"]
 

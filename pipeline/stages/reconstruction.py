@@ -11,23 +11,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from pipeline.console.progress import Progress
-from pipeline.metrics import density, geometry, reconstruction, temporal
-from pipeline.metrics.absorption import random_sae
-from pipeline.metrics.controls import RANDOM, SHUFFLED, moved, permuted, random_metric, shuffled_metric
-from pipeline.metrics.reconstruction import Reconstruction, ReconstructionSection, mean_activation
-from pipeline.metrics.record import Value, missing, results, row
-from pipeline.metrics.tally import Resampling
-from pipeline.metrics.temporal import Temporal, control, permutation
+from pipeline.metrics.common.controls import (
+    RANDOM,
+    SHUFFLED,
+    moved,
+    permuted,
+    random_metric,
+    random_sae,
+    shuffled_metric,
+)
+from pipeline.metrics.common.number import Value, missing, results, row
+from pipeline.metrics.common.tally import Resampling
+from pipeline.metrics.reconstruction import density, geometry, temporal
+from pipeline.metrics.reconstruction import measure as reconstruction
+from pipeline.metrics.reconstruction.measure import Reconstruction, ReconstructionSection, mean_activation
+from pipeline.metrics.reconstruction.temporal import Temporal, control, permutation
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.files import ACTIVATIONS, evaluation_folder, fresh, write_json, write_tsv
 from pipeline.stages.saes import Trained, require_width, trained_saes
 from pipeline.store import Batch, Store, open_store
+from pipeline.store.blocks import blocks
 
 UNTRAINED = {"explained_variance": "share", "dead_share": "share of latents", "flicker": "share"}
 """What is measured of an untrained SAE too, with its unit."""
@@ -137,21 +145,6 @@ def measure(
     for block in shuffled(held, section.seed):
         for each in measured:
             each.add_shuffled(block)
-
-
-def blocks(store: Store, contexts: int, device: torch.device, split: str = "test") -> Iterator[Batch]:
-    """The valid rows of a split, `contexts` whole contexts at a time."""
-    rows, length = store.split(split), store.context_length
-    for start in range(rows.start, rows.stop, contexts * length):
-        stop = min(start + contexts * length, rows.stop)
-        keep = np.flatnonzero(store.valid[start:stop])
-        index = torch.from_numpy(keep)
-        yield Batch(
-            x=store.rows(start, stop)[index].to(device),
-            document=torch.from_numpy(store.document[start + keep]).long(),
-            position=torch.from_numpy(store.position[start + keep]).long(),
-            context=(start + index) // length,
-        )
 
 
 def block_within(block: Batch, stop: int) -> bool:

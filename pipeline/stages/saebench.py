@@ -11,16 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.console.errors import BadInput
-from pipeline.metrics import letter_task, probing_task
-from pipeline.metrics.absorption import AbsorptionSection
-from pipeline.metrics.letters import LettersSection
-from pipeline.metrics.probing import ProbingSection
-from pipeline.metrics.probing_task import LabelledSection
-from pipeline.metrics.reconstruction import ReconstructionSection
+from pipeline.export.saebench import Subject, absorption, core, probing
+from pipeline.metrics.absorption.measure import AbsorptionSection
+from pipeline.metrics.probing.measure import ProbingSection
+from pipeline.metrics.reconstruction.measure import ReconstructionSection
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.params.read import Params
-from pipeline.report.saebench import Subject, absorption, core, probing
 from pipeline.stages.files import (
     LETTERS,
     PROBING,
@@ -32,6 +29,10 @@ from pipeline.stages.files import (
     write_json,
 )
 from pipeline.stages.read import read_json, read_tsv
+from pipeline.tasks.letters import task as letter_task
+from pipeline.tasks.letters.words import LettersSection
+from pipeline.tasks.probing import task as probing_task
+from pipeline.tasks.probing.task import LabelledSection
 
 TABLES = {
     "reconstruction": "contexts.tsv", "behavior": "contexts.tsv", "absorption": "letters.tsv",
@@ -116,15 +117,15 @@ class _Settings:
         self._absorption = params.get("absorption", AbsorptionSection)
         self._k = params.get("probing", ProbingSection).k
         self._seeds = (
-            params.get("tasks.letters", LettersSection).seed,
-            params.get("tasks.probing", LabelledSection).seed,
+            params.get("letter_task", LettersSection).seed,
+            params.get("probing_task", LabelledSection).seed,
         )
         self._common = {"llm_dtype": params.get("profile.compute", ComputeSection).lm_precision}
         source = params.value("profile.text.source")
         self._text = params.value("profile.text.name") if source == "hub" else source
         self._length = params.value("profile.text.context_length")
-        self._letters = read_json(LETTERS / letter_task.FACTS, "tasks@letters")
-        self._labelled = read_json(PROBING / probing_task.FACTS, "tasks@probing")
+        self._letters = read_json(LETTERS / letter_task.FACTS, "letter_task")
+        self._labelled = read_json(PROBING / probing_task.FACTS, "probing_task")
 
     def core(self, subject: Subject, found: Mapping[str, Evaluated]) -> dict[str, Any]:
         """Batches are those of reconstruction, which SAEBench's `mse` depends on."""

@@ -16,7 +16,7 @@ D, N = 32, 48
 """Width of the tiny model; dictionary size of the SAE trained elsewhere."""
 GIVEN = "given"
 """An SAE trained elsewhere and the folder, in the clone, that it lies in."""
-GATHERING = ("compare", "ledger", "saebench", "page")
+GATHERING = ("compare", "claims", "saebench", "page")
 """What reads every variant's results."""
 
 EVALUATIONS = ("reconstruction", "behavior", "absorption", "probing", "ground_truth", "latents")
@@ -55,8 +55,8 @@ def tiny(tree: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
     # whatever a model of twenty steps knows of letters is enough: the code after the checks is to run too
     tree["absorption"].update(min_letters=1, min_probe_f1=0.0)
-    tree["tasks"]["letters"].update(max_words=500)
-    tree["tasks"]["probing"].update(per_class=20)
+    tree["letter_task"].update(max_words=500)
+    tree["probing_task"].update(per_class=20)
     tree["reconstruction"].update(resamples=100)
     tree["behavior"].update(contexts=8, resamples=100)
     tree["standard"]["controls"] = []
@@ -90,5 +90,5 @@ def write_given(folder: Path) -> None:
 
 def all_stages() -> set[str]:
     """Every stage of the tiny graph."""
-    shared = {"corpus", "model", "harvest", "tasks@letters", "tasks@probing", *GATHERING}
+    shared = {"corpus", "model", "harvest", "letter_task", "probing_task", *GATHERING}
     return shared.union(*(stages_of(variant) for variant in VARIANTS), stages_of_external(GIVEN))

@@ -13,8 +13,8 @@ from pipeline.latents.describe import AROUND, CONTEXTS, SHADES, describe
 from pipeline.latents.observe import observe
 from pipeline.latents.words import LONGEST, Words, word
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.reconstruction import blocks
 from pipeline.store import Store
+from pipeline.store.blocks import blocks
 
 LENGTH, COUNT = 40, 8
 

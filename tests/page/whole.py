@@ -8,9 +8,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.stages import compare, ledger
+from pipeline.stages import claims, compare
 from pipeline.stages.files import write_json, write_tsv
-from tests.report.fake import World
+from tests.compare.fake import World
 from tests.test_layout import ROOT
 
 PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
@@ -41,7 +41,7 @@ def whole(root: Path, **world: Any) -> World:
     Path("requirements").mkdir()
     Path("requirements/numeric.txt").write_text("torch==2.13.0\n", encoding="utf-8")
     compare.run()
-    ledger.run()
+    claims.run()
     for variant in made.variants:
         _problems(variant, made)
         write_json(Path("reports/latents") / variant / "latents.json", latents(variant, made))

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pipeline.metrics.absorption import (
+from pipeline.metrics.absorption.measure import (
     Absorption,
     AbsorptionSection,
     Splits,
@@ -23,12 +23,12 @@ from pipeline.metrics.absorption import (
     main_latents,
     score,
 )
-from pipeline.metrics.absorption_results import letter_rows, values
-from pipeline.metrics.letter_task import LetterTask
-from pipeline.metrics.letters import FOLDS, LETTERS, f1
-from pipeline.metrics.logistic import balanced, fit_small
+from pipeline.metrics.absorption.results import letter_rows, values
 from pipeline.sae.core.folder import load_sae
 from pipeline.sae.core.inference import SAE
+from pipeline.stats.logistic import balanced, fit_small
+from pipeline.tasks.letters.task import LetterTask
+from pipeline.tasks.letters.words import FOLDS, LETTERS, f1
 from tests.parity.conftest import Oracle
 from tests.parity.ledger import Ledger, Pair
 from tests.parity.world import ARCHITECTURES, LAYER, POSITION, World

@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline.metrics import geometry
-from pipeline.metrics.behavior import Behavior, Contexts, References, spliced
-from pipeline.metrics.density import Density
-from pipeline.metrics.reconstruction import Reconstruction, mean_activation
-from pipeline.metrics.record import Value
-from pipeline.metrics.tally import Resampling
+from pipeline.metrics.behavior.measure import Behavior, Contexts, References, spliced
+from pipeline.metrics.common.number import Value
+from pipeline.metrics.common.tally import Resampling
+from pipeline.metrics.reconstruction import geometry
+from pipeline.metrics.reconstruction.density import Density
+from pipeline.metrics.reconstruction.measure import Reconstruction, mean_activation
 from pipeline.sae.core.folder import load_sae
 from pipeline.sae.core.inference import SAE
 from tests.parity.conftest import Oracle

@@ -12,12 +12,12 @@ import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline.metrics.pooling import pooled_codes
-from pipeline.metrics.probing import Padded, ProbingSection, accuracy, dense_logits
-from pipeline.metrics.probing_results import probe, problem_rows, values
-from pipeline.metrics.probing_task import ProbingTask, Problem, text_means
+from pipeline.metrics.probing.measure import Padded, ProbingSection, accuracy, dense_logits
+from pipeline.metrics.probing.pooling import pooled_codes
+from pipeline.metrics.probing.results import probe, problem_rows, values
 from pipeline.sae.core.folder import load_sae
-from pipeline.stages.labelled import activations
+from pipeline.stages.probing_task import activations
+from pipeline.tasks.probing.task import ProbingTask, Problem, text_means
 from tests.parity.conftest import Oracle
 from tests.parity.ledger import Ledger, Pair
 from tests.parity.world import ARCHITECTURES, LAYER, D, World

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from pipeline.lm.load import LanguageModel, load_lm
 from pipeline.lm.resolve import write_resolved
-from pipeline.metrics.letters import LETTERS
 from pipeline.sae.core.folder import save_sae
 from pipeline.sae.core.inference import SAE
+from pipeline.tasks.letters.words import LETTERS
 
 NAME = "tiny-gemma-2"
 LAYER, D, N = 1, 64, 256

@@ -77,10 +77,8 @@ def write_task_params(labels: str = "data/none", **sections: dict[str, Any]) -> 
     known: dict[str, dict[str, Any]] = {
         "profiles": {"small": small},
         "inputs": {"labels": labels},
-        "tasks": {
-            "letters": {"seed": 0, "in_context": 3},
-            "probing": {"seed": 0, "per_class": 20, "test": 0.3, "validation": 0.2},
-        },
+        "letter_task": {"seed": 0, "in_context": 3},
+        "probing_task": {"seed": 0, "per_class": 20, "test": 0.3, "validation": 0.2},
         "absorption": {"min_letters": 5, "resamples": 100},
         "probing": {"k": [1, 2], "resamples": 100},
     }

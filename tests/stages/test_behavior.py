@@ -9,8 +9,8 @@ from torch import Tensor
 from pipeline.console.errors import BadInput
 from pipeline.lm.load import LanguageModel, load_lm
 from pipeline.lm.resolve import resolve_local
-from pipeline.metrics import absorption
-from pipeline.metrics.controls import permuted
+from pipeline.metrics.absorption import measure as absorption
+from pipeline.metrics.common.controls import permuted
 from pipeline.stages.behavior import DEFINED, run
 from pipeline.stages.files import ACTIVATIONS, LM, evaluation_folder
 from pipeline.store import open_store

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.console.errors import BadInput
 from pipeline.stages.compare import run
-from tests.report.fake import World
+from tests.compare.fake import World
 
 ROOT = Path(__file__).parents[2]
 TABLES = (

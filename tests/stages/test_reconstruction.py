@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
-from pipeline.metrics import absorption
-from pipeline.metrics.controls import permuted
+from pipeline.metrics.absorption import measure as absorption
+from pipeline.metrics.common.controls import permuted
 from pipeline.stages.files import evaluation_folder
 from pipeline.stages.reconstruction import METRICS, run
 from tests.metrics.codes import perfect_sae, random_sae
@@ -173,8 +173,9 @@ def test_an_sae_of_another_width_is_refused(stored: tuple[Tensor, Tensor]):
 
 def test_shuffling_keeps_the_rows(stored: tuple[Tensor, Tensor]):
     from pipeline.stages.files import ACTIVATIONS
-    from pipeline.stages.reconstruction import blocks, shuffled
+    from pipeline.stages.reconstruction import shuffled
     from pipeline.store import open_store
+    from pipeline.store.blocks import blocks
 
     held = list(blocks(open_store(ACTIVATIONS), 2, torch.device("cpu")))
     mixed = list(shuffled(held, 0))

@@ -163,7 +163,7 @@ def test_an_sae_trained_elsewhere_has_its_files_too() -> None:
     [
         ("reports/behavior/toy/contexts.tsv", "behavior@toy"),
         ("reports/probing/toy/results.json", "probing@toy"),
-        ("data/tasks/letters/letters.json", "tasks@letters"),
+        ("data/letter_task/letters.json", "letter_task"),
         ("models/sae/toy/1/l0-4/cfg.json", "train@toy-1"),
     ],
 )

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 
 from pipeline.lm.load import load_lm
-from pipeline.metrics.absorption import random_sae
+from pipeline.metrics.common.controls import random_sae
 from pipeline.sae.core.inference import SAE
-from pipeline.stages import absorption, behavior, labelled, letters, probing, reconstruction
+from pipeline.stages import absorption, behavior, probing, reconstruction
+from pipeline.stages import letter_task as letters
+from pipeline.stages import probing_task as labelled
 from pipeline.stages.files import LM
 from tests.metrics import codes
 from tests.stages.evaluated import contexts, write_saes, write_store

@@ -1,0 +1,182 @@
+"""check: the whole of params.yaml at once.
+
+A command of its own, not a stage: a stage that validated more than it declares in dvc.yaml would
+either rerun for nothing or depend on what DVC does not see.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from pipeline.console.errors import BadInput
+from pipeline.params import Params, read_params
+from pipeline.sae.formats.section import ExternalSection, require_name
+
+PROFILE = {
+    "compute": "pipeline.params.compute:ComputeSection.parse",
+    "text": "pipeline.text.section:parse_text",
+    "model": "pipeline.lm.section:parse_model",
+    "harvest": "pipeline.store.section:HarvestSection.parse",
+    "train": "pipeline.commands.check:parse_train",
+}
+"""Section of a profile to the function that validates it: (values, where) -> section."""
+
+TOP = {
+    "letter_task": "pipeline.tasks.letters.words:LettersSection.parse",
+    "probing_task": "pipeline.tasks.probing.task:LabelledSection.parse",
+    "reconstruction": "pipeline.metrics.reconstruction.measure:ReconstructionSection.parse",
+    "behavior": "pipeline.metrics.behavior.measure:BehaviorSection.parse",
+    "absorption": "pipeline.metrics.absorption.measure:AbsorptionSection.parse",
+    "probing": "pipeline.metrics.probing.measure:ProbingSection.parse",
+    "ground_truth": "pipeline.stages.ground_truth:GroundTruthSection.parse",
+}
+"""Section outside the profiles to the function that validates it."""
+
+PLAIN = ("profile", "profiles", "variants", "seeds", "inputs", "external")
+INPUTS = ("model", "text", "labels")
+
+
+def run() -> None:
+    """Validate params.yaml of the current folder; raises BadInput with one sentence per fault."""
+    params = read_params()
+    faults = list(_faults(params))
+    if faults:
+        raise BadInput("\n".join(faults))
+    profiles = ", ".join(params.value("profiles"))
+    print(
+        f"params.yaml is valid: {len(params.value('variants'))} variants, profiles {profiles}.",
+        file=sys.stderr,
+    )
+
+
+def parse_train(values: Mapping[str, Any], where: str) -> Any:
+    """The train section, with what only its fields together can break."""
+    from pipeline.training.section import TrainSection
+
+    section = TrainSection.parse(values, where)
+    try:
+        section.require(rows=sys.maxsize)
+    except BadInput as error:
+        raise BadInput(f"{str(error).removesuffix('.')} (in `{where}`).") from None
+    return section
+
+
+def variant_files() -> list[str]:
+    """The variants that have a file in pipeline/sae."""
+    folder = Path(__file__).parents[1] / "sae"
+    return sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+
+
+def _faults(params: Params) -> Iterator[str]:
+    variants = variant_files()
+    top = {key.split(".")[0] for key in TOP}
+    yield from _strangers("", params.keys(), {*PLAIN, *top, *variants})
+    yield from _list(params, "variants", str)
+    yield from _list(params, "seeds", int)
+    yield from _chosen_variants(params, variants)
+    yield from _inputs(params)
+    yield from _external(params)
+    yield from _profiles(params)
+    for key, parser in TOP.items():
+        yield from _section(params, key, parser)
+    for name in variants:
+        if name in params.keys():
+            yield from _section(params, name, f"pipeline.sae.{name}:Config.parse")
+
+
+def _strangers(where: str, keys: Collection[Any], known: Collection[str]) -> Iterator[str]:
+    """Keys that no section or stage knows."""
+    for key in keys:
+        if key not in known:
+            place = f"{where}.{key}" if where else key
+            yield f"params.yaml: `{place}` is not a parameter (known here: {', '.join(sorted(known))})."
+
+
+def _list(params: Params, key: str, kind: type) -> Iterator[str]:
+    values = _value(params, key)
+    if not isinstance(values, list) or not values or any(type(value) is not kind for value in values):
+        yield f"params.yaml: `{key}` must be a list of at least one {kind.__name__}, not {values!r}."
+    elif len(set(values)) < len(values):
+        yield f"params.yaml: `{key}` names one of its items twice: {values!r}."
+
+
+def _chosen_variants(params: Params, known: list[str]) -> Iterator[str]:
+    """Each chosen variant has its file and its section; dvc.yaml names both."""
+    chosen = _value(params, "variants")
+    for name in chosen if isinstance(chosen, list) else []:
+        if name not in known:
+            yield f"params.yaml: `variants` has {name!r}, but there is no pipeline/sae/{name}.py."
+        elif name not in params.keys():
+            yield f"params.yaml: `variants` has {name!r}, but there is no section `{name}`."
+
+
+def _inputs(params: Params) -> Iterator[str]:
+    inputs = _value(params, "inputs")
+    if not isinstance(inputs, Mapping) or set(inputs) != set(INPUTS):
+        yield f"params.yaml: `inputs` must have exactly the keys {', '.join(INPUTS)}."
+    else:
+        for key, path in inputs.items():
+            if not isinstance(path, str):
+                yield f"params.yaml: `inputs.{key}` must be a path, not {path!r}; `data/none` means not used."
+
+
+def _external(params: Params) -> Iterator[str]:
+    values = _value(params, "external")
+    if not isinstance(values, Mapping):
+        yield f"params.yaml: `external` must be a section ({{}} for none), not {values!r}."
+        return
+    for name, section in values.items():
+        if name in (_value(params, "variants") or []):
+            yield f"params.yaml: `external` and `variants` both name {name!r}; rename the external one."
+        try:
+            require_name(str(name))
+            if not isinstance(section, Mapping):
+                raise BadInput(f"params.yaml: `external.{name}` must be a section, not {section!r}.")
+            ExternalSection.parse(section, f"external.{name}").require(f"external.{name}")
+        except BadInput as error:
+            yield str(error)
+
+
+def _profiles(params: Params) -> Iterator[str]:
+    try:
+        params.profile  # noqa: B018
+    except BadInput as error:
+        yield str(error)
+        return
+    for profile, sections in params.value("profiles").items():
+        where = f"profiles.{profile}"
+        if not isinstance(sections, Mapping):
+            yield f"params.yaml: `{where}` must be a section, not {sections!r}."
+            continue
+        yield from _strangers(where, sections, PROFILE)
+        for key, parser in PROFILE.items():
+            yield from _section(params, f"{where}.{key}", parser)
+
+
+def _section(params: Params, key: str, parser: str) -> Iterator[str]:
+    """The faults of one section; an empty one (null) has every default."""
+    try:
+        values = params.value(key)
+        if values is not None and not isinstance(values, Mapping):
+            raise BadInput(f"params.yaml: `{key}` must be a section, not {values!r}.")
+        _load(parser)(values or {}, key)
+    except BadInput as error:
+        yield str(error)
+
+
+def _load(name: str) -> Any:
+    """The object at `module:attribute.path`."""
+    module, path = name.split(":")
+    return reduce(getattr, path.split("."), importlib.import_module(module))
+
+
+def _value(params: Params, key: str) -> Any:
+    try:
+        return params.value(key)
+    except BadInput:
+        return None

@@ -1,0 +1,255 @@
+"""What the language model loses when its residual stream is replaced by an SAE's reconstruction.
+
+Definitions of SAEBench 0.6.0 (core), restarted from the layer: the clean residual comes from the store
+and only the rest of the model runs. Two columns: SAEBench's, under its field names (`ce_loss_*`,
+`kl_div_*`), replaces every position; ours, under plain names, keeps special tokens as they are, because
+SAEs never train on them. Scored positions are the same in both: source tokens that are not special.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pipeline.metrics.common.number import Metric, Value, missing
+from pipeline.metrics.common.tally import Resampling, Tally, ratio
+from pipeline.params import Section
+from pipeline.sae.core.inference import SAE
+from pipeline.stats.intervals import Statistic, Sums
+
+Suffix = Callable[[Tensor], Tensor]
+"""The rest of the model: from the residual stream (B, T, d) after the layer to logits (B, T, V)."""
+
+REFERENCES = ("zero", "zero_all", "mean")
+SPLICES = ("sae", "sae_all")
+COLUMNS = (
+    "ce_tokens", "kl_tokens", "ce_clean",
+    *(f"{quantity}_{condition}" for quantity in ("ce", "kl") for condition in (*REFERENCES, *SPLICES)),
+)  # fmt: skip
+"""What is summed per context, in nats; `_all` replaces every position, the others keep special tokens."""
+
+
+class BehaviorSection(Section):
+    """The `behavior` section: what the behavior stage measures on."""
+
+    contexts: int = Field(48, ge=1, description="test contexts at most, evenly spaced over the split")
+    batch_contexts: int = Field(8, ge=1, description="contexts per forward pass; bounds memory (logits)")
+    resamples: int = Field(1000, ge=100, description="bootstrap resamples of contexts")
+    seed: int = Field(0, ge=0, description="seed of the bootstrap")
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """A batch of whole contexts: `ids` (B, T), `residual` (B, T, d), `special` (B, T) bool, `index` (B,)."""
+
+    ids: Tensor
+    residual: Tensor
+    special: Tensor
+    index: Tensor
+
+
+class Clean:
+    """The unchanged model on a batch: what every replacement is compared with."""
+
+    def __init__(self, suffix: Suffix, batch: Contexts) -> None:
+        self._suffix, self._batch = suffix, batch
+        self._scored = ~batch.special
+        logits = suffix(batch.residual)
+        self._log_p = torch.stack([row.float().log_softmax(-1) for row in logits])
+        ce = torch.stack([self._cross_entropy(row, self._log_p[row]) for row in range(len(batch.ids))])
+        tokens = self._scored.double()
+        self.sums = {"ce_tokens": tokens[:, :-1].sum(1), "kl_tokens": tokens.sum(1), "ce_clean": ce}
+
+    def replaced(self, name: str, new: Tensor, keep_special: bool) -> dict[str, Tensor]:
+        """(B,) sums `ce_{name}` and `kl_{name}` with `new`, broadcast to (B, T, d), as the residual."""
+        batch = self._batch
+        where = self._scored[..., None] if keep_special else torch.ones_like(self._scored)[..., None]
+        logits = self._suffix(torch.where(where, new, batch.residual))
+        sums = []
+        for row in range(len(logits)):  # a context at a time: (T, V) is large enough
+            log_q = logits[row].float().log_softmax(-1)
+            sums.append(torch.stack([self._cross_entropy(row, log_q), self._divergence(row, log_q)]))
+        ce, kl = torch.stack(sums).unbind(1)
+        return {f"ce_{name}": ce, f"kl_{name}": kl}
+
+    def _cross_entropy(self, row: int, log_q: Tensor) -> Tensor:
+        """Sum of -log q(next token) over positions 0..T-2 whose source token is scored."""
+        nats = -log_q[:-1].gather(1, self._batch.ids[row, 1:, None]).squeeze(1)
+        return nats.double()[self._scored[row, :-1]].sum()
+
+    def _divergence(self, row: int, log_q: Tensor) -> Tensor:
+        """Sum of KL(p || q) over all scored positions; finite by log-softmax, negative only by rounding."""
+        log_p = self._log_p[row]
+        nats = (log_p.exp() * (log_p - log_q)).double().sum(1).clamp_min(0)
+        return nats[self._scored[row]].sum()
+
+
+class References:
+    """The clean model and its ablations, once per batch whatever the number of SAEs."""
+
+    def __init__(self, suffix: Suffix, mean: Tensor) -> None:
+        self._suffix, self._mean = suffix, mean
+
+    def measure(self, batch: Contexts) -> tuple[Clean, dict[str, Tensor]]:
+        """The clean pass and the sums (B,) that do not depend on an SAE."""
+        clean = Clean(self._suffix, batch)
+        zero = torch.zeros_like(self._mean)
+        sums = {
+            **clean.sums,
+            **clean.replaced("zero", zero, keep_special=True),
+            **clean.replaced("zero_all", zero, keep_special=False),
+            **clean.replaced("mean", self._mean, keep_special=True),
+        }
+        return clean, sums
+
+
+def spliced(clean: Clean, sae: SAE, batch: Contexts) -> dict[str, Tensor]:
+    """(B,) sums with the reconstructions of `sae` spliced in, with and without special tokens kept."""
+    rows = batch.residual.reshape(-1, sae.d)
+    reconstructed = sae.reconstruct(rows).view_as(batch.residual)
+    return {
+        **clean.replaced("sae", reconstructed, keep_special=True),
+        **clean.replaced("sae_all", reconstructed, keep_special=False),
+    }
+
+
+class Behavior:
+    """Sums over the evaluated contexts of one SAE."""
+
+    def __init__(self) -> None:
+        self.tally = Tally(COLUMNS)
+
+    def add(self, index: Tensor, sums: Mapping[str, Tensor]) -> None:
+        """Add contexts `index` (B,) with their sums (B,), one per column of `COLUMNS`."""
+        self.tally.add(index, **sums)
+
+    def values(self, plan: Resampling) -> dict[str, Value]:
+        """Every metric of `METRICS`, with bootstrap intervals over contexts."""
+        items = {kind: int(self.tally.total(f"{kind}_tokens")) for kind in ("ce", "kl")}
+        if not items["ce"]:
+            return {metric.name: missing("no token to score was evaluated") for metric in METRICS}
+        return {
+            name: self.tally.value(statistic, items[name[:2]], plan, NO_SCALE)
+            for name, statistic in STATISTICS.items()
+        }
+
+
+NO_SCALE = "the ablation changes nothing or the loss is not finite, so there is no scale"
+
+
+def _recovered(prefix: str, ablated: str, sae: str, floor: str | None = None) -> Statistic:
+    """(ablated - sae) / (ablated - floor); undefined where the ablation is not above the floor."""
+
+    def statistic(sums: Sums) -> np.ndarray:
+        base = sums[f"{prefix}_{floor}"] if floor else 0.0
+        scale = sums[f"{prefix}_{ablated}"] - base
+        return np.where(scale > 0, (sums[f"{prefix}_{ablated}"] - sums[f"{prefix}_{sae}"]) / scale, np.nan)
+
+    return statistic
+
+
+STATISTICS: dict[str, Statistic] = {
+    "ce_score": _recovered("ce", "zero", "sae", "clean"),
+    "ce_score_mean": _recovered("ce", "mean", "sae", "clean"),
+    "ce_clean": ratio("ce_clean", "ce_tokens"),
+    "ce_sae": ratio("ce_sae", "ce_tokens"),
+    "ce_zero_ablation": ratio("ce_zero", "ce_tokens"),
+    "ce_mean_ablation": ratio("ce_mean", "ce_tokens"),
+    "kl_sae": ratio("kl_sae", "kl_tokens"),
+    "kl_ablation": ratio("kl_zero", "kl_tokens"),
+    "kl_score": _recovered("kl", "zero", "sae"),
+    "ce_loss_score": _recovered("ce", "zero_all", "sae_all", "clean"),
+    "ce_loss_without_sae": ratio("ce_clean", "ce_tokens"),
+    "ce_loss_with_sae": ratio("ce_sae_all", "ce_tokens"),
+    "ce_loss_with_ablation": ratio("ce_zero_all", "ce_tokens"),
+    "kl_div_score": _recovered("kl", "zero_all", "sae_all"),
+    "kl_div_with_sae": ratio("kl_sae_all", "kl_tokens"),
+    "kl_div_with_ablation": ratio("kl_zero_all", "kl_tokens"),
+}
+"""How each metric comes from the pooled sums."""
+
+METRICS = [
+    Metric(
+        "ce_score", "higher", "share", 1,
+        "(ce_zero_ablation - ce_sae) / (ce_zero_ablation - ce_clean): 1 is the clean model, 0 zero ablation; "
+        "special tokens kept throughout",
+    ),
+    Metric(
+        "ce_score_mean", "higher", "share", 1,
+        "ce_score against ce_mean_ablation, the harder baseline: the mean is free",
+    ),
+    Metric("ce_clean", "neither", "nats per token", 1, "next-token cross-entropy, model unchanged", False),
+    Metric("ce_sae", "lower", "nats per token", 1, "next-token cross-entropy, SAE at non-special tokens"),
+    Metric("ce_zero_ablation", "neither", "nats per token", 1, "with zeros at non-special tokens", False),
+    Metric(
+        "ce_mean_ablation", "neither", "nats per token", 1,
+        "with the mean training activation at non-special tokens", False,
+    ),
+    Metric(
+        "kl_sae", "lower", "nats per token", 1,
+        "KL(clean || with reconstructions at non-special tokens), mean over non-special positions",
+    ),
+    Metric("kl_ablation", "neither", "nats per token", 1, "KL(clean || zeros at non-special tokens)", False),
+    Metric("kl_score", "higher", "share", 1, "(kl_ablation - kl_sae) / kl_ablation"),
+    Metric(
+        "ce_loss_score", "higher", "share", 1,
+        "SAEBench 0.6.0: as ce_score, but SAE and ablation replace every position, BOS included",
+    ),
+    Metric("ce_loss_without_sae", "neither", "nats per token", 1, "SAEBench 0.6.0: equals ce_clean"),
+    Metric(
+        "ce_loss_with_sae", "lower", "nats per token", 1,
+        "SAEBench 0.6.0: cross-entropy with reconstructions at every position",
+    ),
+    Metric(
+        "ce_loss_with_ablation", "neither", "nats per token", 1,
+        "SAEBench 0.6.0: cross-entropy with zeros at every position", False,
+    ),
+    Metric(
+        "kl_div_score", "higher", "share", 1,
+        "SAEBench 0.6.0: (kl_div_with_ablation - kl_div_with_sae) / kl_div_with_ablation", False,
+    ),
+    Metric(
+        "kl_div_with_sae", "lower", "nats per token", 1,
+        "SAEBench 0.6.0: KL(clean || reconstructions at every position)", False,
+    ),
+    Metric(
+        "kl_div_with_ablation", "neither", "nats per token", 1,
+        "SAEBench 0.6.0: KL(clean || zeros at every position)", False,
+    ),
+]  # fmt: skip
+"""What `Behavior.values` gives, in the order of the tables."""
+
+
+def evenly(start: int, stop: int, count: int) -> list[int]:
+    """At most `count` of the contexts start..stop-1, evenly spaced."""
+    total = stop - start
+    count = min(count, total)
+    return [start + index * total // count for index in range(count)]
+
+
+class Spliced:
+    """The cross-entropy score of a control: one pass per batch, special tokens kept."""
+
+    def __init__(self, sae: SAE) -> None:
+        self.sae = sae
+        self.tally = Tally(("ce_tokens", "ce_clean", "ce_zero", "ce_sae"))
+
+    def add(self, clean: Clean, shared: dict[str, Tensor], batch: Contexts) -> None:
+        """Add a batch, whose sums without an SAE are `shared`."""
+        rows = batch.residual.reshape(-1, self.sae.d)
+        sums = shared | clean.replaced(
+            "sae", self.sae.reconstruct(rows).view_as(batch.residual), keep_special=True
+        )
+        self.tally.add(batch.index, **{name: sums[name] for name in self.tally.columns})
+
+    def value(self, plan: Resampling) -> Value:
+        """`ce_score` with its interval over contexts."""
+        tokens = int(self.tally.total("ce_tokens"))
+        if not tokens:
+            return missing("no token to score was evaluated")
+        return self.tally.value(STATISTICS["ce_score"], tokens, plan, NO_SCALE)

@@ -1,0 +1,192 @@
+"""What an SAE got right when the true dictionary and the true codes are known: ours (docs/ground-truth.md).
+
+Everything is counted exactly on held-out tokens; no probe and no projection stands in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.metrics.common.number import Metric, Value, missing
+from pipeline.metrics.ground_truth.synthetic import KINDS, Sample, Source
+from pipeline.metrics.ground_truth.true_features import (
+    Matches,
+    Misses,
+    encode,
+    fire,
+    flicker,
+    hits,
+    match,
+    miss,
+)
+from pipeline.sae.core.codes import Pairs
+from pipeline.sae.core.inference import SAE
+from pipeline.stats.intervals import bootstrap
+
+RECOVERED = 0.9
+"""Cosine above which a true feature counts as recovered."""
+OWNED = 0.5**0.5
+"""Cosine above which a latent is a parent's own: at most one of orthogonal features can have it."""
+LEARNED = 0.5
+"""Cosine above which a child counts as learned: an even mixture of two features has 0.71 with each, the
+best of 512 random directions in 96 dimensions about 0.36."""
+RESAMPLES = 1000
+"""Bootstrap draws over true features, or over parents."""
+
+_OWNED = "mean over parents with a latent of their own (cosine above 0.71) that are seen both ways; ours."
+METRICS = [
+    Metric(
+        "recovery_mmcs", "higher", "cosine", 1,
+        "Mean over true features of the largest cosine with a decoder row "
+        "(mean maximum cosine similarity, Sharkey et al. 2022).",
+    ),
+    *(
+        Metric(f"recovery_mmcs_{kind}", "higher", "cosine", 1, f"recovery_mmcs over {kind} features.", False)
+        for kind in KINDS
+    ),
+    Metric(
+        "recovery_share", "higher", "share", 1,
+        "Share of true features whose largest cosine with a decoder row is above 0.9; ours.",
+    ),
+    Metric(
+        "firing_f1", "higher", "share", 1,
+        "F1 of the best-matched latent's firing against the true feature's, mean over true features that "
+        "fire; ours.",
+    ),
+    Metric(
+        "exact_absorption", "lower", "share", 1,
+        f"parent_miss_with_child minus parent_miss_alone, {_OWNED}",
+    ),
+    Metric(
+        "exact_absorption_matched", "lower", "share", 1,
+        "exact_absorption within tokens of equal true L0 (Mantel-Haenszel risk difference), so that a "
+        f"fixed budget of latents cannot pass for absorption, {_OWNED}",
+    ),
+    Metric(
+        "parent_miss_with_child", "lower", "share", 1,
+        f"P(the parent's latent is silent | the parent and at least one child are on), {_OWNED}",
+    ),
+    Metric(
+        "parent_miss_alone", "lower", "share", 1,
+        f"P(the parent's latent is silent | the parent is on without a child), {_OWNED}",
+    ),
+    Metric(
+        "child_parent_leak", "lower", "cosine", 1,
+        "Cosine of a child's best-matched decoder row with its parent's direction, minus that of the two "
+        "true directions, mean over learned children (cosine above 0.5); ours.",
+    ),
+    Metric("flicker_true", "neither", "share", 1, "flicker of the true firing: the value to meet."),
+    Metric(
+        "flicker", "neither", "share", 1,
+        "P(a latent is off | it was on at the previous token of the same document), pooled over latents; "
+        "ours.",
+    ),
+    Metric("flicker_parent_true", "neither", "share", 1, "flicker of the parents' true firing.", False),
+    Metric("flicker_parent", "neither", "share", 1, "flicker of the latents that are parents' own.", False),
+    Metric(
+        "explained_variance", "higher", "share", 1,
+        "1 - sum |x - x^|^2 / sum |x - mean x|^2 over held-out tokens.",
+    ),
+    Metric("l0", "neither", "latents per token", 1, "Latents above zero per held-out token."),
+    Metric("l0_true", "neither", "features per token", 1, "True features on per held-out token.", False),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An SAE's values and, for the table beside them, each true feature's match and firing F1 (F,)."""
+
+    values: dict[str, Value]
+    matches: Matches
+    f1: Tensor
+
+
+def measure(sae: SAE, source: Source, sample: Sample) -> Measured:
+    """Every metric of `sae` on held-out `sample` of `source`; the SAE works in the units of `sample.x`."""
+    codes, unexplained = encode(sae, sample.x)
+    matches = match(sae.W_dec, source.directions)
+    truth = sample.truth.pairs
+    active = hits(codes.pairs, truth, matches.latent)
+    f1 = fire(codes.pairs, truth, matches.latent, active).f1
+    owned = matches.cosine[: source.section.parents] > OWNED
+    values = _recovery(matches, source)
+    values["firing_f1"] = _mean(f1, "no true feature fires")
+    values |= _absorption(miss(truth, active, source), owned)
+    values["child_parent_leak"] = _leak(sae.W_dec, source, matches)
+    values |= _flicker(codes.pairs, sample, source, matches.latent[: owned.numel()][owned])
+    tokens = sample.x.shape[0]
+    values["l0"] = Value(codes.l0(), tokens)
+    values["l0_true"] = Value(sample.truth.l0(), tokens)
+    values["explained_variance"] = Value(1 - unexplained, tokens)
+    return Measured(values, matches, f1)
+
+
+def absent(reason: str) -> dict[str, Value]:
+    """Every metric missing for one `reason`."""
+    return {metric.name: missing(reason) for metric in METRICS}
+
+
+def _recovery(matches: Matches, source: Source) -> dict[str, Value]:
+    values = {"recovery_mmcs": _mean(matches.cosine, "there are no features")}
+    kinds = source.kinds
+    for kind in KINDS:
+        of_kind = torch.tensor([each == kind for each in kinds])
+        values[f"recovery_mmcs_{kind}"] = _mean(matches.cosine[of_kind], f"there is no {kind} feature")
+    values["recovery_share"] = _mean((matches.cosine > RECOVERED).double(), "there are no features")
+    return values
+
+
+def _absorption(misses: Misses, owned: Tensor) -> dict[str, Value]:
+    rates = {
+        "parent_miss_with_child": misses.with_child,
+        "parent_miss_alone": misses.alone,
+        "exact_absorption": misses.difference,
+        "exact_absorption_matched": misses.matched,
+    }
+    reason = "no parent with a latent of its own is seen both with a child and alone"
+    both = owned & ~misses.difference.isnan()  # the two rates and their difference over the same parents
+    return {name: _mean(rate[both], reason) for name, rate in rates.items()}
+
+
+def _leak(W_dec: Tensor, source: Source, matches: Matches) -> Value:
+    child = ((source.parent >= 0) & (matches.cosine > LEARNED)).nonzero()[:, 0]
+    rows = W_dec[matches.latent[child]]
+    rows = rows / rows.norm(dim=1, keepdim=True)
+    leak = ((rows - source.directions[child]) * source.directions[source.parent[child]]).sum(1)
+    return _mean(leak, "no child is learned (cosine above 0.5)")
+
+
+def _flicker(codes: Pairs, sample: Sample, source: Source, own: Tensor) -> dict[str, Value]:
+    """Flicker of all codes and of the latents `own` that are parents' own, each beside the truth's."""
+    truth = sample.truth.pairs
+    measured = {
+        "flicker_true": truth,
+        "flicker": codes,
+        "flicker_parent_true": truth.keep(truth.latent < source.section.parents),
+        "flicker_parent": codes.keep(torch.isin(codes.latent, own)),
+    }
+    values = {}
+    for name, pairs in measured.items():
+        on, off = flicker(pairs, sample.document)
+        values[name] = _ratio(off, on, "nothing is on before another token")
+    return values
+
+
+def _mean(values: Tensor, reason: str) -> Value:
+    """The mean of those that are not NaN, with a bootstrap interval over them, or `reason` without any."""
+    known = values[~values.isnan()].double()
+    return _ratio(known, torch.ones_like(known), reason)
+
+
+def _ratio(part: Tensor, whole: Tensor, reason: str) -> Value:
+    """Sum of `part` (I,) over sum of `whole`, bootstrapped over the I; `reason` if `whole` is zero."""
+    total = float(whole.sum())
+    if not total:
+        return missing(reason)
+    sums = {"part": part.double().numpy(), "whole": whole.double().numpy()}
+    interval = bootstrap(sums, lambda drawn: drawn["part"] / drawn["whole"], RESAMPLES, seed=0)
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    return Value(float(part.sum()) / total, int(total), low=low, high=high)

@@ -1,0 +1,144 @@
+"""SAEBench's sparse-probing numbers, flaws kept, so that published values can be laid beside ours.
+
+Source: sae-bench 0.6.0, `evals/sparse_probing` (probe_training.py). Two things differ from
+the plain metrics of `probing_results`: negatives are drawn again for every k and every probe, and the
+probe on all features keeps the epoch that is best on the *test* texts. Seeded here, unlike there. The same
+probe with fixed negatives and the epoch best on validation texts is `probing_all`.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from random import Random
+
+import torch
+from torch import Tensor
+
+from pipeline.metrics.common.number import Metric, Value, missing
+from pipeline.metrics.probing.measure import Padded, ProbingSection, accuracy, sparse_logits, top_features
+from pipeline.metrics.probing.results import over_sets
+from pipeline.tasks.probing.task import SPLITS, ProbingTask, Problem
+
+EPOCHS, PATIENCE, BATCH, RATE = 100, 10, 250, 1e-2
+"""Of the probe on all features, AdamW with torch's defaults otherwise."""
+
+_MEAN = "mean over a set's classes, then over sets"
+_REDRAWN = "SAEBench 0.6.0: accuracy of {k}-sparse probes on {what}, negatives drawn again for this k; {mean}"
+_BEST = "SAEBench 0.6.0: accuracy of a linear probe on {what} in the epoch best on the test texts; {mean}"
+
+
+def metrics(section: ProbingSection) -> list[Metric]:
+    """The definitions, under SAEBench's field names."""
+    found = [
+        Metric(
+            "probing_all", "higher", "accuracy", 1,
+            "test accuracy of a linear probe on all mean codes, splits and negatives fixed, in the epoch "
+            f"best on validation texts; {_MEAN}", False,
+        )
+    ]  # fmt: skip
+    for who, what in (("sae", "all mean codes"), ("llm", "the mean residual")):
+        better = "higher" if who == "sae" else "neither"
+        named = {f"{who}_test_accuracy": _BEST.format(what=what, mean=_MEAN)} | {
+            f"{who}_top_{k}_test_accuracy": _REDRAWN.format(k=k, what=what, mean=_MEAN) for k in section.k
+        }
+        found += [Metric(name, better, "accuracy", 1, text, False) for name, text in named.items()]  # type: ignore[arg-type]
+    return found
+
+
+def all_missing(section: ProbingSection, reason: str) -> dict[str, Value]:
+    """Every metric missing, for one reason."""
+    return {metric.name: missing(reason) for metric in metrics(section)}
+
+
+def values(who: str, features: Tensor, task: ProbingTask, section: ProbingSection) -> dict[str, Value]:
+    """SAEBench's values of one feature matrix (X, n); `who` is `sae` or `llm`."""
+    found, texts = {}, _texts(task)
+    for k in section.k:
+        problems = redrawn(task.problems, Random(f"negatives {who} {k} {section.seed}"))
+        train, test = _padded(problems, "train"), _padded(problems, "test")
+        top = top_features(features, train, min(k, features.shape[1]))
+        score = accuracy(sparse_logits(features, top, train, test), test)
+        found[f"{who}_top_{k}_test_accuracy"] = Value(over_sets(score, task), texts)
+    problems = redrawn(task.problems, Random(f"negatives {who} all {section.seed}"))
+    train, test = _padded(problems, "train"), _padded(problems, "test")
+    score = best_epoch(features, train, test, test, section.seed)
+    return {f"{who}_test_accuracy": Value(over_sets(score, task), texts)} | found
+
+
+def probing_all(features: Tensor, task: ProbingTask, section: ProbingSection) -> dict[str, Value]:
+    """The right value beside `sae_test_accuracy`."""
+    train, validation, test = (_padded(task.problems, split) for split in SPLITS)
+    score = best_epoch(features, train, validation, test, section.seed)
+    return {"probing_all": Value(over_sets(score, task), _texts(task))}
+
+
+def redrawn(problems: list[Problem], rng: Random) -> list[Problem]:
+    """The same problems with other negatives: ceil(P / (C - 1)) of each other class, cut to P, per split.
+
+    A set of two classes is one problem, which holds every text of both; its other class is its negatives.
+    """
+    out = []
+    for problem in problems:
+        items, truth = {}, {}
+        for split in problem.items:
+            own = _of_class(problem, split, True)
+            others = [
+                _of_class(other, split, True)
+                for other in problems
+                if other.labelled == problem.labelled and other.positive != problem.positive
+            ] or [_of_class(problem, split, False)]
+            share = ceil(len(own) / len(others))
+            rest = [text for other in others for text in rng.sample(other, min(share, len(other)))]
+            rest = sorted(rng.sample(rest, min(len(own), len(rest))))
+            items[split], truth[split] = own + rest, [True] * len(own) + [False] * len(rest)
+        out.append(Problem(problem.labelled, problem.positive, items, truth))
+    return out
+
+
+def best_epoch(features: Tensor, train: Padded, watched: Padded, test: Padded, seed: int) -> Tensor:
+    """(P,) float64: accuracy on `test` in the epoch best on `watched`, of P linear probes over (X, n).
+
+    A problem stops after `PATIENCE` epochs without a new best. All probes train side by side.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    count, n = len(train.text), features.shape[1]
+    bound = n**-0.5  # torch's initial Linear layer
+    w = ((2 * torch.rand(count, n, generator=generator) - 1) * bound).requires_grad_()
+    b = ((2 * torch.rand(count, 1, generator=generator) - 1) * bound).requires_grad_()
+    optimizer = torch.optim.AdamW([w, b], lr=RATE)
+    best, kept = (torch.zeros(count, dtype=torch.float64) for _ in range(2))
+    waited = torch.zeros(count, dtype=torch.int64)
+    for _ in range(EPOCHS):
+        order = torch.where(train.real, torch.rand(train.real.shape, generator=generator), 2.0).argsort(-1)
+        for batch in order.split(BATCH, -1):
+            real = train.real.gather(1, batch)
+            logits = (w @ features.T + b).gather(1, train.text.gather(1, batch))
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(
+                logits, train.truth.gather(1, batch).float(), reduction="none"
+            )
+            optimizer.zero_grad()
+            # the mean per problem: problems do not touch each other's weights
+            ((loss * real).sum(-1) / real.sum(-1).clamp_min(1)).sum().backward()
+            optimizer.step()
+        with torch.no_grad():
+            logits = w @ features.T + b
+            reached, tested = (accuracy(logits.gather(1, part.text), part) for part in (watched, test))
+        better = (reached > best) & (waited < PATIENCE)
+        best, kept = torch.where(better, reached, best), torch.where(better, tested, kept)
+        waited = torch.where(better, 0, (waited + 1).clamp_max(PATIENCE))
+        if bool((waited >= PATIENCE).all()):
+            break
+    return kept
+
+
+def _of_class(problem: Problem, split: str, positive: bool) -> list[int]:
+    pairs = zip(problem.items[split], problem.truth[split], strict=True)
+    return [text for text, truth in pairs if truth is positive]
+
+
+def _texts(task: ProbingTask) -> int:
+    return len({text for problem in task.problems for text in problem.items["test"]})
+
+
+def _padded(problems: list[Problem], split: str) -> Padded:
+    return Padded.of(problems, split)

@@ -1,0 +1,168 @@
+"""How well, and with how few latents, an SAE gives back held-out activations.
+
+One `Reconstruction` per SAE takes batches of valid tokens (the caller leaves special tokens out) and
+keeps float64 sums only, one row per context. A batch is also the batch of SAEBench's batch-wise
+formulas, whose values stand beside the right ones (`saebench`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pipeline.metrics.common.number import Metric, Value, missing
+from pipeline.metrics.common.tally import Resampling, Tally, ratio
+from pipeline.metrics.reconstruction import density, saebench
+from pipeline.metrics.reconstruction.density import Density
+from pipeline.metrics.reconstruction.saebench import Batchwise
+from pipeline.params import Section
+from pipeline.sae.core.codes import Codes
+from pipeline.stats.intervals import Statistic, Sums
+
+COLUMNS = (
+    "tokens", "squared_error", "squared_deviation", "squared_norm",
+    "cosine", "l0", "l1", "norm_in", "norm_out", "norm_ratio",
+)  # fmt: skip
+"""What is summed per context; squared quantities in squared model units."""
+
+CONSTANT = 1e-12
+"""Below this share of the squared norm, variance is rounding: the activations are constant."""
+
+
+class ReconstructionSection(Section):
+    """The `reconstruction` section: what the reconstruction stage measures on."""
+
+    batch_contexts: int = Field(
+        16, ge=1, description="contexts per batch; SAEBench's batch-wise formulas (mse_saebench) depend on it"
+    )
+    temporal_contexts: int = Field(
+        512,
+        ge=1,
+        description="at most this many test contexts for the temporal metrics; they are held in memory",
+    )
+    window: int = Field(128, ge=2, description="tokens of a context per window of the activation variance")
+    resamples: int = Field(1000, ge=100, description="bootstrap resamples of contexts")
+    seed: int = Field(0, ge=0, description="seed of the bootstrap and of the shuffled control")
+
+
+class Reconstruction:
+    """Sums over the evaluated tokens of one SAE with n latents.
+
+    `mean` (d,) float64 is the mean activation over all tokens that will be added, the centre of explained
+    variance; `mean_activation` computes it.
+    """
+
+    def __init__(self, n: int, mean: Tensor) -> None:
+        self.mean = mean.double()
+        self.tally = Tally(COLUMNS)
+        self.density = Density(n)
+        self._batchwise = Batchwise(len(mean))
+
+    def add(self, x: Tensor, reconstructed: Tensor, codes: Codes, context: Tensor) -> None:
+        """Add one batch: `x` and its reconstruction (B, d), the codes of these B tokens, `context` (B,) ids.
+
+        A context lies whole in one batch. No effect for B = 0.
+        """
+        if not len(x):
+            return
+        x, reconstructed = x.double(), reconstructed.double()
+        self.tally.add(context, **_per_token(x, reconstructed, codes, self.mean.to(x.device)))
+        self.density.add(codes, context)
+        self._batchwise.add(x, reconstructed)
+
+    def values(self, plan: Resampling) -> dict[str, Value]:
+        """Every metric of `METRICS`; pooled means carry a bootstrap interval over contexts."""
+        return self._means(plan) | self._batchwise.values() | self.density.values()
+
+    def _means(self, plan: Resampling) -> dict[str, Value]:
+        tokens, d = self.density.tokens, len(self.mean)
+        if not tokens:
+            return {name: missing("no valid token was evaluated") for name in MEANS}
+        statistics: dict[str, Statistic] = {
+            "mse": lambda sums: sums["squared_error"] / (sums["tokens"] * d),
+            "explained_variance": _explained_variance,
+            **{name: ratio(column, "tokens") for name, column in MEANS.items() if column},
+        }
+        values = {}
+        for name, statistic in statistics.items():
+            otherwise = "the activations are constant" if name == "explained_variance" else "it is not finite"
+            values[name] = self.tally.value(statistic, tokens, plan, otherwise)
+        return values
+
+
+def mean_activation(batches: Iterable[Tensor], d: int) -> Tensor:
+    """(d,) float64: the mean over all rows of all `batches` (B, d); zero when there is no row."""
+    total, count = torch.zeros(d, dtype=torch.float64), 0
+    for x in batches:
+        total += x.double().sum(0).cpu()
+        count += len(x)
+    return total / max(count, 1)
+
+
+def _per_token(x: Tensor, r: Tensor, codes: Codes, mean: Tensor) -> dict[str, Tensor]:
+    """(B,) float64 per column of `COLUMNS`."""
+    norm_in, norm_out = x.norm(dim=1), r.norm(dim=1)
+    size, one = norm_in * norm_out, torch.ones_like(norm_in)
+    return {
+        "tokens": one,
+        "squared_error": (x - r).square().sum(1),
+        "squared_deviation": (x - mean).square().sum(1),
+        "squared_norm": x.square().sum(1),
+        "cosine": torch.where(size > 0, (x * r).sum(1) / torch.where(size > 0, size, one), 0.0),
+        "l0": _summed(codes.pairs.token, codes.value != 0, len(x)),
+        "l1": _summed(codes.pairs.token, codes.value, len(x)),
+        "norm_in": norm_in,
+        "norm_out": norm_out,
+        # a vanishing |x| divides by 1, as SAEBench does
+        "norm_ratio": norm_out / torch.where(norm_in < 1e-4, one, norm_in),
+    }
+
+
+def _summed(token: Tensor, value: Tensor, batch: int) -> Tensor:
+    """(B,) float64: `value` (E,) added per token, on the CPU, where scattered additions have one order."""
+    return torch.zeros(batch, dtype=torch.float64).index_add_(0, token.cpu(), value.double().cpu())
+
+
+def _explained_variance(sums: Sums) -> np.ndarray:
+    varies = sums["squared_deviation"] > CONSTANT * sums["squared_norm"]
+    return np.where(varies, 1 - sums["squared_error"] / sums["squared_deviation"], np.nan)
+
+
+MEANS = {
+    "mse": None,
+    "explained_variance": None,
+    "cosine": "cosine",
+    "l0": "l0",
+    "l1": "l1",
+    "l2_norm_in": "norm_in",
+    "l2_norm_out": "norm_out",
+    "l2_ratio": "norm_ratio",
+}
+"""Metrics that are pooled over contexts: name to the column whose mean it is, None for other formulas."""
+
+METRICS = [
+    Metric("mse", "lower", "squared model units", 1, "mean over tokens of |x - r|^2 / d"),
+    Metric(
+        "explained_variance", "higher", "share", 1,
+        "1 - sum |x - r|^2 / sum |x - mean|^2, the mean over all evaluated tokens",
+    ),
+    Metric(
+        "cosine", "higher", "cosine", 1,
+        "mean over tokens of cos(x, r), 0 where either is zero (SAEBench 0.6.0: cossim)",
+    ),
+    Metric("l0", "neither", "latents", 1, "mean number of active latents per token (SAEBench 0.6.0)"),
+    Metric("l1", "neither", "model units", 1, "mean over tokens of the summed codes (SAEBench 0.6.0)"),
+    Metric("l2_norm_in", "neither", "model units", 1, "mean over tokens of |x| (SAEBench 0.6.0)", False),
+    Metric("l2_norm_out", "neither", "model units", 1, "mean over tokens of |r| (SAEBench 0.6.0)", False),
+    Metric(
+        "l2_ratio", "neither", "ratio", 1,
+        "mean over tokens of |r| / |x|; below 1 is shrinkage (SAEBench 0.6.0)",
+    ),
+    *saebench.METRICS,
+    *density.METRICS,
+]  # fmt: skip
+"""What `Reconstruction.values` gives, in the order of the tables."""

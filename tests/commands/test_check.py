@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.commands.check import PROFILE, TOP, run, variant_files
+from pipeline.console.errors import BadInput
+
+ROOT = Path(__file__).parents[2]
+PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
+PROFILES = sorted(PARAMS["profiles"])
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.chdir(tmp_path)
+    return copy.deepcopy(PARAMS)
+
+
+def faults(params: dict[str, Any]) -> list[str]:
+    """What `check` says of `params`."""
+    with Path("params.yaml").open("w", encoding="utf-8") as file:
+        YAML(typ="safe", pure=True).dump(params, file)
+    try:
+        run()
+    except BadInput as error:
+        return str(error).splitlines()
+    return []
+
+
+def put(tree: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        tree = tree[parent]
+    tree[last] = value
+
+
+def test_the_repository_s_params_are_valid(
+    params: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert faults(params) == []
+    assert f"{len(params['variants'])} variants" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_can_be_chosen(params: dict[str, Any], profile: str) -> None:
+    params["profile"] = profile
+    assert faults(params) == []
+
+
+SECTIONS = [*TOP, *variant_files(), *(f"profiles.{profile}.{key}" for profile in PROFILES for key in PROFILE)]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_an_unknown_key_in_any_section_is_named(params: dict[str, Any], section: str) -> None:
+    put(params, f"{section}.colour", 1)
+    found = faults(params)
+    assert len(found) == 1
+    assert f"`{section}.colour` is not a parameter" in found[0]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_section_must_be_a_section(params: dict[str, Any], section: str) -> None:
+    put(params, section, 3)
+    found = faults(params)
+    assert len(found) == 1
+    assert section in found[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("colour", 1, "`colour` is not a parameter"),
+        ("tasks.colour", 1, "`tasks.colour` is not a parameter"),
+        ("profiles.embedded.colour", 1, "`profiles.embedded.colour` is not a parameter"),
+        ("profiles.embedded", None, "`profiles.embedded` must be a section"),
+        ("profile", "huge", "profile `huge` is unknown"),
+        ("variants", "atm", "`variants` must be a list"),
+        ("variants", [], "`variants` must be a list"),
+        ("variants", ["atm", "atm"], "names one of its items twice"),
+        ("variants", ["atm", "nosuch"], "there is no pipeline/sae/nosuch.py"),
+        ("seeds", [42, "43"], "`seeds` must be a list"),
+        ("seeds", [True], "`seeds` must be a list"),
+        ("seeds", [42, 42], "names one of its items twice"),
+        ("inputs", {"text": "data/none"}, "`inputs` must have exactly the keys model, text, labels"),
+        ("inputs.text", None, "`inputs.text` must be a path"),
+        ("profiles.embedded.train.batch", 255, "must be even"),
+        ("profiles.embedded.train.l0", [4, 4], "repeat one value"),
+        ("profiles.embedded.train.l0", [9999999], "must lie between 1 and the dictionary size"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_one_sentence(params: dict[str, Any], key: str, value: Any, named: str) -> None:
+    put(params, key, value)
+    found = faults(params)
+    assert len(found) == 1
+    assert named in found[0]
+    assert found[0].endswith(".")
+
+
+def test_a_chosen_variant_needs_its_section(params: dict[str, Any]) -> None:
+    del params["atm"]
+    assert faults(params) == ["params.yaml: `variants` has 'atm', but there is no section `atm`."]
+
+
+def test_all_faults_are_named_at_once(params: dict[str, Any]) -> None:
+    put(params, "seeds", [])
+    put(params, "probing.k", "many")
+    put(params, "profiles.embedded.harvest.layer", -1)
+    assert len(faults(params)) == 3

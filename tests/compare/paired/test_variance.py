@@ -1,0 +1,178 @@
+"""Intervals of differences: do they hold the truth as often as they say, over new seeds and new items?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_rel
+
+from pipeline.compare.paired.variance import Cell, Estimate, difference, holm, mean, noise
+
+TRIALS, RESAMPLES = 250, 150
+
+
+@dataclass(frozen=True)
+class World:
+    """K methods on S seeds and N items; standard deviations of what the score of one item is made of."""
+
+    methods: int = 6
+    seeds: int = 2
+    items: int = 60
+    training: float | tuple[float, ...] = 0.1  # of a trained SAE, the same at every item
+    source: float = 0.0  # of a seed, the same for every method
+    item: float = 1.0  # difficulty, the same for every method
+    method_item: float = 1.0  # a method's own difficulty of an item
+    rest: float = 0.5  # what one trained SAE makes of one item
+
+    def draw(self, rng: np.random.Generator) -> list[Cell]:
+        """The cells of one study in which no method is better than another."""
+        k, s, n = self.methods, self.seeds, self.items
+        score = (
+            rng.normal(size=(k, s, 1)) * np.reshape(self.training, (-1, 1, 1))
+            + rng.normal(size=(1, s, 1)) * self.source
+            + rng.normal(size=(1, 1, n)) * self.item
+            + rng.normal(size=(k, 1, n)) * self.method_item
+            + rng.normal(size=(k, s, n)) * self.rest
+        )
+        counts = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES) / n
+        draws = np.einsum("rn,ksn->krs", counts, score)
+        return [Cell(score[i].mean(1), draws[i], n) for i in range(k)]
+
+
+@dataclass
+class Rates:
+    """Shares over all trials."""
+
+    covered: float
+    called: float
+    families: float
+    value_covered: float
+
+
+def rates(world: World, trials: int = TRIALS) -> Rates:
+    rng = np.random.default_rng(0)
+    covered, called, families, values = [], [], [], []
+    for _ in range(trials):
+        cells = world.draw(rng)
+        shared = noise(np.stack([cell.values for cell in cells]))
+        found = [difference(a, b, shared) for a, b in combinations(cells, 2)]
+        covered += [each.low <= 0 <= each.high for each in found]
+        p = [each.p() for each in found]
+        called += [each < 0.05 for each in p]
+        families.append(min(holm(p)) < 0.05)
+        own = [mean(cell, shared) for cell in cells]
+        values += [each.low <= 0 <= each.high for each in own]
+    return Rates(*(float(np.mean(each)) for each in (covered, called, families, values)))
+
+
+WORLDS = {
+    "training noise only": World(method_item=0, rest=0),
+    "item noise only": World(training=0, rest=0),
+    "both": World(),
+    "items that each SAE sees its own way": World(training=0.02, method_item=0.2, rest=1),
+    "three seeds": World(seeds=3),
+    "five seeds": World(seeds=5),
+    "two methods": World(methods=2),
+}
+
+
+@pytest.mark.parametrize("name", list(WORLDS))
+def test_intervals_cover_and_true_nulls_are_rarely_called_different(name: str) -> None:
+    found = rates(WORLDS[name])
+    assert 0.93 <= found.covered <= 0.98
+    assert found.called == pytest.approx(1 - found.covered, abs=1e-9)
+    assert found.families <= 0.08  # 5 % and twice the simulation's error
+    assert 0.92 <= found.value_covered <= 0.985
+
+
+def test_a_seed_that_moves_all_methods_cancels_in_differences() -> None:
+    """Ground truth: another source per seed, the same for every method."""
+    still, moved = (rates(World(source=source, item=0, method_item=0, rest=0)) for source in (0.0, 3.0))
+    assert 0.93 <= moved.covered <= 0.98
+    assert moved.covered == pytest.approx(still.covered, abs=0.02)
+
+
+def test_methods_of_unequal_noise_are_called_different_no_more_often_on_the_whole() -> None:
+    """One method four times as noisy: the pooled noise alone would call 8 % of the nulls."""
+    found = rates(World(training=(0.1, 0.1, 0.1, 0.1, 0.1, 0.4), method_item=0, rest=0))
+    assert found.called <= 0.075
+
+
+def test_resampling_two_seeds_would_cover_half() -> None:
+    """Why seeds are not resampled: the bootstrap of two seeds and the items, on training noise."""
+    rng, covered = np.random.default_rng(1), []
+    for _ in range(TRIALS):
+        first, second = World(methods=2, method_item=0, rest=0).draw(rng)
+        assert first.draws is not None
+        assert second.draws is not None
+        picked = rng.integers(0, 2, (RESAMPLES, 2))
+        drawn = np.take_along_axis(first.draws - second.draws, picked, 1).mean(1)
+        covered.append(np.quantile(drawn, 0.025) <= 0 <= np.quantile(drawn, 0.975))
+    assert np.mean(covered) < 0.6
+
+
+def test_a_difference_of_the_detectable_size_is_found_four_times_in_five() -> None:
+    rng, world, found = np.random.default_rng(2), World(methods=8), []
+    for _ in range(2 * TRIALS):
+        cells = world.draw(rng)
+        found.append(difference(cells[0], cells[1], noise(np.stack([cell.values for cell in cells]))))
+    size = float(np.mean([each.detectable for each in found]))
+    raised = [Estimate(each.value + size, each.error, each.df) for each in found]
+    assert 0.75 <= np.mean([each.p() < 0.05 for each in raised]) <= 0.87
+
+
+def test_the_detectable_size_is_the_textbooks_when_the_error_is_known() -> None:
+    assert Estimate(0.0, 0.1, 1e6).detectable == pytest.approx((1.959964 + 0.841621) * 0.1, rel=1e-5)
+
+
+def test_two_methods_without_items_are_a_paired_t_test() -> None:
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(2, 5))
+    found = difference(Cell(values[0]), Cell(values[1]), noise(values))
+    expected = ttest_rel(values[0], values[1])
+    assert found.p() == pytest.approx(expected.pvalue, rel=1e-8)
+    interval = expected.confidence_interval()
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-8)
+    assert found.df == pytest.approx(4)
+
+
+def test_the_items_share_is_the_covariance_between_seeds() -> None:
+    """Against np.cov, with seeds that do not vary, so that nothing else is left."""
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=(2, 400, 3)) + rng.normal(size=(2, 400, 1))
+    level = np.zeros((2, 3))
+    found = difference(Cell(level[0], a, 50), Cell(level[1], b, 50), noise(level))
+    between = np.cov((a - b).T)[~np.eye(3, dtype=bool)].mean()
+    assert found.error**2 == pytest.approx(between * 50 / 49, rel=1e-9)
+    assert found.df == pytest.approx(49)
+
+
+def test_a_pair_noisier_than_the_rest_keeps_its_own_noise() -> None:
+    values = np.array([[0.0, 4.0], [0.0, 0.0], [0.1, 0.1], [0.2, 0.2]])
+    shared = noise(values)
+    noisy = difference(Cell(values[0]), Cell(values[1]), shared)
+    calm = difference(Cell(values[2]), Cell(values[3]), shared)
+    assert noisy.error == pytest.approx(np.sqrt(8 / 2))
+    assert calm.error == pytest.approx(np.sqrt(shared.difference / 2))
+    assert calm.error > 0
+
+
+def test_equal_rows_without_any_noise_are_not_different() -> None:
+    level = np.ones((2, 2))
+    found = difference(Cell(level[0]), Cell(level[1]), noise(level))
+    assert (found.low, found.high, found.p()) == (0.0, 0.0, 1.0)
+
+
+def test_an_allowance_is_taken_off_before_testing() -> None:
+    found = Estimate(0.5, 0.1, 10)
+    assert found.p(0.2) == pytest.approx(Estimate(0.3, 0.1, 10).p())
+    assert found.p(0.5) == found.p(9.0) == 1.0
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.04, 0.01, 0.03, 0.9]) == pytest.approx([0.09, 0.04, 0.09, 0.9])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.metrics.behavior.measure import (
+    COLUMNS,
+    METRICS,
+    Behavior,
+    Clean,
+    Contexts,
+    References,
+    evenly,
+    spliced,
+)
+from pipeline.metrics.common.number import Value
+from pipeline.metrics.common.tally import Resampling
+from pipeline.sae.core.inference import SAE
+from tests.metrics.codes import perfect_sae
+
+PLAN = Resampling(resamples=200, seed=0)
+D, V, T = 5, 11, 20
+BOS = 0
+MEAN = torch.arange(D) / 10
+
+
+def suffix(residual: Tensor) -> Tensor:
+    """A causal toy: each position reads itself and the mean of the residual so far."""
+    W = torch.randn(D, V, generator=torch.Generator().manual_seed(9)).to(residual.dtype)
+    steps = torch.arange(1, residual.shape[1] + 1)[None, :, None]
+    return torch.tanh(residual + residual.cumsum(1) / steps) @ W * 2
+
+
+def contexts(count: int, seed: int) -> Contexts:
+    """Contexts that begin with BOS and have one more inside, so that special tokens also stand mid-row."""
+    generator = torch.Generator().manual_seed(seed)
+    residual = torch.randn(count, T, D, generator=generator) + MEAN
+    ids = suffix(residual).roll(1, 1).argmax(-1)  # text that the toy predicts well
+    ids[:, 0] = BOS
+    ids[torch.arange(count), torch.randint(1, T, (count,), generator=generator)] = BOS
+    return Contexts(ids, residual, ids == BOS, torch.arange(count))
+
+
+def measured(sae: SAE, batches: list[Contexts], model=suffix) -> Behavior:
+    result = Behavior()
+    references = References(model, MEAN)
+    for batch in batches:
+        clean, shared = references.measure(batch)
+        result.add(batch.index, {**shared, **spliced(clean, sae, batch)})
+    return result
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def reference(sae: SAE, batch: Contexts) -> dict[str, float]:
+    """Full forwards in float64 and loops over tokens: SAEBench's get_recons_loss and its masks."""
+    x = batch.residual.double()
+    r = sae.reconstruct(batch.residual.reshape(-1, D)).view_as(x).double()
+    special = batch.special[..., None]
+    residuals = {
+        "clean": x,
+        "sae": torch.where(special, x, r),
+        "zero": torch.where(special, x, torch.zeros_like(x)),
+        "mean": torch.where(special, x, MEAN.double()),
+        "sae_all": r,
+        "zero_all": torch.zeros_like(x),
+    }
+    log_q = {name: log_softmax(suffix(residual).numpy()) for name, residual in residuals.items()}
+    ids, scored = batch.ids.numpy(), ~batch.special.numpy()
+    ce, kl = {}, {}
+    for name, q in log_q.items():
+        rows = range(len(ids))
+        ce[name] = np.mean([-q[b, t, ids[b, t + 1]] for b in rows for t in range(T - 1) if scored[b, t]])
+        p = log_q["clean"]
+        kl[name] = np.mean(
+            [(np.exp(p[b, t]) * (p[b, t] - q[b, t])).sum() for b in rows for t in range(T) if scored[b, t]]
+        )
+    return {
+        "ce_clean": ce["clean"],
+        "ce_sae": ce["sae"],
+        "ce_zero_ablation": ce["zero"],
+        "ce_mean_ablation": ce["mean"],
+        "ce_score": (ce["zero"] - ce["sae"]) / (ce["zero"] - ce["clean"]),
+        "ce_score_mean": (ce["mean"] - ce["sae"]) / (ce["mean"] - ce["clean"]),
+        "kl_sae": kl["sae"],
+        "kl_ablation": kl["zero"],
+        "kl_score": (kl["zero"] - kl["sae"]) / kl["zero"],
+        "ce_loss_without_sae": ce["clean"],
+        "ce_loss_with_sae": ce["sae_all"],
+        "ce_loss_with_ablation": ce["zero_all"],
+        "ce_loss_score": (ce["zero_all"] - ce["sae_all"]) / (ce["zero_all"] - ce["clean"]),
+        "kl_div_with_sae": kl["sae_all"],
+        "kl_div_with_ablation": kl["zero_all"],
+        "kl_div_score": (kl["zero_all"] - kl["sae_all"]) / kl["zero_all"],
+    }
+
+
+def split(batch: Contexts, size: int) -> list[Contexts]:
+    return [
+        Contexts(
+            *(getattr(batch, name)[start : start + size] for name in ("ids", "residual", "special", "index"))
+        )
+        for start in range(0, len(batch.ids), size)
+    ]
+
+
+@pytest.fixture(scope="module")
+def batch() -> Contexts:
+    return contexts(10, seed=1)
+
+
+@pytest.fixture(scope="module")
+def sae() -> SAE:
+    """Shrinks every dimension: worse than the clean model, better than zeros."""
+    return replace(perfect_sae(D), b_enc=torch.full((2 * D,), -0.4))
+
+
+def test_every_metric_equals_full_forwards_in_float64(batch: Contexts, sae: SAE):
+    values = measured(sae, split(batch, 4)).values(PLAN)
+    expected = reference(sae, batch)
+    assert set(values) == set(expected) == {metric.name for metric in METRICS}
+    for name, value in expected.items():
+        assert values[name].value == pytest.approx(value, rel=2e-5), name
+    scored = ~batch.special
+    assert values["ce_sae"].items == int(scored[:, :-1].sum())
+    assert values["kl_sae"].items == int(scored.sum())
+
+
+def test_keeping_special_tokens_matters_here(batch: Contexts, sae: SAE):
+    """Otherwise the two columns would test one another."""
+    expected = reference(sae, batch)
+    assert abs(expected["ce_score"] - expected["ce_loss_score"]) > 1e-3
+
+
+def test_a_perfect_sae_gives_the_clean_model(batch: Contexts):
+    values = measured(perfect_sae(D), [batch]).values(PLAN)
+    assert values["ce_sae"].value == values["ce_clean"].value == values["ce_loss_with_sae"].value
+    for name in ("ce_score", "ce_score_mean", "ce_loss_score", "kl_score", "kl_div_score"):
+        value = values[name]
+        assert (value.value, value.low, value.high) == (1, 1, 1), name
+    assert values["kl_sae"].value == 0
+
+
+def test_an_sae_that_gives_zero_scores_zero(batch: Contexts):
+    nothing = replace(perfect_sae(D), b_enc=torch.full((2 * D,), -1e6))
+    values = measured(nothing, [batch]).values(PLAN)
+    for name in ("ce_score", "ce_loss_score", "kl_score", "kl_div_score"):
+        assert values[name].value == 0, name
+
+
+def test_contexts_add_up_whatever_the_batches(batch: Contexts, sae: SAE):
+    whole, parts = measured(sae, [batch]), measured(sae, split(batch, 3))
+    rows = list(parts.tally.rows(label="x"))
+    assert [row["context"] for row in rows] == list(range(10))
+    for one, other in zip(whole.tally.rows(label="x"), rows, strict=True):
+        assert one.pop("label") == other.pop("label") == "x"
+        assert one == pytest.approx(other, rel=1e-6)
+    assert set(rows[0]) == {"context", *COLUMNS}
+
+
+def test_intervals_are_over_contexts(batch: Contexts, sae: SAE):
+    value = measured(sae, [batch]).values(PLAN)["ce_score"]
+    assert value.value is not None
+    assert value.low is not None
+    assert value.high is not None
+    assert value.low < value.value < value.high
+    one = measured(sae, split(batch, 1)[:1]).values(PLAN)["ce_score"]
+    assert one.low is None
+
+
+def test_certain_predictions_give_finite_numbers(batch: Contexts, sae: SAE):
+    """log(softmax) underflows to -inf here and makes 0 * inf = nan; log-softmax does not."""
+
+    def sharp(residual: Tensor) -> Tensor:
+        return 500 * suffix(residual)
+
+    assert torch.isinf(sharp(batch.residual).softmax(-1).log()).any()
+    values = measured(sae, [batch], model=sharp).values(PLAN)
+    for name in ("ce_clean", "ce_sae", "kl_sae", "kl_ablation", "kl_div_with_sae", "kl_div_with_ablation"):
+        value = values[name].value
+        assert value is not None, name
+        assert value > 1, name
+
+
+def test_a_model_that_ignores_the_layer_has_no_score(batch: Contexts, sae: SAE):
+    def blind(residual: Tensor) -> Tensor:
+        return torch.zeros(*residual.shape[:2], V)
+
+    values = measured(sae, [batch], model=blind).values(PLAN)
+    for name in ("ce_score", "ce_score_mean", "ce_loss_score", "kl_score", "kl_div_score"):
+        assert values[name].value is None, name
+        assert "ablation changes nothing" in str(values[name].reason)
+    assert values["ce_sae"].value == pytest.approx(math.log(V))
+    assert values["kl_sae"] == Value(0.0, values["kl_sae"].items, low=0.0, high=0.0)
+
+
+def test_a_broken_model_is_missing_not_nan(batch: Contexts, sae: SAE):
+    def broken(residual: Tensor) -> Tensor:
+        return suffix(residual) * torch.tensor(float("nan"))
+
+    values = measured(sae, [batch], model=broken).values(PLAN)
+    assert {value.value for value in values.values()} == {None}
+
+
+def test_no_token_to_score(sae: SAE):
+    whole = contexts(2, seed=3)
+    one_token = Contexts(whole.ids[:, :1], whole.residual[:, :1], whole.special[:, :1], whole.index)
+    for values in (Behavior().values(PLAN), measured(sae, [one_token]).values(PLAN)):
+        assert {value.reason for value in values.values()} == {"no token to score was evaluated"}
+
+
+def test_the_clean_model_is_run_once_per_batch_whatever_the_saes(batch: Contexts, sae: SAE):
+    calls = []
+
+    def counted(residual: Tensor) -> Tensor:
+        calls.append(len(residual))
+        return suffix(residual)
+
+    clean, _ = References(counted, MEAN).measure(batch)
+    for _ in range(3):
+        spliced(clean, sae, batch)
+    assert calls == [10] * (4 + 3 * 2)
+
+
+def test_the_clean_model_sees_the_residual_as_given(batch: Contexts):
+    seen = []
+    Clean(lambda residual: (seen.append(residual), suffix(residual))[1], batch)
+    assert torch.equal(seen[0], batch.residual)
+
+
+def test_evenly_spaced_contexts():
+    assert evenly(10, 20, 4) == [10, 12, 15, 17]
+    assert evenly(10, 13, 8) == [10, 11, 12]
+    assert evenly(5, 5, 3) == []
