@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "pipeline").rglob("*.py"))
 ROOMS = (
-    "console", "parallel", "params", "stats", "results", "text", "lm", "store", "sae", "training", "tasks", "metrics",
-    "latents", "compare", "charts", "claims", "export", "page", "stages", "commands",
+    "console", "parallel", "params", "stats", "results", "text", "lm", "store", "sae", "training", "tasks",
+    "metrics", "latents", "compare", "charts", "claims", "export", "page", "stages", "commands",
 )  # fmt: skip
 
 MAY_IMPORT = {

@@ -1,4 +1,4 @@
-"""JSON files of the stages: written complete or not at all, read with a sentence that names the stage to run."""
+"""JSON files of the stages: written complete or not at all; reading names the stage to run when one is bad."""
 
 from __future__ import annotations
 

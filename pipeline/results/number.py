@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Number:
-    """A `value`, or None with its `reason`. `low`, `high`: a 95 % interval over the items, where there is one.
+    """A `value`, or None with its `reason`. `low`, `high`: its 95 % interval over the items, if it has one.
 
     Raises ValueError for a value that is not finite, and for a missing one without a reason.
     """

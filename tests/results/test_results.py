@@ -115,7 +115,8 @@ def test_text_stays_text_and_integers_integers(tmp_path: Path) -> None:
     table = read_table(tmp_path / "t.tsv", COLUMNS, "hit")
     assert table["word"].tolist() == ["nan", "NA", 'a\t"b"', ""]
     assert table["class"].tolist() == ["01", "1", "1.0", "None"]
-    assert table["count"].dtype == "Int64" and table["count"].isna().tolist() == [False, True, False, False]
+    assert table["count"].dtype == "Int64"
+    assert table["count"].isna().tolist() == [False, True, False, False]
     assert table["share"].isna().tolist() == [False, True, False, False]
     assert read_table(tmp_path / "t.tsv", {"class": str}, "hit").columns.tolist() == ["class"]
 
@@ -128,7 +129,9 @@ def test_a_column_of_integers_without_gaps_is_plain(tmp_path: Path) -> None:
 def test_an_empty_table_keeps_its_types(tmp_path: Path) -> None:
     write_table(tmp_path / "t.tsv", COLUMNS, [])
     table = read_table(tmp_path / "t.tsv", COLUMNS, "hit")
-    assert table.empty and table["count"].dtype == "int64" and table["share"].dtype == "float64"
+    assert table.empty
+    assert table["count"].dtype == "int64"
+    assert table["share"].dtype == "float64"
 
 
 def test_a_frame_and_its_rows_write_the_same_bytes(tmp_path: Path) -> None:
@@ -157,7 +160,8 @@ def test_a_table_is_read_by_what_results_declare(tmp_path: Path) -> None:
     write_results(tmp_path, results)
     write_table(tmp_path / "words.tsv", COLUMNS, rows())
     table = read_beside(tmp_path, read_results(tmp_path, "hit"), "words.tsv", "hit")
-    assert isinstance(table, pd.DataFrame) and table["class"].tolist()[0] == "01"
+    assert isinstance(table, pd.DataFrame)
+    assert table["class"].tolist()[0] == "01"
     with pytest.raises(BadInput, match="declares no table other.tsv"):
         read_beside(tmp_path, results, "other.tsv", "hit")
 
