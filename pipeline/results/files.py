@@ -1,4 +1,4 @@
-"""JSON files of the stages: written complete or not at all; reading names the stage to run when one is bad."""
+"""JSON files of the stages: written complete or not at all; reading names the stage to run for a bad one."""
 
 from __future__ import annotations
 

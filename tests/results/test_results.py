@@ -85,7 +85,7 @@ def test_a_missing_file_names_the_stage_to_run(tmp_path: Path) -> None:
 def test_json_is_sorted_and_complete(tmp_path: Path) -> None:
     write_json(tmp_path / "new" / "a.json", {"b": 1, "a": 2})
     assert (tmp_path / "new" / "a.json").read_text() == '{\n "a": 2,\n "b": 1\n}\n'
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="JSON compliant"):
         write_json(tmp_path / "new" / "a.json", {"a": math.nan})
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.json"]
 
@@ -142,7 +142,7 @@ def test_a_frame_and_its_rows_write_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_another_number_in_an_integer_column_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="column count holds integers, not 0.5"):
+    with pytest.raises(ValueError, match=r"column count holds integers, not 0\.5"):
         write_table(tmp_path / "t.tsv", {"count": int}, [{"count": 0.5}])
     (tmp_path / "t.tsv").write_text("count\n0.5\n")
     with pytest.raises(BadInput, match="damaged"):
@@ -162,7 +162,7 @@ def test_a_table_is_read_by_what_results_declare(tmp_path: Path) -> None:
     table = read_beside(tmp_path, read_results(tmp_path, "hit"), "words.tsv", "hit")
     assert isinstance(table, pd.DataFrame)
     assert table["class"].tolist()[0] == "01"
-    with pytest.raises(BadInput, match="declares no table other.tsv"):
+    with pytest.raises(BadInput, match=r"declares no table other\.tsv"):
         read_beside(tmp_path, results, "other.tsv", "hit")
 
 
