@@ -109,5 +109,5 @@ def test_a_chosen_variant_needs_its_section(params: dict[str, Any]) -> None:
 def test_all_faults_are_named_at_once(params: dict[str, Any]) -> None:
     put(params, "seeds", [])
     put(params, "probing.k", "many")
-    put(params, "profiles.embedded.harvest.layer", -1)
+    put(params, "profiles.embedded.harvest.site", "mlp_out.1")
     assert len(faults(params)) == 3
