@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
@@ -14,6 +12,7 @@ from pipeline.lm.site import Site, chosen_site
 from pipeline.metrics.probing.measure import Padded, dense_logits, right
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
+from pipeline.params.experiment import input_path
 from pipeline.stages.files import LM, PROBING, fresh
 from pipeline.tasks.probing.task import (
     LabelledSection,
@@ -38,7 +37,7 @@ def run() -> None:
     compute = params.get("profile.compute", ComputeSection)
     device = compute.apply()
     site = chosen_site(params)
-    labelled = labelled_sets(text, Path(params.value("inputs.labels")), section.per_class, section.seed)
+    labelled = labelled_sets(text, input_path(params, "labels"), section.per_class, section.seed)
     if not labelled:
         raise BadInput(
             "there are no labelled sets for sparse probing: name a CSV file (columns text, label) under "

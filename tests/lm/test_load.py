@@ -133,7 +133,7 @@ def test_padding_changes_nothing_at_tokens(lm: LanguageModel, side: str, layer: 
 
 @pytest.mark.parametrize("layer", [-1, 3])
 def test_a_layer_that_does_not_exist_is_refused(lm: LanguageModel, layer: int) -> None:
-    with pytest.raises(BadInput, match=rf"layer {layer} does not exist: tiny has 3 blocks.*0 to 2"):
+    with pytest.raises(BadInput, match=rf"layer {layer} does not exist: tiny has 3 blocks.* to resid_post.2"):
         lm.forward_to(tiny.contexts(1, 4), after(layer))
     with pytest.raises(BadInput, match="does not exist"):
         lm.forward_from(torch.zeros(1, 4, 16), after(layer))
