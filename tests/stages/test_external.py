@@ -112,7 +112,7 @@ def saelens(**metadata: Any) -> None:
         ({"model_name": "gpt2"}, "trained on model gpt2, but data/activations holds small"),
         (
             {"hook_name": "blocks.3.hook_resid_post"},
-            r"reads resid_post\.3, but data/activations holds resid_post\.2",
+            "reads resid_post.3, but data/activations holds resid_post.2",
         ),
         ({"hook_name": "blocks.2.hook_mlp_out"}, "`blocks.2.hook_mlp_out`, but the activation store"),
         ({"model_sha256": "other"}, "with other weights than those of data/activations"),
