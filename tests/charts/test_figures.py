@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import matplotlib
 import pytest
-
 from pipeline.charts.dots import names
+from pipeline.charts.style import Palette, nothing
+
 from pipeline.charts.letters import letters
 from pipeline.charts.pareto import pareto
-from pipeline.charts.style import Palette, nothing
 from pipeline.charts.temporal import temporal
 from pipeline.charts.training import training
 from pipeline.charts.truth import truth

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from pipeline.charts.style import COLOURS, MARKERS, Palette, spread_labels
 
 heights = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=12)
