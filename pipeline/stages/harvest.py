@@ -1,4 +1,4 @@
-"""The stage `harvest`: run the language model up to a block over all tokens, keep its residual stream."""
+"""The stage `harvest`: run the language model up to a site over all tokens, keep its activations."""
 
 from __future__ import annotations
 
@@ -15,28 +15,13 @@ from pipeline.parallel.ranks import join
 from pipeline.parallel.world import World, part
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
+from pipeline.stages.code import closure
 from pipeline.stages.files import ACTIVATIONS, LM, TOKENS
 from pipeline.stages.scratch import publish, scratch
 from pipeline.store.schema import Header, chunk_contexts
 from pipeline.store.section import HarvestSection
 from pipeline.store.writer import Writer
 from pipeline.text.contexts import Tokens, open_tokens
-
-DEPENDENCIES = [
-    Path("pipeline/stages/harvest.py"),
-    Path("pipeline/stages/files.py"),
-    Path("pipeline/stages/scratch.py"),
-    Path("pipeline/parallel"),
-    Path("pipeline/params"),
-    Path("pipeline/lm"),
-    Path("pipeline/store"),
-    Path("pipeline/text/contexts.py"),
-    Path("pipeline/text/packing.py"),
-    Path("requirements/numeric.txt"),
-    TOKENS,
-    LM,
-]
-"""What dvc.yaml declares for this stage; a change of any of them starts the harvest afresh."""
 
 
 def run() -> None:
@@ -53,13 +38,14 @@ def run() -> None:
     device = compute.apply()
     tokens = open_tokens(TOKENS)
     lm = load_lm(LM, device, compute.lm_precision)
-    lm.check_layer(section.layer)
+    lm.require(section.site)
     _check_tokens(tokens, lm)
     if launched() is None and arguments():
         relaunch(["harvest"], 1, compute.threads)
     world = join(device)
     inputs = {"harvest": section.model_dump(), "compute": compute.model_dump()}
-    folder = scratch("harvest", inputs, DEPENDENCIES)
+    declared = [*closure("stages.harvest"), Path("requirements/numeric.txt"), TOKENS, LM]
+    folder = scratch("harvest", inputs, declared)
     header = _header(section, tokens, lm)
     if not world.leads:
         world.wait()  # the first process makes the arrays, the others open them
@@ -88,7 +74,7 @@ def _harvest(
             pieces = []
             for start in range(span.start, span.stop, section.batch_contexts):
                 ids = torch.from_numpy(tokens.tokens[start : min(start + section.batch_contexts, span.stop)])
-                pieces.append(lm.forward_to(ids.long(), section.layer).cpu())
+                pieces.append(lm.forward_to(ids.long(), section.site).cpu())
                 bar.advance(ids.numel())
             writer.write(chunk, torch.cat(pieces))
 
@@ -105,8 +91,8 @@ def _header(section: HarvestSection, tokens: Tokens, lm: LanguageModel) -> Heade
         revision=lm.resolved.revision,
         weights_sha256=lm.weights_sha256,
         tokenizer_hash=tokens.tokenizer_hash,
-        layer=section.layer,
-        hook_name=f"blocks.{section.layer}.hook_resid_post",
+        layer=section.site.layer,
+        hook_name=section.site.hook_name,
         d=lm.d,
         context_length=tokens.context_length,
         special_ids=sorted(tokens.special_ids),

@@ -31,6 +31,7 @@ def tiny(tree: dict[str, Any]) -> dict[str, Any]:
     profile["compute"] = {"device": "cpu", "threads": 1}
     profile["text"].update(context_length=32, train_contexts=96, validation_contexts=16, test_contexts=32)
     profile["model"].update(
+        retrain=True,
         layers=2,
         d=D,
         heads=2,
@@ -42,7 +43,7 @@ def tiny(tree: dict[str, Any]) -> dict[str, Any]:
         gate=0.0,
         precision="float32",
     )
-    profile["harvest"].update(layer=0, batch_contexts=16)
+    profile["harvest"].update(site="resid_post.0", batch_contexts=16)
     profile["train"].update(
         n=64, l0=[4], tokens=8192, batch=128, dead_tokens=2048, validation_tokens=256, checkpoint_every=40
     )
