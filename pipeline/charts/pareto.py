@@ -33,9 +33,10 @@ def _comparable(frame: pd.DataFrame) -> pd.DataFrame:
 def _panel(frame: pd.DataFrame, column: Mapping[str, Any], methods: Sequence[str]) -> Panel:
     low, high = ends(frame["low"].min(), frame["high"].max())
     targets = sorted(frame["target"].dropna().unique().tolist())
-    ticks = log_ticks(frame["x"].min(), frame["x"].max(), targets)
-    log = alt.Scale(type="log", nice=False, padding=14)
-    x = alt.X("x:Q", title="L0, active latents per token (log)", axis=alt.Axis(values=ticks), scale=log)
+    reached = [float(frame["x"].min()), float(frame["x"].max())]
+    log = alt.Scale(type="log", domain=reached, nice=False, padding=14)
+    ticks = alt.Axis(values=log_ticks(*reached, targets))
+    x = alt.X("x:Q", title="L0, active latents per token (log)", axis=ticks, scale=log)
     linear = alt.Scale(domain=[low, high], nice=False)
     y = alt.Y("y:Q", title=None, axis=alt.Axis(tickCount=6), scale=linear)
     layers = [*lines(methods, x, y), *points(methods, x, y), *end_labels(methods, y)]

@@ -18,8 +18,8 @@ NAME_ROOM = 110
 
 def named(frame: pd.DataFrame) -> pd.DataFrame:
     """`frame` with column `name` of its rows; a row off its L0 target carries the L0 it reached."""
-    reached = frame["label"] + frame["x"].map(lambda l0: f", L0 {l0:.3g}!")
-    return frame.assign(name=frame["label"].where(~frame["missed"], reached))
+    rows = zip(frame["label"], frame["x"], frame["missed"], strict=True)
+    return frame.assign(name=[f"{label}, L0 {x:.3g}!" if missed else label for label, x, missed in rows])
 
 
 def across(frame: pd.DataFrame, title: str | None, *more: str) -> alt.X:
