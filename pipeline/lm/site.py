@@ -51,6 +51,10 @@ class Site:
 
 SiteField = Annotated[Site, BeforeValidator(Site.parse)]
 """A site in a section of params.yaml: written as its name."""
+OptionalSite = Annotated[
+    Site | None, BeforeValidator(lambda name: None if name is None else Site.parse(name))
+]
+"""The same, or null."""
 
 
 def chosen_site(params: Params) -> Site:
