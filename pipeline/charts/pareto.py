@@ -33,9 +33,9 @@ def _comparable(frame: pd.DataFrame) -> pd.DataFrame:
 def _panel(frame: pd.DataFrame, column: Mapping[str, Any], methods: Sequence[str]) -> Panel:
     low, high = ends(frame["low"].min(), frame["high"].max())
     targets = sorted(frame["target"].dropna().unique().tolist())
-    reached = [float(frame["x"].min()), float(frame["x"].max())]
-    log = alt.Scale(type="log", domain=reached, nice=False, padding=14)
-    ticks = alt.Axis(values=log_ticks(*reached, targets))
+    low_l0, high_l0 = float(frame["x"].min()), float(frame["x"].max())
+    log = alt.Scale(type="log", domain=[low_l0, high_l0], nice=False, padding=14)
+    ticks = alt.Axis(values=log_ticks(low_l0, high_l0, targets))
     x = alt.X("x:Q", title="L0, active latents per token (log)", axis=ticks, scale=log)
     linear = alt.Scale(domain=[low, high], nice=False)
     y = alt.Y("y:Q", title=None, axis=alt.Axis(tickCount=6), scale=linear)
