@@ -1,7 +1,7 @@
 """The four architectures that are known to work, and how a forward pass is cut in two at a block.
 
 transformers writes a decoder's forward as: embed, make masks and rotary angles, loop over a list of
-blocks, final norm, head. Exchanging that list for the length of one call gives both halves without
+blocks, final norm, head. Exchanging that list for the length of one call gives both model without
 repeating any of a model's own logic (sliding windows, softcapping, rotary angles, masks).
 """
 

@@ -5,7 +5,7 @@ The tables beside it are declared in it with their columns' types, so that a rea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.console.errors import BadInput
 from pipeline.results.definition import Definition
 from pipeline.results.files import damaged, read_json, write_json
-from pipeline.results.number import Number
+from pipeline.results.number import Number, missing
 from pipeline.results.table import NAMES, Columns, read_table
 
 if TYPE_CHECKING:
@@ -50,6 +50,19 @@ class Row:
 
     identity: Identity
     numbers: Mapping[str, Number]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on one SAE: numbers by name, and its rows of each table."""
+
+    numbers: Mapping[str, Number]
+    tables: Mapping[str, Iterable[Mapping[str, Any]]] = field(default_factory=dict)
+
+
+def nothing(definitions: Iterable[Definition], reason: str) -> Measured:
+    """Every number missing, for one reason."""
+    return Measured({each.name: missing(reason) for each in definitions})
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ import torch
 from pydantic import Field
 
 from pipeline.console.progress import Progress
-from pipeline.metrics.common.number import Value, missing, results, row
 from pipeline.metrics.ground_truth import proxy
 from pipeline.metrics.ground_truth.measure import METRICS as EXACT
 from pipeline.metrics.ground_truth.measure import Measured, absent, measure
@@ -25,6 +24,7 @@ from pipeline.metrics.ground_truth.proxy import proxy_task, proxy_values
 from pipeline.metrics.ground_truth.synthetic import Sample, Source, SourceSection, draw, make_source
 from pipeline.params import Section, read_params
 from pipeline.params.compute import ComputeSection
+from pipeline.results.number import Number, missing
 from pipeline.sae.core.folder import TENSORS, save_sae, weights_hash
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.files import evaluation_folder, fresh, write_json, write_tsv
@@ -140,7 +140,7 @@ def _measure(trained: Trained, source: Source, test: Sample) -> Measured | None:
     return measure(trained.sae, source, test) if trained.run.status == "ok" else None
 
 
-def _values(trained: Trained, measured: Measured | None, letters: LetterTask | str) -> dict[str, Value]:
+def _values(trained: Trained, measured: Measured | None, letters: LetterTask | str) -> dict[str, Number]:
     """Exact metrics and the proxy's, or the reason for each."""
     if measured is None:
         reason = trained.run.reason or "the training diverged"

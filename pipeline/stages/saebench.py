@@ -12,9 +12,9 @@ from typing import Any
 
 from pipeline.console.errors import BadInput
 from pipeline.export.saebench import Subject, absorption, core, probing
-from pipeline.metrics.absorption.measure import AbsorptionSection
-from pipeline.metrics.probing.measure import ProbingSection
-from pipeline.metrics.reconstruction.measure import ReconstructionSection
+from pipeline.metrics.absorption.section import AbsorptionSection
+from pipeline.metrics.probing.section import ProbingSection
+from pipeline.metrics.reconstruction.section import ReconstructionSection
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.params.read import Params
@@ -30,9 +30,9 @@ from pipeline.stages.files import (
 )
 from pipeline.stages.read import read_json, read_tsv
 from pipeline.tasks.letters import task as letter_task
-from pipeline.tasks.letters.words import LettersSection
+from pipeline.tasks.letters.section import LetterTaskSection
 from pipeline.tasks.probing import task as probing_task
-from pipeline.tasks.probing.task import LabelledSection
+from pipeline.tasks.probing.section import ProbingTaskSection
 
 TABLES = {
     "reconstruction": "contexts.tsv", "behavior": "contexts.tsv", "absorption": "letters.tsv",
@@ -117,8 +117,8 @@ class _Settings:
         self._absorption = params.get("absorption", AbsorptionSection)
         self._k = params.get("probing", ProbingSection).k
         self._seeds = (
-            params.get("letter_task", LettersSection).seed,
-            params.get("probing_task", LabelledSection).seed,
+            params.get("letter_task", LetterTaskSection).seed,
+            params.get("probing_task", ProbingTaskSection).seed,
         )
         self._common = {"llm_dtype": params.get("profile.compute", ComputeSection).lm_precision}
         source = params.value("profile.text.source")

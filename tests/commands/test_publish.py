@@ -16,7 +16,8 @@ from ruamel.yaml import YAML
 
 from pipeline.commands.publish import MEASURED, run
 from pipeline.console.errors import BadInput
-from pipeline.metrics.common.number import Metric, Value, missing, results, row
+from pipeline.results.definition import Definition
+from pipeline.results.number import Number, missing
 from pipeline.sae.core.folder import WEIGHTS, load_sae, save_sae, weights_hash
 from pipeline.stages.files import evaluation_folder, sae_folder, write_json
 from tests.metrics.codes import random_sae
@@ -65,8 +66,8 @@ def write_lock(params: dict[str, dict[str, Any]]) -> None:
 
 
 def evaluated(stage: str) -> dict[str, Any]:
-    metrics = [Metric(name, "higher", "share", 1, f"what {name} | means") for name in METRICS[stage]]
-    metrics.append(Metric("hidden", "neither", "share", 1, "not for tables", aggregate=False))
+    metrics = [Definition(name, "higher", "share", 1, f"what {name} | means") for name in METRICS[stage]]
+    metrics.append(Definition("hidden", "neither", "share", 1, "not for tables", aggregate=False))
     rows = []
     for seed in (42, 43):
         identity = {
@@ -74,7 +75,7 @@ def evaluated(stage: str) -> dict[str, Any]:
             "run": "l0-4",
             "sae_sha256": weights_hash(sae_folder("topk", seed) / "l0-4"),
         }
-        values = {metric.name: Value(0.7 + seed / 1000, 5000, low=0.7321, high=0.7519) for metric in metrics}
+        values = {metric.name: Number(0.7 + seed / 1000, 5000, low=0.7321, high=0.7519) for metric in metrics}
         if stage == "probing":
             values["probing_k1"] = missing("the labels have one class")
         rows.append(row(identity, values))

@@ -83,8 +83,8 @@ def test_the_two_halves_are_the_model(lm: LanguageModel, layer: int) -> None:
     ids = tiny.contexts(3, 12)
     with torch.no_grad():
         whole = lm.model(ids).logits
-    halves = lm.forward_from(lm.forward_to(ids, layer), layer)
-    torch.testing.assert_close(halves, whole, atol=1e-5, rtol=0)
+    model = lm.forward_from(lm.forward_to(ids, layer), layer)
+    torch.testing.assert_close(model, whole, atol=1e-5, rtol=0)
 
 
 def test_the_residual_matters(lm: LanguageModel) -> None:

@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline.metrics.behavior.measure import Behavior, Contexts, References, spliced
-from pipeline.metrics.common.number import Value
 from pipeline.metrics.common.tally import Resampling
 from pipeline.metrics.reconstruction import geometry
 from pipeline.metrics.reconstruction.density import Density
 from pipeline.metrics.reconstruction.measure import Reconstruction, mean_activation
+from pipeline.results.number import Number
 from pipeline.sae.core.folder import load_sae
 from pipeline.sae.core.inference import SAE
 from tests.parity.conftest import Oracle
@@ -36,7 +36,7 @@ def drawn(folder: Path, architecture: str) -> tuple[dict[str, Any], list[Tensor]
 
 
 @torch.no_grad()
-def behavior(world: World, sae: SAE, batches: list[Tensor]) -> dict[str, Value]:
+def behavior(world: World, sae: SAE, batches: list[Tensor]) -> dict[str, Number]:
     """Our metrics of the model with the SAE spliced in."""
     lm, found = world.lm, Behavior()
     references = References(lambda residual: lm.forward_from(residual, LAYER), torch.zeros(D))
@@ -51,7 +51,7 @@ def behavior(world: World, sae: SAE, batches: list[Tensor]) -> dict[str, Value]:
 
 
 @torch.no_grad()
-def reconstruction(world: World, sae: SAE, batches: list[Tensor]) -> tuple[dict[str, Value], Density]:
+def reconstruction(world: World, sae: SAE, batches: list[Tensor]) -> tuple[dict[str, Number], Density]:
     """Our metrics of the reconstruction, and every latent's counts."""
     parts, first = [], 0
     for ids in batches:

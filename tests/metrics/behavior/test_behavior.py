@@ -18,8 +18,8 @@ from pipeline.metrics.behavior.measure import (
     evenly,
     spliced,
 )
-from pipeline.metrics.common.number import Value
 from pipeline.metrics.common.tally import Resampling
+from pipeline.results.number import Number
 from pipeline.sae.core.inference import SAE
 from tests.metrics.codes import perfect_sae
 
@@ -199,7 +199,7 @@ def test_a_model_that_ignores_the_layer_has_no_score(batch: Contexts, sae: SAE):
         assert values[name].value is None, name
         assert "ablation changes nothing" in str(values[name].reason)
     assert values["ce_sae"].value == pytest.approx(math.log(V))
-    assert values["kl_sae"] == Value(0.0, values["kl_sae"].items, low=0.0, high=0.0)
+    assert values["kl_sae"] == Number(0.0, values["kl_sae"].items, low=0.0, high=0.0)
 
 
 def test_a_broken_model_is_missing_not_nan(batch: Contexts, sae: SAE):
