@@ -59,7 +59,7 @@ def steadiness(sae: SAE, store: Store, tokens: int, device: torch.device) -> tup
     x = store.rows(rows.start, stop)[index - rows.start]
     document, position = (torch.from_numpy(array)[index] for array in (store.document, store.position))
     temporal.add(x, sae.encode(x.to(device)), document, position, index // length)
-    total = temporal.tally.total
+    total = temporal.sums.total
     return (
         1 - total("stays_on") / max(total("on_followed"), 1),
         total("smoothness") / max(total("moving_pairs"), 1),

@@ -5,8 +5,9 @@ The tables beside it are declared in it with their columns' types, so that a rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,15 @@ from pipeline.console.errors import BadInput
 from pipeline.results.definition import Definition
 from pipeline.results.files import damaged, read_json, write_json
 from pipeline.results.number import Number, missing
-from pipeline.results.table import NAMES, Columns, read_table
+from pipeline.results.table import NAMES, Columns, read_table, write_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 SCHEMA = 2
 NAME = "results.json"
+WHICH: Columns = {"label": str, "seed": int, "run": str}
+"""The first columns of every table: which SAE a row belongs to."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,24 @@ def write_results(folder: Path, results: Results) -> None:
             "rows": [_row(row) for row in results.rows],
         },
     )
+
+
+def write_measured(
+    folder: Path, evaluation: str, variant: str, definitions: Iterable[Definition],
+    tables: Mapping[str, Columns], found: Sequence[tuple[Identity, Measured]], own_saes: bool = False,
+) -> None:  # fmt: skip
+    """Write results.json and `tables` into `folder`; each table's row begins with the columns of `WHICH`."""
+    declared = {file: {**WHICH, **columns} for file, columns in tables.items()}
+    rows = tuple(Row(identity, measured.numbers) for identity, measured in found)
+    defined = {each.name: each for each in definitions}
+    write_results(folder, Results(evaluation, variant, defined, rows, declared, own_saes))
+    for file, columns in declared.items():
+        write_table(folder / file, columns, chain.from_iterable(_labelled(file, *each) for each in found))
+
+
+def _labelled(file: str, identity: Identity, measured: Measured) -> Iterator[Mapping[str, Any]]:
+    which = {column: getattr(identity, column) for column in WHICH}
+    return ({**which, **row} for row in measured.tables.get(file, ()))
 
 
 def read_results(folder: Path, stage: str) -> Results:

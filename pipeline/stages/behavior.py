@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from pipeline.console.errors import BadInput
-from pipeline.lm.load import LanguageModel, load_lm
 from pipeline.metrics.behavior.evaluate import METRICS, TABLES, ablations, score
 from pipeline.metrics.behavior.evaluate import evaluate as measured
 from pipeline.metrics.behavior.measure import Contexts
@@ -22,9 +20,10 @@ from pipeline.results.document import Measured
 from pipeline.results.number import Number
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.evaluation import Advance, Control, Evaluation, Setting, evaluate
-from pipeline.stages.files import ACTIVATIONS, LM
-from pipeline.stages.memo import content
+from pipeline.stages.files import ACTIVATIONS
+from pipeline.stages.language import model_of
 from pipeline.store import Store, open_store
+from pipeline.store.content import content
 
 
 @torch.no_grad()
@@ -36,8 +35,7 @@ def run(variant: str) -> None:
 def prepare(setting: Setting[BehaviorSection]) -> Evaluation:
     """The language model and the contexts it is measured on."""
     section, store = setting.section, open_store(ACTIVATIONS)
-    lm = load_lm(LM, setting.device, setting.compute.lm_precision)
-    require_same_model(lm, store)
+    lm = model_of(store, setting.device, setting.compute.lm_precision)
     rows, length, layer = store.split("test"), store.context_length, store.attrs.layer
     chosen = evenly(rows.start // length, rows.stop // length, section.contexts)
     memo = setting.memo({**content(store, "test"), "lm": lm.weights_sha256})
@@ -66,15 +64,6 @@ def prepare(setting: Setting[BehaviorSection]) -> Evaluation:
     )  # fmt: skip
 
 
-def require_same_model(lm: LanguageModel, store: Store) -> None:
-    """Raise BadInput unless the store was harvested from this very model."""
-    if lm.weights_sha256 != store.attrs.weights_sha256:
-        raise BadInput(
-            f"{ACTIVATIONS} was harvested from {store.attrs.model_id} with other weights than {LM} "
-            f"({lm.model_id}): run `dvc repro harvest`."
-        )
-
-
 def evenly(start: int, stop: int, count: int) -> list[int]:
     """At most `count` of the contexts start..stop-1, evenly spaced."""
     total = stop - start
@@ -85,9 +74,7 @@ def evenly(start: int, stop: int, count: int) -> list[int]:
 def batches(store: Store, chosen: list[int], size: int, device: torch.device) -> Iterator[Contexts]:
     """The `chosen` contexts, `size` at a time."""
     length = store.context_length
-    tokens, valid = (
-        torch.from_numpy(each).view(-1, length) for each in (store.tokens, store.valid)
-    )
+    tokens, valid = (torch.from_numpy(each).view(-1, length) for each in (store.tokens, store.valid))
     for start in range(0, len(chosen), size):
         index = chosen[start : start + size]
         residual = torch.stack([store.rows(each * length, (each + 1) * length) for each in index])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -20,17 +19,14 @@ from pipeline.metrics.common.controls import RANDOM, random_sae
 from pipeline.params import Section, read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.results.definition import Definition
-from pipeline.results.document import Identity, Measured, Results, Row, nothing, write_results
+from pipeline.results.document import Measured, nothing, write_measured
 from pipeline.results.number import Number
-from pipeline.results.table import Columns, write_table
+from pipeline.results.table import Columns
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.code import closure
 from pipeline.stages.files import VERSIONS, evaluation_folder, fresh
 from pipeline.stages.memo import Memo
 from pipeline.stages.saes import require_width, trained_saes
-
-WHICH: Columns = {"label": str, "seed": int, "run": str}
-"""The first columns of every table: which SAE a row belongs to."""
 
 S = TypeVar("S", bound=Section)
 Advance = Callable[[int], None]
@@ -78,7 +74,7 @@ class Evaluation:
 
     definitions: Sequence[Definition]
     measure: Callable[[Sequence[SAE], Advance], Sequence[Measured]]
-    tables: Mapping[str, Columns] = field(default_factory=dict)  # file: its columns after those of `WHICH`
+    tables: Mapping[str, Columns] = field(default_factory=dict)  # file: its columns after label, seed and run
     unit: str = "SAEs"
     steps: int = 1  # of `unit`, that an SAE takes
     control: Control | None = None
@@ -98,9 +94,7 @@ def one_by_one(measure: Callable[[SAE], Measured]) -> Callable[[Sequence[SAE], A
     return measured
 
 
-def evaluate(
-    name: str, variant: str, schema: type[S], prepare: Callable[[Setting[S]], Evaluation]
-) -> None:
+def evaluate(name: str, variant: str, schema: type[S], prepare: Callable[[Setting[S]], Evaluation]) -> None:
     """Measure every SAE of `variant` and write what was found; a diverged SAE's numbers are its reason."""
     params = read_params()
     section = params.get(name, schema)
@@ -126,23 +120,11 @@ def evaluate(
             beside = evaluation.control.numbers(trained.sae.n, trained.control_k, device, defined)
             own = Measured({**own.numbers, **beside}, own.tables)
         found.append((trained.identity, own))
-    write(name, variant, evaluation.definitions, evaluation.tables, found)
-
-
-def write(
-    name: str, variant: str, definitions: Sequence[Definition], tables: Mapping[str, Columns],
-    found: Sequence[tuple[Identity, Measured]], own_saes: bool = False,
-) -> None:  # fmt: skip
-    """Write results.json and `tables`, each row of which begins with the columns of `WHICH`."""
-    folder = fresh(evaluation_folder(name, variant))
-    declared = {file: {**WHICH, **columns} for file, columns in tables.items()}
-    rows = tuple(Row(identity, measured.numbers) for identity, measured in found)
-    defined = {each.name: each for each in definitions}
-    write_results(folder, Results(name, variant, defined, rows, declared, own_saes))
-    for file, columns in declared.items():
-        write_table(folder / file, columns, chain.from_iterable(_labelled(file, *each) for each in found))
-
-
-def _labelled(file: str, identity: Identity, measured: Measured) -> Iterable[Mapping[str, Any]]:
-    which = {column: getattr(identity, column) for column in WHICH}
-    return ({**which, **row} for row in measured.tables.get(file, ()))
+    write_measured(
+        fresh(evaluation_folder(name, variant)),
+        name,
+        variant,
+        evaluation.definitions,
+        evaluation.tables,
+        found,
+    )

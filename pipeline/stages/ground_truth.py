@@ -24,16 +24,25 @@ from pipeline.metrics.ground_truth.proxy import proxy_task, proxy_values
 from pipeline.metrics.ground_truth.synthetic import Sample, Source, SourceSection, draw, make_source
 from pipeline.params import Section, read_params
 from pipeline.params.compute import ComputeSection
+from pipeline.results.document import Identity, write_measured
+from pipeline.results.document import Measured as SaeResults
 from pipeline.results.number import Number, missing
+from pipeline.results.table import Columns
 from pipeline.sae.core.folder import TENSORS, save_sae, weights_hash
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.files import evaluation_folder, fresh, write_json, write_tsv
+from pipeline.stages.files import evaluation_folder, fresh
+from pipeline.stages.saes import identified
 from pipeline.store import Mode, Store
 from pipeline.tasks.letters.task import LetterTask
 from pipeline.training.run import Job, Trained, encoded_tokens, train
 from pipeline.training.section import TrainSection
 
-COLUMNS = ("label", "seed", "run", "feature", "kind", "parent", "latent", "cosine", "f1")
+TABLES: dict[str, Columns] = {
+    "features.tsv": {
+        "feature": int, "kind": str, "parent": int, "latent": int, "cosine": float, "f1": float
+    },
+}  # fmt: skip
+"""One row per true feature; a feature without a parent, or an F1 that is not defined, has an empty cell."""
 METRICS = EXACT + proxy.METRICS
 TRAIN, TEST = 1, 2
 """Streams of a seed: what is trained on (and validated) and what is measured are drawn apart."""
@@ -98,8 +107,7 @@ def run(variant: str) -> None:
     section = params.get("ground_truth", GroundTruthSection)
     compute = params.get("profile.compute", ComputeSection)
     plan = Plan(variant, params.value(variant), section, compute.apply(), compute.threads)
-    rows: list[dict[str, Any]] = []
-    features: list[dict[str, Any]] = []
+    found: list[tuple[Identity, SaeResults]] = []
     with Progress(f"ground truth {variant}", plan.tokens(), "tokens") as bar:
         for seed in section.seeds:
             source = make_source(section.source, seed)
@@ -107,11 +115,12 @@ def run(variant: str) -> None:
             letters = proxy_task(source, test, seed)
             for trained in _train(plan, source, seed, bar):
                 measured = _measure(trained, source, test)
-                rows.append(row(_identity(trained), _values(trained, measured, letters)))
-                features += _features(trained, source, measured) if measured else []
+                identity = identified(trained.run, trained.sae, _hash(trained.sae), "synthetic", None)
+                features = list(_features(source, measured)) if measured else []
+                numbers = _values(trained, measured, letters)
+                found.append((identity, SaeResults(numbers, {"features.tsv": features})))
     folder = fresh(evaluation_folder("ground_truth", variant))
-    write_json(folder / "results.json", results("ground_truth", variant, METRICS, rows))
-    write_tsv(folder / "features.tsv", COLUMNS, features)
+    write_measured(folder, "ground_truth", variant, METRICS, TABLES, found, own_saes=True)
 
 
 def _train(plan: Plan, source: Source, seed: int, bar: Progress) -> Iterator[Trained]:
@@ -153,28 +162,6 @@ def _on_cpu(sae: SAE) -> SAE:
     return replace(sae, **{name: t.cpu() for name, t in tensors.items() if t is not None})
 
 
-def _identity(trained: Trained) -> dict[str, Any]:
-    """What stages/saes.py gives for an SAE on disk."""
-    run, sae = trained.run, trained.sae
-    return {
-        "variant": run.variant,
-        "label": run.label,
-        "seed": run.seed,
-        "reading": run.reading,
-        "target": run.target,
-        "run": run.name,
-        "status": run.status,
-        "reason": run.reason,
-        "l0": run.l0,
-        "on_target": run.on_target,
-        "sae_sha256": _hash(sae),
-        "model": "synthetic",
-        "layer": None,
-        "n": sae.n,
-        "d": sae.d,
-    }
-
-
 def _hash(sae: SAE) -> str:
     """The hash that the SAE's weights file would have."""
     with tempfile.TemporaryDirectory() as folder:
@@ -182,20 +169,12 @@ def _hash(sae: SAE) -> str:
         return weights_hash(Path(folder))
 
 
-def _features(trained: Trained, source: Source, measured: Measured) -> Iterator[dict[str, Any]]:
-    """One row per true feature; an F1 that is not defined stays an empty cell."""
-    run = trained.run
+def _features(source: Source, measured: Measured) -> Iterator[dict[str, Any]]:
+    """One row per true feature."""
     columns = (source.parent, measured.matches.latent, measured.matches.cosine, measured.f1)
     kinds, lists = source.kinds, [column.tolist() for column in columns]
     for feature, (kind, parent, latent, cosine, f1) in enumerate(zip(kinds, *lists, strict=True)):
         yield {
-            "label": run.label,
-            "seed": run.seed,
-            "run": run.name,
-            "feature": feature,
-            "kind": kind,
-            "parent": parent if parent >= 0 else "",
-            "latent": latent,
-            "cosine": cosine,
-            "f1": "" if f1 != f1 else f1,
-        }
+            "feature": feature, "kind": kind, "parent": parent if parent >= 0 else None, "latent": latent,
+            "cosine": cosine, "f1": f1,
+        }  # fmt: skip

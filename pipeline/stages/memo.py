@@ -6,7 +6,6 @@ without it. Files are written beside and renamed: stages that run at once do no 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,18 +15,6 @@ from typing import Any
 
 from pipeline.stages.files import SCRATCH
 from pipeline.stages.scratch import fingerprint
-from pipeline.store import Store
-
-
-def content(store: Store, split: str) -> dict[str, str]:
-    """The SHA-256 of a store's attributes and of all that a `split` holds."""
-    digest = hashlib.sha256(store.attrs.model_dump_json().encode())
-    rows = store.split(split)
-    for array in (store.tokens, store.document, store.position):
-        digest.update(array[rows.start : rows.stop].tobytes())
-    for start in range(rows.start, rows.stop, store.context_length):
-        digest.update(store.rows(start, start + store.context_length).numpy().tobytes())
-    return {"store": digest.hexdigest()}
 
 
 class Memo:
@@ -43,7 +30,7 @@ class Memo:
             return json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             value = compute()
-        self._keep(path, json.dumps(value, allow_nan=False))
+        self._keep(path, json.dumps(value))
         return value
 
     def _keep(self, path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.page.render import render
 from pipeline.page.view import Artefacts, view
 from pipeline.params import Params, read_params
-from pipeline.stages.files import REPORTS
+from pipeline.stages.files import EVALUATED, REPORTS
 from pipeline.stages.read import read_json, read_tsv, typed
 
 TABLES = REPORTS / "tables"
@@ -46,7 +46,7 @@ def run() -> None:
         problems=[
             row
             for name in (*variants, *external)
-            for row in _rows(REPORTS / "probing" / name / "problems.tsv", f"probing@{name}")
+            for row in _rows(EVALUATED / "probing" / name / "problems.tsv", f"probing@{name}")
         ],
         claims=read_json(REPORTS / "claims/claims.json", "claims")["claims"],
         latents=[

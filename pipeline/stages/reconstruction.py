@@ -16,9 +16,9 @@ from pipeline.results.number import Number
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.evaluation import Control, Evaluation, Setting, evaluate
 from pipeline.stages.files import ACTIVATIONS
-from pipeline.stages.memo import content
 from pipeline.store import Batch, open_store
 from pipeline.store.blocks import blocks
+from pipeline.store.content import content
 
 
 def run(variant: str) -> None:

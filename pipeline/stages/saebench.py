@@ -29,6 +29,7 @@ from pipeline.stages.files import (
     write_json,
 )
 from pipeline.stages.read import read_json, read_tsv
+from pipeline.tasks.disk import load_facts
 from pipeline.tasks.letters import task as letter_task
 from pipeline.tasks.letters.section import LetterTaskSection
 from pipeline.tasks.probing import task as probing_task
@@ -63,9 +64,9 @@ class Evaluated:
         for row in self.results["rows"]:
             if all(row[key] == subject.row[key] for key in keys):
                 return dict(row)
-        stage, variant = self.results["stage"], self.results["variant"]
+        stage, variant = self.results["evaluation"], self.results["variant"]
         raise BadInput(
-            f"reports/{stage}/{variant} was measured on other SAEs than reports/reconstruction/{variant}: "
+            f"{evaluation_folder(stage, variant)} was measured on other SAEs than the reconstruction: "
             f"run `dvc repro {stage}@{variant}`."
         )
 
@@ -124,8 +125,8 @@ class _Settings:
         source = params.value("profile.text.source")
         self._text = params.value("profile.text.name") if source == "hub" else source
         self._length = params.value("profile.text.context_length")
-        self._letters = read_json(LETTERS / letter_task.FACTS, "letter_task")
-        self._labelled = read_json(PROBING / probing_task.FACTS, "probing_task")
+        self._letters = load_facts(LETTERS, letter_task.NAME, letter_task.STAGE)
+        self._labelled = load_facts(PROBING, probing_task.NAME, probing_task.STAGE)
 
     def core(self, subject: Subject, found: Mapping[str, Evaluated]) -> dict[str, Any]:
         """Batches are those of reconstruction, which SAEBench's `mse` depends on."""

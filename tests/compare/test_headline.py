@@ -29,7 +29,7 @@ from pipeline.metrics.behavior import measure as behavior
 from pipeline.metrics.common import number as record
 from pipeline.metrics.ground_truth import measure as ground_truth
 from pipeline.metrics.probing import results as probing_results
-from pipeline.metrics.probing.measure import ProbingSection
+from pipeline.metrics.probing.section import ProbingSection
 from pipeline.metrics.reconstruction import measure as reconstruction
 from pipeline.metrics.reconstruction import temporal
 from pipeline.stages import behavior as behavior_stage

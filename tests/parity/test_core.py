@@ -12,8 +12,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline.metrics.behavior.measure import Behavior, Contexts, References, spliced
-from pipeline.metrics.common.tally import Resampling
+from pipeline.metrics.behavior.evaluate import ablations, evaluate
+from pipeline.metrics.behavior.measure import Contexts
+from pipeline.metrics.behavior.section import BehaviorSection
+from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction import geometry
 from pipeline.metrics.reconstruction.density import Density
 from pipeline.metrics.reconstruction.measure import Reconstruction, mean_activation
@@ -38,16 +40,18 @@ def drawn(folder: Path, architecture: str) -> tuple[dict[str, Any], list[Tensor]
 @torch.no_grad()
 def behavior(world: World, sae: SAE, batches: list[Tensor]) -> dict[str, Number]:
     """Our metrics of the model with the SAE spliced in."""
-    lm, found = world.lm, Behavior()
-    references = References(lambda residual: lm.forward_from(residual, LAYER), torch.zeros(D))
-    first = 0
+    lm, made, first = world.lm, [], 0
     for ids in batches:
         special = torch.isin(ids, torch.tensor(lm.special_ids))
         index = torch.arange(first, first := first + len(ids))
-        batch = Contexts(ids, lm.forward_to(ids, LAYER), special, index)
-        clean, shared = references.measure(batch)
-        found.add(index, {**shared, **spliced(clean, sae, batch)})
-    return found.values(PLAN)
+        made.append(Contexts(ids, lm.forward_to(ids, LAYER), special, index))
+
+    def suffix(residual: Tensor) -> Tensor:
+        return lm.forward_from(residual, LAYER)
+
+    known = ablations(made, suffix, torch.zeros(D))
+    (found,) = evaluate([sae], made, suffix, known, BehaviorSection(resamples=100), lambda _: None)
+    return dict(found.numbers)
 
 
 @torch.no_grad()

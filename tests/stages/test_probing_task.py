@@ -10,9 +10,9 @@ import torch
 
 from pipeline.console.errors import BadInput
 from pipeline.metrics.common.controls import random_sae
-from pipeline.metrics.probing.measure import ProbingSection
 from pipeline.metrics.probing.pooling import pooled_codes
 from pipeline.metrics.probing.results import probe, values
+from pipeline.metrics.probing.section import ProbingSection
 from pipeline.sae.core.inference import SAE
 from pipeline.stages import probing
 from pipeline.stages import probing_task as labelled

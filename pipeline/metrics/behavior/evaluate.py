@@ -85,8 +85,6 @@ def _passes(
     start = 0
     for batch in batches:
         clean, stop = Clean(suffix, batch), start + len(batch.index)
-        of_batch = {
-            name: torch.tensor(sums[start:stop], dtype=torch.float64) for name, sums in known.items()
-        }
+        of_batch = {name: torch.tensor(sums[start:stop], dtype=torch.float64) for name, sums in known.items()}
         yield batch, clean, clean.sums | of_batch
         start = stop

@@ -47,6 +47,4 @@ def control(
 ) -> Definition:
     """The definition of `metric` of a control, whose name ends in `suffix`."""
     reference = Reference(row, metric.headline.name, order, spread) if metric.headline else None
-    return Definition(
-        f"{metric.name}{suffix}", "neither", metric.unit, 1, definition, reference=reference
-    )
+    return Definition(f"{metric.name}{suffix}", "neither", metric.unit, 1, definition, reference=reference)

@@ -21,7 +21,7 @@ from pipeline.metrics.ground_truth.true_features import (
     match,
     miss,
 )
-from pipeline.results.definition import Definition
+from pipeline.results.definition import Definition, Headline
 from pipeline.results.number import Number, missing
 from pipeline.sae.core.codes import Pairs
 from pipeline.sae.core.inference import SAE
@@ -43,28 +43,35 @@ METRICS = [
         "recovery_mmcs", "higher", "cosine", 1,
         "Mean over true features of the largest cosine with a decoder row "
         "(mean maximum cosine similarity, Sharkey et al. 2022).",
+        headline=Headline("recovery", "recovery (MMCS)", 10),
     ),
     *(
-        Definition(f"recovery_mmcs_{kind}", "higher", "cosine", 1, f"recovery_mmcs over {kind} features.", False)
+        Definition(
+            f"recovery_mmcs_{kind}", "higher", "cosine", 1, f"recovery_mmcs over {kind} features.", False
+        )
         for kind in KINDS
     ),
     Definition(
         "recovery_share", "higher", "share", 1,
         "Share of true features whose largest cosine with a decoder row is above 0.9; ours.",
+        headline=Headline("recovered", "recovered share", 20, narrow=False),
     ),
     Definition(
         "firing_f1", "higher", "share", 1,
         "F1 of the best-matched latent's firing against the true feature's, mean over true features that "
         "fire; ours.",
+        headline=Headline("firing_f1", "firing F1", 30),
     ),
     Definition(
         "exact_absorption", "lower", "share", 1,
         f"parent_miss_with_child minus parent_miss_alone, {_OWNED}",
+        headline=Headline("exact_absorption", "exact absorption", 40),
     ),
     Definition(
         "exact_absorption_matched", "lower", "share", 1,
         "exact_absorption within tokens of equal true L0 (Mantel-Haenszel risk difference), so that a "
         f"fixed budget of latents cannot pass for absorption, {_OWNED}",
+        headline=Headline("matched_absorption", "absorption at equal true L0", 50, narrow=False),
     ),
     Definition(
         "parent_miss_with_child", "lower", "share", 1,
@@ -93,7 +100,10 @@ METRICS = [
         "explained_variance", "higher", "share", 1,
         "1 - sum |x - x^|^2 / sum |x - mean x|^2 over held-out tokens.",
     ),
-    Definition("l0", "neither", "latents per token", 1, "Latents above zero per held-out token."),
+    Definition(
+        "l0", "neither", "latents per token", 1, "Latents above zero per held-out token.",
+        headline=Headline("l0", "L0", 0, decimals=2),
+    ),
     Definition("l0_true", "neither", "features per token", 1, "True features on per held-out token.", False),
 ]  # fmt: skip
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.metrics.absorption.measure import AbsorptionSection, measure
+from pipeline.metrics.absorption.measure import measure
 from pipeline.metrics.absorption.results import values
+from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.metrics.ground_truth.synthetic import Sample, Source
 from pipeline.results.definition import Definition
 from pipeline.results.number import Number, missing

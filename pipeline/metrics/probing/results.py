@@ -26,9 +26,7 @@ Neurons = Mapping[str, Sequence[float]]
 
 _SPARSE = "test accuracy of {k}-sparse probes on {what} (SAEBench 0.6.0, splits and negatives fixed)"
 _MEAN = "mean over a set's classes, then over sets"
-_DENSE = (
-    "baseline: test accuracy of dense logistic probes on the mean residual, ridge chosen on validation, "
-)
+_DENSE = "baseline: test accuracy of dense logistic probes on the mean residual, ridge chosen on validation, "
 
 
 @dataclass(frozen=True)
@@ -72,9 +70,7 @@ def metrics(task: ProbingTask, section: ProbingSection) -> list[Definition]:
                 Definition(
                     f"probing_k{k}_{name}", "higher", "accuracy", 1, f"{codes}, set {name}", aggregate=False
                 ),
-                Definition(
-                    f"raw_neurons_k{k}_{name}", "neither", "accuracy", 1, f"{raw}, set {name}", aggregate=False
-                ),
+                Definition(f"raw_neurons_k{k}_{name}", "neither", "accuracy", 1, f"{raw}, set {name}", False),
             ]
     return found
 

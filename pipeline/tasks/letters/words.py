@@ -180,7 +180,7 @@ def fit_probes(x: Tensor, letter: Tensor, fold: Tensor) -> tuple[Tensor, Tensor]
     letter without training words gets a zero probe, which predicts nothing.
     """
     weights, biases = [], []
-    y = begins(letter).T
+    y = begins(letter).T.contiguous()
     for f in range(FOLDS):
         train = fold != f
         ups = (y & train).sum(-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Labelled texts as probing problems: one class of a set against the rest, with as many negatives as positives.
+"""Probing problems: one class of a labelled set against the rest, with as many negatives as positives.
 
 Items are drawn once and stored, so that every SAE, every k and every rerun see the same.
 """

@@ -21,6 +21,7 @@ from pipeline.tasks.probing.problems import Problem
 NAME, STAGE = "probing", "probing_task"
 FIELDS = ("x", "offsets", "mean")
 
+
 @dataclass(frozen=True)
 class ProbingTask:
     """All of sparse probing that no SAE changes; N tokens of X texts."""

@@ -30,7 +30,7 @@ def test_explained_variance_is_the_reconstruction_stages() -> None:
     codes = sae.encode(x)
     measured.add(x, sae.decode(codes), codes, context)
     value = measured.values(reconstruction.Resampling(100, 0))["explained_variance"].value
-    found = TABLES["explained_variance"].read(columns(list(measured.tally.rows())))
+    found = TABLES["explained_variance"].read(columns(list(measured.sums.rows())))
     assert found.value() == pytest.approx(value, rel=1e-12)
     assert found.names == tuple(range(6))
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.metrics.common.tally import Resampling
+from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction.density import Density
 from pipeline.metrics.reconstruction.measure import METRICS, Reconstruction, mean_activation
 from pipeline.results.number import Number
@@ -174,7 +174,7 @@ def test_a_zero_reconstruction_has_cosine_zero():
 
 def test_contexts_add_up_to_the_whole(batches: list[Tensor], sae: SAE):
     result = measured(sae, batches)
-    rows = list(result.tally.rows(label="x"))
+    rows = list(result.sums.rows())
     assert len(rows) == 4 + 3 + 2
     assert [row["tokens"] for row in rows] == [7, 7, 7, 7, 7, 7, 7, 7, 3]
     total = sum(row["squared_error"] for row in rows) / sum(row["tokens"] for row in rows) / D

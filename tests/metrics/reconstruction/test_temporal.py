@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.metrics.common.tally import Resampling
+from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction.temporal import METRICS, RARE, Temporal, control, permutation
 from pipeline.results.number import Number
 from pipeline.sae.core.codes import Codes, Pairs

@@ -11,14 +11,22 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
-from pipeline.tasks.letters.ablation import AblationTask, CutModel, answers, build, load_ablation, save_ablation
+from pipeline.tasks.letters.ablation import (
+    AblationTask,
+    CutModel,
+    answers,
+    build,
+    load_ablation,
+    save_ablation,
+)
+from pipeline.tasks.letters.section import LetterTaskSection
 from pipeline.tasks.letters.task import LetterTask
-from pipeline.tasks.letters.words import FOLDS, LettersSection, Prompter, Word, folds, vocabulary
-from tests.metrics import test_letters
+from pipeline.tasks.letters.words import FOLDS, Prompter, Word, folds, vocabulary
+from tests.tasks.letters import test_letters
 
 LINE = ["has", "the", "first", "letter", ":", "\n", ","]
 WORDS = [letter + second + "o" for letter in string.ascii_lowercase for second in "abcde"]
-SECTION = LettersSection(in_context=3)
+SECTION = LetterTaskSection(in_context=3)
 D = 30
 
 
