@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from pipeline.console.errors import BadInput
 from pipeline.lm.load import load_lm
+from pipeline.lm.site import Site
 from pipeline.metrics.absorption.evaluate import METRICS, TABLES, Letters, Speller, unavailable
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.results.document import Measured, nothing
@@ -43,4 +44,4 @@ def _speller(prompts: AblationTask, task: LetterTask, setting: Setting[Any]) -> 
     lm = load_lm(LM, setting.device, setting.compute.lm_precision)
     if lm.weights_sha256 != prompts.facts["weights_sha256"]:
         raise BadInput(f"{LETTERS} was made for other weights than {LM}: run `dvc repro letter_task`.")
-    return Speller(prompts, CutModel.of(lm, int(task.facts["layer"])))
+    return Speller(prompts, CutModel.of(lm, Site("resid_post", int(task.facts["layer"]))))

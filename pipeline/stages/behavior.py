@@ -36,13 +36,13 @@ def prepare(setting: Setting[BehaviorSection]) -> Evaluation:
     """The language model and the contexts it is measured on."""
     section, store = setting.section, open_store(ACTIVATIONS)
     lm = model_of(store, setting.device, setting.compute.lm_precision)
-    rows, length, layer = store.split("test"), store.context_length, store.attrs.layer
+    rows, length, site = store.split("test"), store.context_length, store.attrs.site
     chosen = evenly(rows.start // length, rows.stop // length, section.contexts)
     memo = setting.memo({**content(store, "test"), "lm": lm.weights_sha256})
     mean = torch.tensor(store.attrs.mean, device=setting.device)
 
     def suffix(residual: Tensor) -> Tensor:
-        return lm.forward_from(residual, layer)
+        return lm.forward_from(residual, site)
 
     def test() -> Iterator[Contexts]:
         return batches(store, chosen, section.batch_contexts, setting.device)

@@ -24,7 +24,7 @@ from pipeline.sae.core.folder import load_sae
 from pipeline.sae.core.inference import SAE
 from tests.parity.conftest import Oracle
 from tests.parity.ledger import Ledger, Pair
-from tests.parity.world import ARCHITECTURES, LAYER, D, World
+from tests.parity.world import ARCHITECTURES, SITE, D, World
 
 PLAN = Resampling(100, 0)
 NAMES = {"mse": "mse_saebench", "explained_variance": "explained_variance_saebench", "cossim": "cosine"}
@@ -44,10 +44,10 @@ def behavior(world: World, sae: SAE, batches: list[Tensor]) -> dict[str, Number]
     for ids in batches:
         special = torch.isin(ids, torch.tensor(lm.special_ids))
         index = torch.arange(first, first := first + len(ids))
-        made.append(Contexts(ids, lm.forward_to(ids, LAYER), special, index))
+        made.append(Contexts(ids, lm.forward_to(ids, SITE), special, index))
 
     def suffix(residual: Tensor) -> Tensor:
-        return lm.forward_from(residual, LAYER)
+        return lm.forward_from(residual, SITE)
 
     known = ablations(made, suffix, torch.zeros(D))
     (found,) = evaluate([sae], made, suffix, known, BehaviorSection(resamples=100), lambda _: None)
@@ -61,7 +61,7 @@ def reconstruction(world: World, sae: SAE, batches: list[Tensor]) -> tuple[dict[
     for ids in batches:
         valid = ~torch.isin(ids, torch.tensor(world.lm.special_ids))
         context = torch.arange(first, first := first + len(ids))[:, None].expand_as(ids)
-        parts.append((world.lm.forward_to(ids, LAYER)[valid], context[valid]))
+        parts.append((world.lm.forward_to(ids, SITE)[valid], context[valid]))
     found = Reconstruction(sae.n, mean_activation((x for x, _ in parts), D))
     for x, context in parts:
         codes = sae.encode(x)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipeline.lm.site import Site
 from pipeline.tasks.batches import batched
 from pipeline.tasks.disk import load_facts, load_tensors, save
 from pipeline.tasks.letters.section import LetterTaskSection
@@ -58,11 +59,11 @@ class CutModel:
     onward: Callable[[Tensor], Tensor]  # residual stream (B, T, d) to the last position's logits (B, V)
 
     @classmethod
-    def of(cls, lm: Any, layer: int) -> CutModel:
-        """Of a `LanguageModel`, cut after block `layer`."""
+    def of(cls, lm: Any, site: Site) -> CutModel:
+        """Of a `LanguageModel`, cut at `site`."""
         return cls(
-            lambda ids: lm.forward_to(ids, layer),
-            lambda residual: lm.forward_from(residual, layer, last=1)[:, -1],
+            lambda ids: lm.forward_to(ids, site),
+            lambda residual: lm.forward_from(residual, site, last=1)[:, -1],
         )
 
 
