@@ -23,7 +23,7 @@ from pipeline.results.document import Measured, nothing, write_measured
 from pipeline.results.number import Number
 from pipeline.results.table import Columns
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.code import closure
+from pipeline.stages.code import PACKAGE, closure
 from pipeline.stages.files import VERSIONS, evaluation_folder, fresh
 from pipeline.stages.memo import Memo
 from pipeline.stages.saes import require_width, trained_saes
@@ -44,7 +44,11 @@ class Setting(Generic[S]):
     def memo(self, inputs: Mapping[str, Any], files: Iterable[Path] = ()) -> Memo:
         """Where the stage keeps what no SAE changes: one result per content of `inputs`, `files` and code."""
         key = {"section": self.section.model_dump(), "compute": self.compute.model_dump(), **inputs}
-        return Memo(self.name, key, [*files, VERSIONS, *closure(f"stages.{self.name}")])
+        return Memo(
+            self.name,
+            key,
+            [*files, VERSIONS, *(PACKAGE.parent / file for file in closure(f"stages.{self.name}"))],
+        )
 
 
 @dataclass(frozen=True)

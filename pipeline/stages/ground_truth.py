@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field
 
 from pipeline.console.progress import Progress
 from pipeline.metrics.ground_truth import proxy
 from pipeline.metrics.ground_truth.measure import METRICS as EXACT
 from pipeline.metrics.ground_truth.measure import Measured, absent, measure
 from pipeline.metrics.ground_truth.proxy import proxy_task, proxy_values
-from pipeline.metrics.ground_truth.synthetic import Sample, Source, SourceSection, draw, make_source
-from pipeline.params import Section, read_params
+from pipeline.metrics.ground_truth.section import GroundTruthSection
+from pipeline.metrics.ground_truth.synthetic import Sample, Source, draw, make_source
+from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.results.document import Identity, write_measured
 from pipeline.results.document import Measured as SaeResults
@@ -48,33 +48,6 @@ TRAIN, TEST = 1, 2
 """Streams of a seed: what is trained on (and validated) and what is measured are drawn apart."""
 
 
-class GroundTruthSection(Section):
-    """Section `ground_truth` of params.yaml: the source, and how every variant is trained on it."""
-
-    seeds: list[int] = Field([0, 1], min_length=1, description="each draws a source, its tokens and weights")
-    n: int = Field(256, gt=0, description="dictionary size; the default source has 192 true features")
-    l0: list[int] = Field(
-        [5, 10], min_length=1, description="L0 targets; the default source has 4.7 true features per token"
-    )
-    tokens: int = Field(300_000, gt=0, description="tokens encoded in training")
-    batch: int = Field(512, gt=1, description="tokens per step")
-    lr: float = Field(0.01, gt=0, description="peak learning rate, before a method's lr_scale")
-    dead_tokens: int = Field(20_000, gt=0, description="a latent silent for this many tokens counts as dead")
-    train_contexts: int = Field(2048, gt=0, description="contexts to train on")
-    validation_contexts: int = Field(64, gt=0, description="contexts on which L0 and the guards are measured")
-    test_contexts: int = Field(512, gt=0, description="contexts that are measured")
-    source: SourceSection = Field(
-        SourceSection.model_validate({}), description="sizes and rates of the synthetic source"
-    )
-
-    def training(self) -> TrainSection:
-        """These values as the training room takes them: no log rows but the last, no checkpoints."""
-        shared = self.model_dump(include={"n", "l0", "tokens", "batch", "lr", "dead_tokens"})
-        validation = self.validation_contexts * self.source.context_length
-        never = {"log_every": sys.maxsize, "checkpoint_every": sys.maxsize}
-        return TrainSection.parse({**shared, "validation_tokens": validation, **never}, "ground_truth")
-
-
 @dataclass(frozen=True)
 class Plan:
     """One variant, its section's values, and the readings it is trained on (None: the method's own)."""
@@ -94,8 +67,16 @@ class Plan:
         """Tokens encoded by all trainings."""
         section = self.section
         return sum(
-            encoded_tokens(job, section.training()) for seed in section.seeds for job in self.jobs(seed)
+            encoded_tokens(job, training_of(section)) for seed in section.seeds for job in self.jobs(seed)
         )
+
+
+def training_of(section: GroundTruthSection) -> TrainSection:
+    """The section's values as the training room takes them: no log rows but the last, no checkpoints."""
+    shared = section.model_dump(include={"n", "l0", "tokens", "batch", "lr", "dead_tokens"})
+    validation = section.validation_contexts * section.source.context_length
+    never = {"log_every": sys.maxsize, "checkpoint_every": sys.maxsize}
+    return TrainSection.parse({**shared, "validation_tokens": validation, **never}, "ground_truth")
 
 
 def run(variant: str) -> None:
@@ -132,7 +113,7 @@ def _train(plan: Plan, source: Source, seed: int, bar: Progress) -> Iterator[Tra
         bar.advance(tokens, **{name: figures[name] for name in ("loss", "l0") if name in figures})
 
     for job in plan.jobs(seed):
-        for trained in train(job, section.training(), store, plan.device, plan.threads, show):
+        for trained in train(job, training_of(section), store, plan.device, plan.threads, show):
             yield replace(trained, sae=_on_cpu(trained.sae))
 
 

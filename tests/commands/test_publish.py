@@ -125,7 +125,7 @@ def test_the_card_says_how_to_make_it_again(folder: Path) -> None:
     assert found == {
         "profile": "big", "topk": {"lr_scale": 0.5},
         "profiles": {"big": {**PROFILE, "harvest": {"layer": 1}}},
-        "tasks": {"letters": {"seed": 0}, "probing": {"seed": 0}},
+        "letter_task": {"seed": 0}, "probing_task": {"seed": 0},
         **{stage: {"resamples": 100} for stage in MEASURED},
     }  # fmt: skip
     assert "private" not in text

@@ -10,8 +10,7 @@ import pytest
 from pipeline.compare.board import Board, board, label
 from pipeline.console.errors import BadInput
 from pipeline.sae.core.folder import Run
-from pipeline.stages.compare import _index, _results
-from pipeline.stages.files import EVALUATIONS
+from pipeline.stages.compare import EVALUATIONS, _index, _results
 from tests.compare.fake import World
 
 Inputs = tuple[dict[tuple[str, int], Any], dict[tuple[str, str], Any]]

@@ -146,7 +146,7 @@ def test_absorbed_words_are_found_and_no_others() -> None:
     assert "same verdict" in str(values["ablation_kappa"].reason)
     rows = ablation_results.rows(found, task, prompts)
     assert [row["word"] for row in rows] == [task.words[word] for word in sorted(own)]
-    assert all(set(row) == set(ablation_results.COLUMNS) for row in rows)
+    assert all(set(row) == set(ablation_results.TABLES["ablation.tsv"]) for row in rows)
 
 
 def test_without_silent_words_the_rate_is_zero_and_agreement_missing() -> None:

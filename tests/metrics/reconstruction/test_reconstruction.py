@@ -196,7 +196,7 @@ def test_density_counts_tokens_and_contexts():
     dense[2, 1] = 0.5
     density = Density(3)
     density.add(sparse(dense), torch.tensor([8, 8, 8, 9, 9, 9]))
-    rows = list(density.latents(label="x"))
+    rows = list(density.latents())
     assert [row["fired"] for row in rows] == [3, 1, 0]
     assert [row["density"] for row in rows] == [0.5, pytest.approx(1 / 6), 0]
     assert [row["contexts"] for row in rows] == [2, 1, 0]
