@@ -69,9 +69,10 @@ def test_letter_f1_is_the_absorption_stages() -> None:
     names = "abcdefghijklmnopqrstuvwxyz"
     kept = torch.arange(26) % 3 > 0
     rows = [
-        {"word": f"w{i}", "letter": names[own], "kept": int(kept[own]),
-         "predicted_k1": "".join(names[j] for j in torch.nonzero(row).flatten().tolist()) or None}
+        {"word": f"w{i}", "letter": names[j], "kept": int(kept[j]), "begins": int(j == own),
+         "predicted_k1": int(row[j])}
         for i, (own, row) in enumerate(zip(letter.tolist(), predicted, strict=True))
+        for j in range(26) if j == own or row[j]
     ]  # fmt: skip
     expected = f1(predicted, letter[:, None] == torch.arange(26))[kept].mean()
     assert TABLES["letter_f1"].read(columns(rows)).value() == pytest.approx(float(expected), rel=1e-6)
