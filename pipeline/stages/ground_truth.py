@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,16 @@ from pipeline.metrics.ground_truth.measure import METRICS as EXACT
 from pipeline.metrics.ground_truth.measure import Measured, absent, measure
 from pipeline.metrics.ground_truth.proxy import proxy_task, proxy_values
 from pipeline.metrics.ground_truth.synthetic import Sample, Source, SourceSection, draw, make_source
+from pipeline.parallel.processes import Count, Say, adding, spread
 from pipeline.params import Section, read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.folder import TENSORS, save_sae, weights_hash
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.files import evaluation_folder, fresh, write_json, write_tsv
-from pipeline.store import Mode, Store
+from pipeline.store import Store
 from pipeline.tasks.letters.task import LetterTask
-from pipeline.training.run import Job, Trained, encoded_tokens, train
+from pipeline.training.job import Job, method
+from pipeline.training.run import Trained, require, train
 from pipeline.training.section import TrainSection
 
 COLUMNS = ("label", "seed", "run", "feature", "kind", "parent", "latent", "cosine", "f1")
@@ -67,64 +69,65 @@ class GroundTruthSection(Section):
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One variant, its section's values, and the readings it is trained on (None: the method's own)."""
+class Trial:
+    """The source of one seed: tokens to train on, tokens to measure on, and the proxy's task."""
 
-    variant: str
-    values: Mapping[str, Any]
-    section: GroundTruthSection
-    device: torch.device
-    threads: int
+    seed: int
+    source: Source
+    store: Store
+    test: Sample
+    letters: LetterTask | str
 
-    def jobs(self, seed: int) -> list[Job]:
-        """The trainings of `seed`: the method's own reading, then its control rows."""
-        readings: list[Mode | None] = [None, *self.values.get("controls", [])]
-        return [Job(self.variant, self.values, seed, reading) for reading in readings]
+    @classmethod
+    def of(cls, section: GroundTruthSection, seed: int) -> Trial:
+        """Drawn from `seed`."""
+        source = make_source(section.source, seed)
+        test = draw(source, section.test_contexts, seed, TEST)
+        drawn = draw(source, section.train_contexts + section.validation_contexts, seed, TRAIN)
+        return cls(seed, source, _store(drawn, section), test, proxy_task(source, test, seed))
 
-    def tokens(self) -> int:
-        """Tokens encoded by all trainings."""
-        section = self.section
-        return sum(
-            encoded_tokens(job, section.training()) for seed in section.seeds for job in self.jobs(seed)
-        )
+
+Measurement = tuple[dict[str, Any], list[dict[str, Any]]]
+"""One SAE's row of the results and its rows of the features' table."""
 
 
 def run(variant: str) -> None:
-    """Train `variant` on every seed's source and measure it there.
+    """Train `variant` on every seed's source and measure it there, each SAE in a process of its own.
 
     Raises BadInput for a section that cannot work. A diverged SAE's metrics are its reason.
     """
     params = read_params()
     section = params.get("ground_truth", GroundTruthSection)
     compute = params.get("profile.compute", ComputeSection)
-    plan = Plan(variant, params.value(variant), section, compute.apply(), compute.threads)
-    rows: list[dict[str, Any]] = []
-    features: list[dict[str, Any]] = []
-    with Progress(f"ground truth {variant}", plan.tokens(), "tokens") as bar:
-        for seed in section.seeds:
-            source = make_source(section.source, seed)
-            test = draw(source, section.test_contexts, seed, TEST)
-            letters = proxy_task(source, test, seed)
-            for trained in _train(plan, source, seed, bar):
-                measured = _measure(trained, source, test)
-                rows.append(row(_identity(trained), _values(trained, measured, letters)))
-                features += _features(trained, source, measured) if measured else []
+    config, training, device = params.get(variant, method(variant)[0]), section.training(), compute.apply()
+    trials = [Trial.of(section, seed) for seed in section.seeds]
+    require(training, trials[0].store)
+    first = Job(variant, config, section.seeds[0])
+    pieces = [
+        (trial, replace(first, seed=trial.seed, reading=reading), part)
+        for trial in trials for reading in first.readings for part in first.apart(training)
+    ]  # fmt: skip
+    torch.set_num_threads(max(1, compute.threads // len(first.apart(training))))
+
+    def one(piece: tuple[Trial, Job, TrainSection], say: Say) -> Measurement:
+        trial, job, part = piece
+        with Count(say, shown=piece is pieces[0]) as count:
+            [trained] = train(job, part, trial.store, device, count)
+        return _measurement(replace(trained, sae=_on_cpu(trained.sae)), trial)
+
+    with Progress(f"ground truth {variant}", first.tokens(training) * len(pieces), "tokens") as bar:
+        at_once = 0 if device.type == "cpu" else 1
+        measured = spread(one, pieces, adding(bar.advance), at_once)
     folder = fresh(evaluation_folder("ground_truth", variant))
+    rows = [each for each, _ in measured]
     write_json(folder / "results.json", results("ground_truth", variant, METRICS, rows))
-    write_tsv(folder / "features.tsv", COLUMNS, features)
+    write_tsv(folder / "features.tsv", COLUMNS, [each for _, features in measured for each in features])
 
 
-def _train(plan: Plan, source: Source, seed: int, bar: Progress) -> Iterator[Trained]:
-    """The SAEs of one seed, on the CPU, where they are measured."""
-    section = plan.section
-    store = _store(draw(source, section.train_contexts + section.validation_contexts, seed, TRAIN), section)
-
-    def show(tokens: int, figures: dict[str, float]) -> None:
-        bar.advance(tokens, **{name: figures[name] for name in ("loss", "l0") if name in figures})
-
-    for job in plan.jobs(seed):
-        for trained in train(job, section.training(), store, plan.device, plan.threads, show):
-            yield replace(trained, sae=_on_cpu(trained.sae))
+def _measurement(trained: Trained, trial: Trial) -> Measurement:
+    measured = _measure(trained, trial.source, trial.test)
+    features = [*_features(trained, trial.source, measured)] if measured else []
+    return row(_identity(trained), _values(trained, measured, trial.letters)), features
 
 
 def _store(sample: Sample, section: GroundTruthSection) -> Store:

@@ -1,4 +1,4 @@
-"""What is to be trained: a variant with its section, a seed and a way of reading; and the recipe that follows."""
+"""What is to be trained: a variant with its section, a seed and a way of reading; and its recipe."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pipeline.sae.core.codes import Pairs
-from pipeline.sae.core.gram import Layout, gram
+from pipeline.sae.core.inner_products import Layout, gram
 from pipeline.sae.core.sequence import segments
 from pipeline.sae.core.variant import Step
 from pipeline.sae.tsae import MIN_VARIANCE, Method, consistency

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pipeline.parallel.ranks import join
 from pipeline.parallel.world import World
-from pipeline.sae.core.batchtop import batch_top
+from pipeline.sae.core.batch_topk import batch_topk
 from pipeline.store import Mode, Reader
 from pipeline.training.run import Job, Trained, train
 from tests.training import toy
@@ -103,7 +103,7 @@ def primitives(world: World) -> dict[str, Any]:
     smallest = world.smallest(uneven(world.rank).flatten() + 5)
     nothing = world.smallest(torch.empty(0))
     part = pre()[:4] if world.rank == 0 else pre()[4:]
-    chosen = [batch_top(part, count, world) for count in COUNTS]
+    chosen = [batch_topk(part, count, world) for count in COUNTS]
     return {
         "sum": world.sum(mine).tolist(),
         "mine": mine.tolist(),

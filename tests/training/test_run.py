@@ -15,8 +15,8 @@ from pipeline.parallel.world import World
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.variant import Recipe
 from pipeline.training.controller import SparsityController
-from pipeline.training.guard import Validation
 from pipeline.training.run import Job, encoded_tokens, method, train, validation_rows
+from pipeline.training.validation import Validation
 from tests.training import toy
 
 CPU = torch.device("cpu")

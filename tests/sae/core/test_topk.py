@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.sae.core import top
 from pipeline.sae.core.codes import Pairs
-from pipeline.sae.core.top import kth_largest, largest, row_top
+from pipeline.sae.core.topk import kth_largest, largest, row_top
 
 B, N = 130, 400
 
