@@ -87,13 +87,14 @@ class Method(Variant):
         terms = {"reconstruction": scored.loss, "sparsity": step.coefficient * f.sum() / len(step.x)}
         if self.config.temporal_penalty:
             weight = 1e-4 if self.paper else self.config.weight
-            alpha = self._alpha(step.mean(scored.loss.detach()))
+            alpha = self.alpha(step.mean(scored.loss.detach()))
             terms["temporal"] = weight * alpha * change_penalty(step, f, pairs)
         rate = pairs.sum_by_latent(torch.ones_like(f.detach())) / len(step.x)
         self.state.h = self.state.rate.move(step.mean(rate), self.config.decay)
         return Objective(terms, scored.codes, scored.error.detach())
 
-    def _alpha(self, loss: Tensor) -> Tensor:
+    def alpha(self, loss: Tensor) -> Tensor:
+        """() weight of the penalty at this reconstruction `loss` (), whose average it moves."""
         if self.state.beta is None:
             self.state.beta = loss.clone()
         beta = self.state.beta

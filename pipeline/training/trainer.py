@@ -102,7 +102,7 @@ class Trainer:
         x = batch.x * self.scale
         with torch.no_grad():
             bias = optim.folded_bias(w)
-            pre = self._encode(x, w["W_enc"]).add_(bias)
+            pre = self.pre_activations(x, w["W_enc"]).add_(bias)
         return Step(
             x=x,
             pre=pre,
@@ -119,7 +119,7 @@ class Trainer:
             share=len(x) / self.recipe.batch if self.world.size > 1 else 1.0,
         )
 
-    def _encode(self, x: Tensor, W_enc: Tensor) -> Tensor:
+    def pre_activations(self, x: Tensor, W_enc: Tensor) -> Tensor:
         """x W_enc (B, n) float32, in memory that every step uses again.
 
         Memory of this size goes back to the system when it is freed, and its pages are made anew. At

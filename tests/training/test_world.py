@@ -16,7 +16,8 @@ from pipeline.parallel.world import ALONE, World
 from pipeline.sae.core.batch_topk import batch_topk
 from pipeline.store import Mode, Reader
 from pipeline.store.order import cuts
-from pipeline.training.run import Job, train
+from pipeline.training.job import Job
+from pipeline.training.run import train
 from tests.training import ranks, toy
 
 
@@ -151,4 +152,4 @@ def test_a_batch_of_one_context_cannot_be_shared(mode: Mode) -> None:
 def test_another_number_of_processes_is_refused(size: int, world: World, message: str) -> None:
     section = toy.section(world_size=size)
     with pytest.raises(BadInput, match=message):
-        train(Job("topk", {}, 1), section, toy.store(), torch.device("cpu"), world=world)
+        train(Job.of("topk", {}, 1), section, toy.store(), torch.device("cpu"), world=world)
