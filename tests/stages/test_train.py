@@ -45,9 +45,9 @@ from pipeline.training.trainer import Trainer
 stage = os.getpid()
 left, step = {steps}, Trainer.step
 
-def counted(self, batch):
+def counted(self, batch, logged):
     global left
-    step(self, batch)
+    step(self, batch, logged)
     left -= 1
     if left == 0:
         os.kill(stage, signal.SIGKILL)
@@ -177,9 +177,9 @@ def steps_taken(variant: str) -> int:
 
     real, taken = Trainer.step, []
 
-    def counted(self: Trainer, batch: Any) -> None:
+    def counted(self: Trainer, batch: Any, logged: bool) -> None:
         taken.append(1)
-        real(self, batch)
+        real(self, batch, logged)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "step", counted)
