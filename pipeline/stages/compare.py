@@ -8,17 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.charts.letters import letters
-from pipeline.charts.pareto import pareto
-from pipeline.charts.style import Palette
-from pipeline.charts.temporal import temporal
-from pipeline.charts.training import training
-from pipeline.charts.truth import truth
+import pandas as pd
+
+from pipeline.charts.figures import figures
 from pipeline.compare import notes as remarks
 from pipeline.compare import ranking, series
 from pipeline.compare.board import Board, Entry, board
 from pipeline.compare.differences import chapters
 from pipeline.compare.digest import digest
+from pipeline.compare.headline import SCORES, TRUTH
 from pipeline.compare.markdown import markdown
 from pipeline.compare.paired import tables as paired
 from pipeline.compare.paired.comparison import families
@@ -72,7 +70,13 @@ def run() -> None:
     notes = remarks.notes(whole, tables, compared, seeds, profile, _tokens(curves))
     ranked = ranking.rankings(whole)
     notes += ranking.notes(ranked)
-    figures = _figures(whole, curves, by_letter, Palette([*variants, *given]))
+    columns = [asdict(column) for column in (*SCORES, *TRUTH)]
+    tables_drawn = {
+        "summary": pd.DataFrame(series.summaries(whole), columns=list(series.SUMMARY_COLUMNS)),
+        "training": pd.DataFrame(series.training(curves), columns=list(series.TRAINING_COLUMNS)),
+        "letters": pd.DataFrame(by_letter, columns=list(series.LETTER_COLUMNS)),
+    }
+    drawn = figures(tables_drawn, columns)
 
     folder = fresh(REPORTS / "tables")
     write_tsv(folder / "scores.tsv", series.SCORE_COLUMNS, series.scores(whole))
@@ -88,26 +92,11 @@ def run() -> None:
     said = {"title": TITLE, "caption": caption, "notes": notes, **asdict(tables)}
     write_json(folder / "report.json", said)
     pictures = fresh(REPORTS / "figures")
-    for name, png in figures.items():
+    for name, png in drawn.items():
         _write(pictures / f"{name}.png", png)
     write_json(REPORTS / "metrics.json", digest(whole))
     show(tables, caption, notes)
     print(f"\nWritten: {REPORTS / 'metrics.json'}, {folder}/, {pictures}/", file=sys.stderr)
-
-
-def _figures(
-    whole: Board,
-    curves: list[tuple[Entry, list[dict[str, Any]]]],
-    by_letter: list[dict[str, Any]],
-    palette: Palette,
-) -> dict[str, bytes]:
-    return {
-        "pareto": pareto(whole.entries, palette),
-        "training": training(curves, palette),
-        "letters": letters(by_letter),
-        "ground_truth": truth(whole.truth, palette),
-        "temporal": temporal(whole.entries, palette),
-    }
 
 
 def _list(params: Params, key: str, kind: type) -> list[Any]:
