@@ -15,12 +15,15 @@ from pipeline.training.section import TrainSection
 
 def method(name: str) -> tuple[type[MethodConfig], type[Variant]]:
     """The `Config` and `Method` of pipeline/sae/{name}.py; raises BadInput when there is no such file."""
+    unknown = BadInput(f"variant `{name}` is unknown: there is no pipeline/sae/{name}.py.")
+    if not name.isidentifier():
+        raise unknown
     try:
         module = importlib.import_module(f"pipeline.sae.{name}")
     except ModuleNotFoundError as error:
         if error.name != f"pipeline.sae.{name}":
             raise
-        raise BadInput(f"variant `{name}` is unknown: there is no pipeline/sae/{name}.py.") from None
+        raise unknown from None
     if not hasattr(module, "Method"):
         raise BadInput(f"`{name}` is no variant: pipeline/sae/{name} defines no Method.")
     return module.Config, module.Method
