@@ -85,5 +85,5 @@ def test_two_versions_of_a_metric_are_refused(found: Inputs) -> None:
 def test_another_schema_is_refused(found: Inputs) -> None:
     indices, evaluations = changed(found)
     evaluations["absorption", "topk"]["schema"] = 3
-    with pytest.raises(BadInput, match=r"schema 3, not 1: run `dvc repro absorption@topk`"):
+    with pytest.raises(BadInput, match=r"schema 3, not 2: run `dvc repro absorption@topk`"):
         board(indices, evaluations)
