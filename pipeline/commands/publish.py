@@ -22,13 +22,13 @@ from pipeline.console.errors import BadInput
 from pipeline.export.card import Origin, card
 from pipeline.lm.hub import first_line
 from pipeline.sae.core.folder import WEIGHTS, Run, load_sae, read_index, weights_hash
-from pipeline.stages.files import EVALUATIONS, evaluation_folder, sae_folder
+from pipeline.stages.files import evaluation_folder, sae_folder
 from pipeline.stages.read import read_json
 
 LOCK = Path("dvc.lock")
 SHARED = ("corpus", "model", "harvest", "letter_task", "probing_task")
 """The stages whose parameters every SAE depends on."""
-MEASURED = tuple(stage for stage in EVALUATIONS if stage != "ground_truth")
+MEASURED = ("reconstruction", "behavior", "absorption", "probing")
 
 
 def run(variant: str, seed: int, name: str, to: Path, upload_to: str | None) -> None:
@@ -130,7 +130,7 @@ def _locked_params(run: Run) -> dict[str, Any]:
     """What params.yaml said when the weights and the numbers were made, nested; without the user's paths."""
     train = f"train@{run.variant}-{run.seed}"
     try:
-        stages = YAML(typ="safe", pure=True).load(LOCK.read_text(encoding="utf-8"))["stages"]
+        stages = YAML(typ="safe").load(LOCK.read_text(encoding="utf-8"))["stages"]
         used = [stages[stage] for stage in (*SHARED, train, *(f"{name}@{run.variant}" for name in MEASURED))]
     except FileNotFoundError:
         raise BadInput(f"{LOCK} is missing: run `dvc repro {train}`.") from None

@@ -13,8 +13,8 @@ from typing import Any
 from pipeline.compare.headline import TRUTH_STAGE, Key
 from pipeline.console.errors import BadInput
 
-SCHEMA = 1
-"""The results.json schema this room reads (pipeline/metrics/common/number.py writes it)."""
+SCHEMA = 2
+"""The results.json schema this room reads."""
 
 MISS = 0.10
 """An SAE further than this share of its L0 target from it is not compared with the others."""
@@ -105,7 +105,8 @@ def _definitions(evaluations: Mapping[tuple[str, str], Mapping[str, Any]]) -> di
     for (stage, variant), found in evaluations.items():
         if found.get("schema") != SCHEMA:
             raise BadInput(
-                f"reports/{stage}/{variant}/results.json has schema {found.get('schema')!r}, not {SCHEMA}: "
+                f"reports/evaluations/{stage}/{variant}/results.json has schema {found.get('schema')!r}, "
+                f"not {SCHEMA}: "
                 f"run `dvc repro {stage}@{variant}`."
             )
         for name, given in found["metrics"].items():
@@ -159,7 +160,7 @@ def _row(found: Mapping[str, Any], stage: str, variant: str, seed: int, run: str
         if row["seed"] == seed and row["run"] == run:
             return row
     raise BadInput(
-        f"reports/{stage}/{variant}/results.json has no row for seed {seed}, run {run}: "
+        f"reports/evaluations/{stage}/{variant}/results.json has no row for seed {seed}, run {run}: "
         f"run `dvc repro {stage}@{variant}`."
     )
 
@@ -168,8 +169,8 @@ def _same_weights(identity: Mapping[str, Any], row: Mapping[str, Any], stage: st
     before = identity.get("sae_sha256")
     if before is not None and row.get("sae_sha256") not in (None, before):
         raise BadInput(
-            f"reports/{stage}/{variant} was measured on other weights than the evaluations before it "
-            f"(seed {row['seed']}, run {row['run']}): run `dvc repro {stage}@{variant}`."
+            f"reports/evaluations/{stage}/{variant} was measured on other weights than the evaluations "
+            f"before it (seed {row['seed']}, run {row['run']}): run `dvc repro {stage}@{variant}`."
         )
 
 

@@ -79,7 +79,7 @@ def _numbers(found: Mapping[str, Any], seed: int, run: str) -> list[tuple[Key, N
     for name, definition in found["metrics"].items():
         if not definition.get("aggregate", True) or name not in rows[seed]:
             continue
-        key = (found["stage"], name)
+        key = (found["evaluation"], name)
         given = rows[seed][name]
         over = [metrics[name]["value"] for metrics in rows.values() if name in metrics]
         known = [value for value in over if value is not None]

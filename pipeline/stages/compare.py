@@ -26,7 +26,7 @@ from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
 from pipeline.params.read import Params, read_params
 from pipeline.stages.files import (
-    EVALUATIONS,
+    EVALUATED,
     REPORTS,
     evaluation_folder,
     external_folder,
@@ -38,6 +38,7 @@ from pipeline.stages.files import (
 from pipeline.stages.read import read_json, read_tsv, typed
 
 TITLE = "Sparse autoencoders compared"
+EVALUATIONS = ("reconstruction", "behavior", "absorption", "probing", "ground_truth")
 GIVEN = tuple(stage for stage in EVALUATIONS if stage != "ground_truth")
 """The evaluations of an SAE trained elsewhere: only a training method can be tried on synthetic data."""
 
@@ -166,7 +167,7 @@ def _name_stale(variants: list[str], seeds: list[int], given: list[str]) -> None
     known = {*variants, *given}
     stale = [
         folder
-        for parent in (Path("models/sae"), *(REPORTS / stage for stage in EVALUATIONS))
+        for parent in (Path("models/sae"), *(EVALUATED / stage for stage in EVALUATIONS))
         for folder in _folders(parent)
         if folder.name not in known
     ]

@@ -17,7 +17,7 @@ from pipeline.page.standing import groups
 from pipeline.page.view import Artefacts, view
 from pipeline.params import Params, read_params
 from pipeline.results.table import Columns, read_table
-from pipeline.stages.files import REPORTS
+from pipeline.stages.files import EVALUATED, REPORTS
 from pipeline.stages.read import read_json, read_tsv, typed
 
 TABLES = REPORTS / "tables"
@@ -61,7 +61,7 @@ def run() -> None:
             name: read_table(TABLES / f"{name}.tsv", columns, "compare") for name, columns in DRAWN.items()
         },
         problems=pd.concat(
-            read_table(REPORTS / "probing" / name / "problems.tsv", PROBLEMS, f"probing@{name}")
+            read_table(EVALUATED / "probing" / name / "problems.tsv", PROBLEMS, f"probing@{name}")
             for name in (*variants, *external)
         ),
         claims=read_json(REPORTS / "claims/claims.json", "claims")["claims"],

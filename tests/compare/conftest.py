@@ -10,8 +10,7 @@ import pytest
 from pipeline.compare.board import Board, board
 from pipeline.compare.paired.comparison import families
 from pipeline.compare.table import Report, report
-from pipeline.stages.compare import GIVEN, _given_index, _index, _results
-from pipeline.stages.files import EVALUATIONS
+from pipeline.stages.compare import EVALUATIONS, GIVEN, _given_index, _index, _results
 from tests.compare.fake import World
 
 

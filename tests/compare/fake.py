@@ -88,7 +88,8 @@ class World:
                     for row in self._rows(stage, variant)
                     for item in self._items(row, make)
                 ]
-                write_tsv(root / "reports" / stage / variant / file, ["label", "seed", "run", *columns], rows)
+                path = root / "reports/evaluations" / stage / variant / file
+                write_tsv(path, ["label", "seed", "run", *columns], rows)
         for name in self.given:
             index = [self.run(name, 0, *run) for run in self.runs(name)]
             write_json(root / "models/sae" / name / "external/index.json", index)
@@ -172,8 +173,8 @@ class World:
         }  # fmt: skip
         rows = self._rows(stage, variant)
         write_json(
-            root / "reports" / stage / variant / "results.json",
-            {"schema": 1, "stage": stage, "variant": variant, "metrics": metrics, "rows": rows},
+            root / "reports/evaluations" / stage / variant / "results.json",
+            {"schema": 2, "evaluation": stage, "variant": variant, "metrics": metrics, "rows": rows},
         )
 
     def _rows(self, stage: str, variant: str) -> list[dict[str, Any]]:
@@ -224,7 +225,7 @@ class World:
                         "kept": int(letter not in "xz"), "true_positives": 12,
                         "absorption_fraction": fraction, "full_absorption": fraction / 2,
                     })  # fmt: skip
-        write_tsv(root / "reports/absorption" / variant / "letters.tsv", LETTER_COLUMNS, rows)
+        write_tsv(root / "reports/evaluations/absorption" / variant / "letters.tsv", LETTER_COLUMNS, rows)
 
 
 def _contexts(above: str, below: str) -> Any:
@@ -279,7 +280,7 @@ def _predicted(values: Values, shared: Dice, own: Dice) -> list[dict[str, Any]]:
     order = np.argsort(shared.random(WORDS) + 0.2 * own.random(WORDS))
     heard = set(order[:right].tolist())
     return [
-        {"word": f"word{i}", "letter": "a", "kept": 1, "predicted_k1": "a" if i in heard else ""}
+        {"word": f"word{i}", "letter": "a", "kept": 1, "begins": 1, "predicted_k1": int(i in heard)}
         for i in range(WORDS)
     ]
 
@@ -300,7 +301,7 @@ ITEM_TABLES = {
     ("absorption", "words.tsv"): (
         ("word", "letter", "kept", "absorption_fraction", "full_absorption"), _worded,
     ),
-    ("absorption", "predictions.tsv"): (("word", "letter", "kept", "predicted_k1"), _predicted),
+    ("absorption", "predictions.tsv"): (("word", "letter", "kept", "begins", "predicted_k1"), _predicted),
     ("probing", "items.tsv"): (("set", "class", "text", "right_k1"), _probed),
 }  # fmt: skip
 

@@ -10,8 +10,7 @@ import pytest
 from pipeline.compare.board import Board, board, label
 from pipeline.console.errors import BadInput
 from pipeline.sae.core.folder import Run
-from pipeline.stages.compare import _index, _results
-from pipeline.stages.files import EVALUATIONS
+from pipeline.stages.compare import EVALUATIONS, _index, _results
 from tests.compare.fake import World
 
 Inputs = tuple[dict[tuple[str, int], Any], dict[tuple[str, str], Any]]
@@ -85,6 +84,6 @@ def test_two_versions_of_a_metric_are_refused(found: Inputs) -> None:
 
 def test_another_schema_is_refused(found: Inputs) -> None:
     indices, evaluations = changed(found)
-    evaluations["absorption", "topk"]["schema"] = 2
-    with pytest.raises(BadInput, match=r"schema 2, not 1: run `dvc repro absorption@topk`"):
+    evaluations["absorption", "topk"]["schema"] = 3
+    with pytest.raises(BadInput, match=r"schema 3, not 2: run `dvc repro absorption@topk`"):
         board(indices, evaluations)

@@ -70,13 +70,13 @@ def test_metrics_json_is_compact_and_finite(world: World) -> None:
 @pytest.mark.parametrize(
     ("path", "stage"),
     [
-        ("reports/absorption/temporal/results.json", "absorption@temporal"),
-        ("reports/ground_truth/standard/results.json", "ground_truth@standard"),
+        ("reports/evaluations/absorption/temporal/results.json", "absorption@temporal"),
+        ("reports/evaluations/ground_truth/standard/results.json", "ground_truth@standard"),
         ("models/sae/temporal/43/index.json", "train@temporal-43"),
         ("models/sae/temporal/43/l0-4/training.tsv", "train@temporal-43"),
-        ("reports/absorption/standard/letters.tsv", "absorption@standard"),
-        ("reports/absorption/temporal/words.tsv", "absorption@temporal"),
-        ("reports/probing/temporal/items.tsv", "probing@temporal"),
+        ("reports/evaluations/absorption/standard/letters.tsv", "absorption@standard"),
+        ("reports/evaluations/absorption/temporal/words.tsv", "absorption@temporal"),
+        ("reports/evaluations/probing/temporal/items.tsv", "probing@temporal"),
     ],
 )
 def test_a_missing_input_names_its_stage_and_leaves_nothing(world: World, path: str, stage: str) -> None:
@@ -87,9 +87,9 @@ def test_a_missing_input_names_its_stage_and_leaves_nothing(world: World, path: 
 
 
 def test_a_damaged_input_is_named(world: World) -> None:
-    Path("reports/probing/standard/results.json").write_text('{"schema": 1', encoding="utf-8")
+    Path("reports/evaluations/probing/standard/results.json").write_text('{"schema": 1', encoding="utf-8")
     with pytest.raises(
-        BadInput, match=r"reports/probing/standard/results.json is damaged .*probing@standard"
+        BadInput, match=r"reports/evaluations/probing/standard/results.json is damaged .*probing@standard"
     ):
         run()
 
@@ -118,7 +118,7 @@ def test_an_external_sae_is_in_every_table_but_the_training_curves(
     ("path", "stage"),
     [
         ("models/sae/mine/external/index.json", "external@mine"),
-        ("reports/probing/mine/results.json", "probing_external@mine"),
+        ("reports/evaluations/probing/mine/results.json", "probing_external@mine"),
     ],
 )
 def test_a_missing_external_result_names_its_stage(with_given: World, path: str, stage: str) -> None:
@@ -140,7 +140,7 @@ def altered(path: Path, change: Callable[[list[list[str]]], list[list[str]]]) ->
 
 
 def test_items_that_give_another_value_than_the_results_are_refused(world: World) -> None:
-    path = Path("reports/behavior/temporal/contexts.tsv")
+    path = Path("reports/evaluations/behavior/temporal/contexts.tsv")
     altered(path, lambda rows: [rows[0], [*rows[1][:-1], "9999"], *rows[2:]])
     with pytest.raises(BadInput, match=r"gives ce_score .* but results.json says .*-f behavior@temporal"):
         run()
@@ -148,14 +148,14 @@ def test_items_that_give_another_value_than_the_results_are_refused(world: World
 
 
 def test_items_of_other_contexts_are_refused(world: World) -> None:
-    path = Path("reports/reconstruction/temporal/contexts.tsv")
+    path = Path("reports/evaluations/reconstruction/temporal/contexts.tsv")
     altered(path, lambda rows: [rows[0], *([*row[:3], f"1{row[3]}", *row[4:]] for row in rows[1:])])
     with pytest.raises(BadInput, match=r"reconstruction/temporal/contexts.tsv lists other contexts than"):
         run()
 
 
 def test_an_sae_without_items_is_refused(world: World) -> None:
-    path = Path("reports/absorption/temporal/predictions.tsv")
+    path = Path("reports/evaluations/absorption/temporal/predictions.tsv")
     altered(path, lambda rows: [row for row in rows if row[1] != "43"])
     with pytest.raises(
         BadInput, match=r"predictions.tsv has no rows for seed 43, run l0-4: .*absorption@temp"
@@ -164,7 +164,7 @@ def test_an_sae_without_items_is_refused(world: World) -> None:
 
 
 def test_a_table_without_a_column_is_damaged(world: World) -> None:
-    path = Path("reports/probing/temporal/items.tsv")
+    path = Path("reports/evaluations/probing/temporal/items.tsv")
     altered(path, lambda rows: [row[:-1] for row in rows])
     with pytest.raises(BadInput, match=r"items.tsv is damaged \(KeyError\('right_k1'\)\)"):
         run()
@@ -172,19 +172,19 @@ def test_a_table_without_a_column_is_damaged(world: World) -> None:
 
 def test_words_that_spell_numbers_stay_words(world: World) -> None:
     for variant in world.variants:
-        path = Path(f"reports/absorption/{variant}/words.tsv")
+        path = Path(f"reports/evaluations/absorption/{variant}/words.tsv")
         path.write_text(path.read_text(encoding="utf-8").replace("word3\t", "nan\t"), encoding="utf-8")
     run()
 
 
 def test_stale_folders_are_named_on_stderr_only(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    stale = ("models/sae/old/42", "models/sae/temporal/99", "reports/probing/old")
+    stale = ("models/sae/old/42", "models/sae/temporal/99", "reports/evaluations/probing/old")
     for folder in stale:
         Path(folder).mkdir(parents=True)
-    Path("reports/probing/old/results.json").write_text("{}", encoding="utf-8")
+    Path("reports/evaluations/probing/old/results.json").write_text("{}", encoding="utf-8")
     run()
     said = capsys.readouterr()
-    for folder in ("models/sae/old", "models/sae/temporal/99", "reports/probing/old"):
+    for folder in ("models/sae/old", "models/sae/temporal/99", "reports/evaluations/probing/old"):
         assert f"ignored: {folder} is not in the variants and seeds of params.yaml" in said.err
     assert "ignored" not in said.out
     assert list(json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))) == world.variants

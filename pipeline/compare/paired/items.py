@@ -94,10 +94,16 @@ def _by_letter(column: str) -> Callable[[Columns], Items]:
 
 def _letter_f1(columns: Columns) -> Items:
     """F1 of each kept letter's predictions, 2 both / (true + predicted), then the mean over letters."""
-    member, kept = _letters(columns)
-    predicted = np.array([[letter in str(row or "") for letter in kept] for row in columns["predicted_k1"]])
-    guess = predicted.astype(np.float64).reshape(member.shape)
-    return Items(tuple(columns["word"]), 2 * member * guess, member + guess, np.ones(len(kept)))
+    rows = list(zip(*(columns[name] for name in ("word", "letter", "begins", "predicted_k1")), strict=True))
+    words = list(dict.fromkeys(columns["word"]))
+    kept = sorted({str(letter) for letter, k in zip(columns["letter"], columns["kept"], strict=True) if k})
+    member, guess = np.zeros((len(words), len(kept))), np.zeros((len(words), len(kept)))
+    place = {word: i for i, word in enumerate(words)}
+    for word, letter, begins, predicted in rows:
+        if letter in kept:
+            at = place[word], kept.index(letter)
+            member[at], guess[at] = begins, predicted
+    return Items(tuple(words), 2 * member * guess, member + guess, np.ones(len(kept)))
 
 
 def _letters(columns: Columns) -> tuple[np.ndarray, list[str]]:

@@ -30,7 +30,7 @@ def test_explained_variance_is_the_reconstruction_stages() -> None:
     codes = sae.encode(x)
     measured.add(x, sae.decode(codes), codes, context)
     value = measured.values(reconstruction.Resampling(100, 0))["explained_variance"].value
-    found = TABLES["explained_variance"].read(columns(list(measured.tally.rows())))
+    found = TABLES["explained_variance"].read(columns(list(measured.sums.rows())))
     assert found.value() == pytest.approx(value, rel=1e-12)
     assert found.names == tuple(range(6))
 
@@ -69,9 +69,10 @@ def test_letter_f1_is_the_absorption_stages() -> None:
     names = "abcdefghijklmnopqrstuvwxyz"
     kept = torch.arange(26) % 3 > 0
     rows = [
-        {"word": f"w{i}", "letter": names[own], "kept": int(kept[own]),
-         "predicted_k1": "".join(names[j] for j in torch.nonzero(row).flatten().tolist()) or None}
+        {"word": f"w{i}", "letter": names[j], "kept": int(kept[j]), "begins": int(j == own),
+         "predicted_k1": int(row[j])}
         for i, (own, row) in enumerate(zip(letter.tolist(), predicted, strict=True))
+        for j in range(26) if j == own or row[j]
     ]  # fmt: skip
     expected = f1(predicted, letter[:, None] == torch.arange(26))[kept].mean()
     assert TABLES["letter_f1"].read(columns(rows)).value() == pytest.approx(float(expected), rel=1e-6)
