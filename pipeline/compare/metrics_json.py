@@ -1,0 +1,34 @@
+"""The content of reports/metrics.json: what `dvc metrics diff` and `dvc exp show` put in columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.compare.columns import Column
+from pipeline.compare.scores import Run, Scores, Source
+
+DIGITS = 6
+"""Significant digits: enough to see every real change, short enough for a column."""
+
+
+def metrics_json(scores: Scores) -> dict[str, Any]:
+    """{variant: {run: {headline: mean over seeds}}}, ground truth as a run of its own.
+
+    A value that any seed lacks is null: DVC shows `-` and keeps the key, where a mean over fewer seeds
+    would pass for a change. Control rows stay in summary.tsv, so that the columns remain few.
+    """
+    result: dict[str, Any] = {}
+    for source, prefix in ((scores.text, ""), (scores.truth, "truth-")):
+        for run in source.runs:
+            if not run.control:
+                result.setdefault(run.variant, {})[prefix + run.name] = {
+                    column.name: _mean(source, run, column) for column in source.columns if column.narrow
+                }
+    return result
+
+
+def _mean(source: Source, run: Run, column: Column) -> float | None:
+    summary = source.summary(run, column.key)
+    if summary.mean is None or not summary.complete:
+        return None
+    return float(f"{summary.mean:.{DIGITS}g}")
