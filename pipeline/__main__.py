@@ -55,7 +55,7 @@ def corpus() -> None:
 
 @app.command()
 def model() -> None:
-    """Train the embedded language model, or pin and hash a given one, into models/lm."""
+    """The embedded language model, or a given one pinned and hashed, into models/lm."""
     _run("model")
 
 
@@ -184,6 +184,12 @@ def publish(
 ) -> None:
     """Write a trained SAE with a model card to a folder for the Hugging Face hub."""
     _command("publish", variant, seed, run, to, upload)
+
+
+@app.command()
+def ship() -> None:
+    """Make models/lm, trained here, the embedded model that everyone starts from."""
+    _command("ship")
 
 
 @app.command()

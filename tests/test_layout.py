@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "pipeline").rglob("*.py"))
 ROOMS = (
-    "console", "parallel", "params", "stats", "text", "lm", "store", "sae", "training", "tasks", "metrics",
-    "latents", "compare", "charts", "claims", "export", "page", "stages", "commands",
+    "console", "parallel", "params", "stats", "results", "text", "lm", "store", "sae", "training", "tasks",
+    "metrics", "latents", "compare", "charts", "claims", "export", "page", "stages", "commands",
 )  # fmt: skip
 
 MAY_IMPORT = {
@@ -23,19 +23,20 @@ MAY_IMPORT = {
     "parallel": {"console"},
     "params": {"console"},
     "stats": set(),
+    "results": {"console"},
     "text": {"console", "params"},
     "lm": {"console", "params", "text"},
     "store": {"console", "params"},
     "sae": {"console", "parallel", "params"},
     "training": {"console", "parallel", "params", "store", "sae"},
     "tasks": {"console", "params", "stats"},
-    "metrics": {"console", "params", "stats", "sae", "tasks"},
-    "latents": {"console", "params", "lm", "store", "sae"},
-    "compare": {"console", "params", "stats"},
-    "charts": {"compare"},
-    "claims": {"console", "params"},
-    "export": {"compare"},
-    "page": {"compare", "charts"},
+    "metrics": {"console", "params", "stats", "results", "sae", "tasks"},
+    "latents": {"console", "params", "results", "lm", "store", "sae"},
+    "compare": {"console", "params", "stats", "results"},
+    "charts": {"compare", "results"},
+    "claims": {"console", "params", "results"},
+    "export": {"compare", "results"},
+    "page": {"compare", "charts", "results"},
     "stages": set(ROOMS) - {"commands"},
     "commands": set(ROOMS),
 }
