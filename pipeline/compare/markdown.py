@@ -42,11 +42,12 @@ def markdown(
 
 
 def _differences(group: Group) -> Iterator[str]:
-    """Every row's value at the common L0, its difference from the baseline, and each score's matrix of pairs."""
+    """Values at the common L0, differences from the baseline, and a matrix of pairs per score."""
     baseline = BASELINE if BASELINE in group.labels else group.labels[0]
     heads = [each.column.head for each in group.scores]
     values = [
-        [label, group.l0[label], *(_value(each.cells[label]) for each in group.scores)] for label in group.labels
+        [label, group.l0[label], *(_value(each.cells[label]) for each in group.scores)]
+        for label in group.labels
     ]
     against = [
         [label, *(_against(each.pairs[label][baseline]) for each in group.scores)]

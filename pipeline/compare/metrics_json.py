@@ -18,17 +18,16 @@ def metrics_json(scores: Scores) -> dict[str, Any]:
     would pass for a change. Control rows stay in summary.tsv, so that the columns remain few.
     """
     result: dict[str, Any] = {}
-    for source, prefix in ((scores.text, ""), (scores.truth, "truth-")):
+    shown = (scores.text, scores.text.columns, ""), (scores.truth, scores.truth.scores, "truth-")
+    for source, columns, prefix in shown:
         for run in source.runs:
             if not run.control:
                 result.setdefault(run.variant, {})[prefix + run.name] = {
-                    column.name: _mean(source, run, column) for column in source.columns if column.narrow
+                    column.name: _mean(source, run, column) for column in columns if column.narrow
                 }
     return result
 
 
 def _mean(source: Source, run: Run, column: Column) -> float | None:
-    summary = source.summary(run, column.key)
-    if summary.mean is None or not summary.complete:
-        return None
-    return float(f"{summary.mean:.{DIGITS}g}")
+    mean = source.summary(run, column.key).complete_mean
+    return None if mean is None else float(f"{mean:.{DIGITS}g}")

@@ -99,9 +99,7 @@ def _told_apart(groups: Sequence[Group]) -> list[str]:
         return []
     said = [PAIRED]
     for group in groups:
-        counts = "; ".join(
-            f"{each.column.title}: {each.told_apart}/{group.pairs}" for each in group.scores
-        )
+        counts = "; ".join(f"{each.column.title}: {each.told_apart}/{group.pairs}" for each in group.scores)
         source = "Synthetic activations, pairs" if group.source == "truth" else "Pairs"
         said.append(f"{source} told apart at L0 {group.target:g}. {counts}.")
     return said

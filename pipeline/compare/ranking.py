@@ -79,7 +79,8 @@ def rankings(source: Source) -> list[dict[str, Any]]:
     targets = [None, *sorted(saes.index.get_level_values("target").dropna().unique())]
     return [
         {"proxy": proxy, "exact": exact, "target": "all" if target is None else f"{target:g}",
-         **ranking(saes if target is None else saes.xs(target, level="target", drop_level=False), proxy, exact)}
+         **ranking(saes if target is None else saes[saes.index.get_level_values("target") == target],
+                   proxy, exact)}
         for proxy in PROXIES for exact in EXACT for target in targets
     ]  # fmt: skip
 

@@ -127,11 +127,13 @@ def _rows(
     marked = []
     for place, column in enumerate(source.columns):
         family = families.get((column.key, target))
-        complete = {label: mean for label in fair
-                    if (each := summaries[label][place]).complete and (mean := each.mean) is not None}  # fmt: skip
-        marked.append(marks(leaders(complete, column.better, family.beats)) if family else {})
+        means = {label: summaries[label][place].complete_mean for label in fair}
+        known = {label: mean for label, mean in means.items() if mean is not None}
+        marked.append(marks(leaders(known, column.better, family.beats)) if family else {})
     return [
-        _row(run, source.columns, summaries[run.label], [mark.get(run.label, "") for mark in marked], footnotes)
+        _row(
+            run, source.columns, summaries[run.label], [mark.get(run.label, "") for mark in marked], footnotes
+        )
         for run in runs
     ]
 
@@ -161,7 +163,7 @@ def _cell(column: Column, summary: Summary, mark: Mark, said: set[str], footnote
     if summary.mean is None:
         return Cell("missing", notes=notes)
     spread = "" if summary.spread is None else column.text(summary.spread)
-    flag = "" if summary.complete else f"{summary.seeds}/{summary.of} seeds"
+    flag = "" if summary.seeds == summary.of else f"{summary.seeds}/{summary.of} seeds"
     return Cell(column.text(summary.mean), spread, mark, flag, notes)
 
 

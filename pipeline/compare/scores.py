@@ -1,7 +1,7 @@
 """Every number of every SAE in one place, checked for belonging together.
 
 Two sources of activations stand apart: `text`, the language model's, on which the SAEs of models/sae were
-trained, and `truth`, those of evaluations that train SAEs of their own on activations whose features are known.
+trained, and `truth`, that of evaluations which train SAEs of their own, on activations of known features.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pandas as pd
 
 from pipeline.compare.columns import L0, Column, Key, Reference, columns, definitions, references
 from pipeline.compare.seeds import Summary, over_seeds, summarise
-from pipeline.compare.tidy import tidy
+from pipeline.compare.tidy import SAE, tidy
 from pipeline.console.errors import BadInput
 from pipeline.results.definition import Definition
 from pipeline.results.document import Results
@@ -25,7 +25,11 @@ MISS = 0.10
 """An SAE further than this share of its L0 target from it is not compared with the others."""
 
 Name = Literal["text", "truth"]
-SAE = ["variant", "label", "run", "target", "seed"]
+
+
+def each_row(table: pd.DataFrame) -> Iterator[Any]:
+    """The rows of `table` as named tuples."""
+    return table.itertuples()
 
 
 @dataclass(frozen=True)
@@ -91,18 +95,21 @@ class Source:
     @cached_property
     def runs(self) -> list[Run]:
         """The rows in the table's order."""
-        reached = self.values(self.l0.key) if self.columns else self.numbers
-        saes = self.saes.merge(reached[["variant", "run", "seed", "value"]], how="left")
+        if self.saes.empty:
+            return []
+        reached = self.values(self.l0.key)
+        saes = self.saes.merge(
+            reached[["variant", "run", "seed", "value"]], how="left", on=["variant", "run", "seed"]
+        )
         far = (saes.value - saes.target).abs() > MISS * saes.target
         saes["missed"] = saes.diverged.isna() & saes.target.notna() & (far | saes.on_target.eq(False))
         return [
             Run(
-                str(first.variant), label, name, None if np.isnan(first.target) else float(first.target),
-                first.reading == "external", len(rows),
-                rows.dropna(subset="diverged").set_index("seed").diverged.to_dict(), bool(rows.missed.any()),
+                first.variant, first.label, first.run, None if np.isnan(first.target) else first.target,
+                first.reading == "external", len(rows), _diverged(rows), bool(rows.missed.any()),
             )
-            for (label, name), rows in saes.groupby(["label", "run"], sort=False)
-            for first in rows[:1].itertuples()
+            for _, rows in saes.groupby(["label", "run"], sort=False)
+            for first in each_row(rows[:1])
         ]  # fmt: skip
 
     @property
@@ -124,7 +131,9 @@ class Scores:
         return iter((self.text, self.truth))
 
 
-def gather(indices: Mapping[tuple[str, int], Sequence[Mapping[str, Any]]], found: Sequence[Results]) -> Scores:
+def gather(
+    indices: Mapping[tuple[str, int], Sequence[Mapping[str, Any]]], found: Sequence[Results]
+) -> Scores:
     """Put together what the evaluations `found` on the SAEs of models/sae, listed by (variant, seed).
 
     Raises BadInput when an SAE of the index is missing, was measured on other weights by one evaluation
@@ -133,26 +142,33 @@ def gather(indices: Mapping[tuple[str, int], Sequence[Mapping[str, Any]]], found
     defined = definitions(found)
     numbers = tidy(found)
     listed = pd.DataFrame(
-        [{"variant": variant, "seed": seed, "run": run["name"], "on_target": run["on_target"],
-          "diverged": _diverged(run)}
-         for (variant, seed), runs in indices.items() for run in runs],
-        columns=["variant", "seed", "run", "on_target", "diverged"],
-    )  # fmt: skip
+        [(variant, seed, run["name"]) for (variant, seed), runs in indices.items() for run in runs],
+        columns=["variant", "seed", "run"],
+    )
+    # the seeds of a run together, where it first appears
+    listed = listed.loc[
+        listed.groupby(["variant", "run"], sort=False).ngroup().sort_values(kind="stable").index
+    ]
     _complete(listed, found)
-    trained = listed.merge(numbers[~numbers.own_saes].drop(columns="on_target"), on=["variant", "seed", "run"])
+    trained = listed.merge(numbers[~numbers.own_saes], on=["variant", "seed", "run"])
     _same_weights(trained)
-    own = numbers[numbers.own_saes]
-    own = own.assign(diverged=own.status.where(own.status == "diverged"))
-    ordered = columns(defined)
-    sources = {
-        name: Source(name, *_sorted(rows), tuple(each for each in ordered if each.stage in set(rows.evaluation)))
-        for name, rows in (("text", trained), ("truth", own))
-    }
-    return Scores(**sources, definitions=defined, references=references(defined))
+    every = columns(defined)
+    text, truth = _source("text", trained, every), _source("truth", numbers[numbers.own_saes], every)
+    return Scores(text, truth, defined, references(defined))
 
 
-def _diverged(run: Mapping[str, Any]) -> str | None:
-    return str(run.get("reason") or "no reason given") if run.get("status") == "diverged" else None
+def _source(name: Name, numbers: pd.DataFrame, every: Sequence[Column]) -> Source:
+    """The SAEs in order of first appearance, and their numbers in the same order, then by name."""
+    sae = numbers.groupby(["variant", "run", "seed"], sort=False).ngroup()
+    order = numbers.assign(sae=sae).sort_values(["sae", "evaluation", "metric"])
+    numbers = order.drop(columns="sae").reset_index(drop=True)
+    saes = numbers[list(SAE)].drop_duplicates(["variant", "run", "seed"]).reset_index(drop=True)
+    measured = set(numbers.evaluation)
+    return Source(name, saes, numbers, tuple(column for column in every if column.stage in measured))
+
+
+def _diverged(saes: pd.DataFrame) -> dict[int, str]:
+    return {sae.seed: sae.diverged for sae in each_row(saes) if pd.notna(sae.diverged)}
 
 
 def _complete(listed: pd.DataFrame, found: Sequence[Results]) -> None:
@@ -172,17 +188,8 @@ def _complete(listed: pd.DataFrame, found: Sequence[Results]) -> None:
 def _same_weights(numbers: pd.DataFrame) -> None:
     saes = numbers.dropna(subset="sae_sha256")
     first = saes.groupby(["variant", "seed", "run"]).sae_sha256.transform("first")
-    for row in saes[saes.sae_sha256 != first].itertuples():
+    for row in each_row(saes[saes.sae_sha256 != first]):
         raise BadInput(
             f"{row.evaluation} was measured on other weights of {row.variant} than the evaluations before it "
             f"(seed {row.seed}, run {row.run}): run `dvc repro {row.evaluation}@{row.variant}`."
         )
-
-
-def _sorted(numbers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The SAEs, those of a run together, and their numbers in the same order."""
-    place = numbers.groupby(["variant", "run"], sort=False).ngroup()
-    sae = numbers.groupby(["variant", "run", "seed"], sort=False).ngroup()
-    order = numbers.assign(place=place, sae=sae).sort_values(["place", "sae", "evaluation", "metric"])
-    numbers = order.drop(columns=["place", "sae"]).reset_index(drop=True)
-    return numbers.drop_duplicates(["variant", "run", "seed"]).reset_index(drop=True), numbers

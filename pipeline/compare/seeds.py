@@ -28,16 +28,16 @@ class Summary:
         return (self.high - self.low) / 2
 
     @property
-    def complete(self) -> bool:
-        """Whether every seed has a value."""
-        return 0 < self.seeds == self.of
+    def complete_mean(self) -> float | None:
+        """The mean; None unless every seed has a value."""
+        return self.mean if self.seeds == self.of else None
 
 
 def over_seeds(numbers: pd.DataFrame) -> pd.DataFrame:
     """A row per run and metric of `numbers`, in order of first appearance.
 
     `mean`, `low` and `high` (lowest and highest seed), `sd` (sample standard deviation, from two seeds on),
-    `seeds` that have a value `of` all, the fewest `items` any of them rests on, and the `reasons` of the others.
+    `seeds` that have a value `of` all, the fewest `items` any of these rests on, `reasons` of the others.
     """
     known = numbers.value.notna()
     rows = numbers.assign(
@@ -61,5 +61,7 @@ def summarise(table: pd.DataFrame) -> dict[tuple[str, str, str, str], Summary]:
     places = table[RUN].itertuples(index=False, name=None)
     numbers = table[["mean", "low", "high"]].astype(object).where(table["mean"].notna(), None)
     rest = table[["seeds", "of", "reasons"]]
-    rows = zip(numbers.itertuples(index=False, name=None), rest.itertuples(index=False, name=None), strict=True)
+    rows = zip(
+        numbers.itertuples(index=False, name=None), rest.itertuples(index=False, name=None), strict=True
+    )
     return {place: Summary(*first, *last) for place, (first, last) in zip(places, rows, strict=True)}

@@ -21,7 +21,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Cell:
-    """One score of one row at the common L0; `order` is what it is sorted by, None where there is no value."""
+    """One score of one row at the common L0; `order` is what it is sorted by, None without a value."""
 
     text: str
     interval: tuple[str, str] | None = None
@@ -87,9 +87,13 @@ def standing(scores: Scores, families: Sequence[Family]) -> list[Group]:
 
 def _group(source: Source, families: Sequence[Family]) -> Group:
     labels = [row.label for row in families[0].rows]
-    l0 = {row.label: f"{row.l0:.3g}" for family in families[::-1] for row in family.rows if row.l0 is not None}
+    l0 = {
+        row.label: f"{row.l0:.3g}" for family in families[::-1] for row in family.rows if row.l0 is not None
+    }
     complete = {label: l0.get(label, "") for label in labels}
-    return Group(source.name, families[0].target, labels, complete, [_standing(source, each) for each in families])
+    return Group(
+        source.name, families[0].target, labels, complete, [_standing(source, each) for each in families]
+    )
 
 
 def _standing(source: Source, family: Family) -> Standing:

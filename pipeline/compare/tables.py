@@ -49,7 +49,7 @@ POINTS = 120
 def scores(found: Scores) -> pd.DataFrame:
     """One row per SAE and metric that is meant for tables."""
     numbers = pd.concat([source.numbers for source in found], ignore_index=True)
-    return _columns(numbers[numbers.aggregate.astype(bool)], SCORES)
+    return _columns(numbers[numbers["aggregate"].astype(bool)], SCORES)
 
 
 def summary(found: Scores) -> pd.DataFrame:
@@ -76,7 +76,7 @@ def pareto(found: Scores) -> tuple[Columns, list[dict[str, Any]]]:
 
 
 def training(curves: Iterable[tuple[Any, pd.DataFrame]]) -> pd.DataFrame:
-    """Training curves of SAEs thinned to `POINTS` points each, the last one kept; absent columns stay empty."""
+    """Training curves of SAEs thinned to `POINTS` points, the last one kept; absent columns stay empty."""
     tables = [
         thin(points).reindex(columns=list(TRAINING)).assign(
             curve=f"{sae.label} {sae.run} {sae.seed}", label=sae.label, run=sae.run, target=sae.target,
@@ -108,8 +108,8 @@ def letters(found: pd.DataFrame, source: Source) -> pd.DataFrame:
         seeds=("kept", "sum"), words=("true_positives", lambda words: words.sum(min_count=1)),
         fraction=("absorption_fraction", "mean"), full=("full_absorption", "mean"),
     ).reset_index()  # fmt: skip
-    runs = list(zip(table.label, table.run, strict=True))
-    table = table.assign(place=[places.get(run) for run in runs], target=[targets.get(run) for run in runs])
+    runs = pd.Series(list(zip(table.label, table.run, strict=True)))
+    table = table.assign(place=runs.map(places), target=runs.map(targets))
     table = table.dropna(subset="place").sort_values(["place", "letter"], ignore_index=True)
     return table[list(LETTERS)].astype({"target": "float64"})
 

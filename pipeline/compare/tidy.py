@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from pipeline.results.document import Results
+from pipeline.results.document import Identity, Results
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-COLUMNS = (
-    "evaluation", "metric", "variant", "label", "run", "seed", "reading", "target", "l0", "on_target", "status",
-    "value", "low", "high", "items", "reason", "unit", "better", "version", "definition", "aggregate",
-    "own_saes", "sae_sha256", "model", "layer", "n", "d",
+SAE = (
+    "variant", "label", "run", "seed", "reading", "target", "l0", "on_target", "status", "diverged",
+    "sae_sha256", "model", "layer", "n", "d",
 )  # fmt: skip
-"""`low`, `high`: the 95 % interval over `items`. `l0`: on the validation split. `own_saes`: measured on SAEs
-that the evaluation trained itself, on activations of its own."""
+"""Columns that say which SAE. `l0`: on the validation split. `diverged`: why, if it did."""
+NUMBER = ("value", "low", "high", "items", "reason")
+"""The number itself; `low` and `high` bound its 95 % interval over `items`."""
+MEANING = ("unit", "better", "version", "definition", "aggregate", "own_saes")
+"""What it means. `own_saes`: measured on SAEs that the evaluation itself trained, on other activations."""
+COLUMNS = ("evaluation", "metric", *SAE, *NUMBER, *MEANING)
 
 
 def tidy(found: Iterable[Results]) -> DataFrame:
@@ -25,12 +28,24 @@ def tidy(found: Iterable[Results]) -> DataFrame:
 
     rows = [
         {
-            **vars(row.identity), **vars(results.definitions[name]), **vars(number),
-            "evaluation": results.evaluation, "metric": name, "own_saes": results.own_saes,
+            **vars(row.identity), **vars(results.definitions[name]), **vars(number), "metric": name,
+            "evaluation": results.evaluation, "own_saes": results.own_saes,
+            "diverged": _diverged(row.identity),
         }
         for results in found
         for row in results.rows
         for name, number in row.numbers.items()
     ]  # fmt: skip
-    kinds = {"value": "float64", "low": "float64", "high": "float64", "target": "float64", "l0": "float64"}
+    kinds = {
+        "value": "float64",
+        "low": "float64",
+        "high": "float64",
+        "target": "float64",
+        "l0": "float64",
+        "layer": "Int64",
+    }
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds)
+
+
+def _diverged(sae: Identity) -> str | None:
+    return (sae.reason or "no reason given") if sae.status == "diverged" else None

@@ -3,45 +3,56 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.charts.letters import letters
-from pipeline.charts.pareto import pareto
-from pipeline.charts.style import Palette
-from pipeline.charts.temporal import temporal
-from pipeline.charts.training import training
-from pipeline.charts.truth import truth
+import pandas as pd
+
+from pipeline.charts.figures import figures
 from pipeline.compare import notes as remarks
-from pipeline.compare import ranking, series
-from pipeline.compare.board import Board, Entry, board
-from pipeline.compare.differences import chapters
-from pipeline.compare.digest import digest
+from pipeline.compare import ranking, tables
 from pipeline.compare.markdown import markdown
-from pipeline.compare.paired import tables as paired
+from pipeline.compare.metrics_json import metrics_json
 from pipeline.compare.paired.comparison import families
-from pipeline.compare.paired.sampling import sample
-from pipeline.compare.table import report
+from pipeline.compare.paired.resampling import resample
+from pipeline.compare.report import report
+from pipeline.compare.scores import Source, each_row, gather
+from pipeline.compare.standing import document, standing
 from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
 from pipeline.params.read import Params, read_params
-from pipeline.stages.files import (
-    EVALUATIONS,
-    REPORTS,
-    evaluation_folder,
-    external_folder,
-    fresh,
-    sae_folder,
-    write_json,
-    write_tsv,
-)
-from pipeline.stages.read import read_json, read_tsv, typed
+from pipeline.results.document import NAME, Results, read_beside, read_results
+from pipeline.results.files import absent, read_json, write_json
+from pipeline.results.table import Columns, write_table
+from pipeline.stages.files import REPORTS, external_folder, fresh, sae_folder
 
+EVALUATIONS = REPORTS / "evaluations"
 TITLE = "Sparse autoencoders compared"
-GIVEN = tuple(stage for stage in EVALUATIONS if stage != "ground_truth")
-"""The evaluations of an SAE trained elsewhere: only a training method can be tried on synthetic data."""
+LETTERS = ("absorption", "letters.tsv")
+"""The table that the chart of first letters is drawn from."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What params.yaml compares."""
+
+    profile: str
+    variants: list[str]
+    seeds: list[int]
+    external: list[str]
+
+    @classmethod
+    def of(cls, params: Params) -> Experiment:
+        """Raises BadInput when a list is empty or names something twice."""
+        variants = _list(params, "variants", str)
+        return cls(params.profile, variants, _list(params, "seeds", int), _external(params, variants))
+
+    @property
+    def names(self) -> list[str]:
+        """All rows of the table, those trained elsewhere last."""
+        return [*self.variants, *self.external]
 
 
 def run() -> None:
@@ -49,65 +60,52 @@ def run() -> None:
 
     Raises BadInput naming the stage to run when a result is missing or belongs to other weights.
     """
-    params = read_params()
-    variants, seeds = _list(params, "variants", str), _list(params, "seeds", int)
-    given = _external(params, variants)
-    profile = params.profile
-    _name_stale(variants, seeds, given)
-    whole = board(
-        {(variant, seed): _index(variant, seed) for variant in variants for seed in seeds}
-        | {(name, 0): _given_index(name) for name in given},
-        {(stage, variant): _results(stage, variant) for stage in EVALUATIONS for variant in variants}
-        | {(stage, name): _results(stage, name, "_external") for stage in GIVEN for name in given},
-    )
-    if not whole.entries:
+    experiment = Experiment.of(read_params())
+    _name_stale(experiment)
+    indices, found = _indices(experiment), _evaluations(experiment)
+    if not any(indices.values()):
         raise BadInput(
             "No SAE was trained: every index.json under models/sae is empty; run `dvc repro train`."
         )
-    curves = [(entry, _training_tsv(entry)) for entry in whole.entries if not entry.external]
-    by_letter = series.letters(_letters(whole, [*variants, *given]))
-    compared = families(whole, sample(whole, _items))
-    tables, told_apart = report(whole, compared), chapters(compared)
-    caption = remarks.caption(seeds)
-    notes = remarks.notes(whole, tables, compared, seeds, profile, _tokens(curves))
-    ranked = ranking.rankings(whole)
+    scores = gather(indices, list(found.values()))
+    curves = list(_curves(scores.text))
+    letters = tables.letters(_letters(found), scores.text)
+
+    def read(stage: str, variant: str, file: str) -> pd.DataFrame:
+        return _beside(found, stage, variant, file)
+
+    compared = families(scores, resample(scores, read))
+    rows, groups = report(scores, compared), standing(scores, compared)
+    ranked = ranking.rankings(scores.truth)
+    caption = remarks.caption(experiment.seeds)
+    notes = remarks.notes(scores, groups, experiment.seeds, experiment.profile, _tokens(curves))
     notes += ranking.notes(ranked)
-    figures = _figures(whole, curves, by_letter, Palette([*variants, *given]))
+    long: dict[str, tuple[Columns, Any]] = {
+        "scores": (tables.SCORES, tables.scores(scores)),
+        "summary": (tables.SUMMARY, tables.summary(scores)),
+        "pareto": tables.pareto(scores),
+        "training": (tables.TRAINING, tables.training(curves)),
+        "letters": (tables.LETTERS, letters),
+        "ranking": (ranking.COLUMNS, ranked),
+        "pairs": (tables.PAIRS, tables.pairs(compared)),
+        "curves": (tables.CURVES, tables.curves(scores, compared)),
+    }
+    columns = [asdict(column) for source in scores for column in source.scores]
+    drawn = figures({name: table for name, (_, table) in long.items()}, columns)
 
     folder = fresh(REPORTS / "tables")
-    write_tsv(folder / "scores.tsv", series.SCORE_COLUMNS, series.scores(whole))
-    write_tsv(folder / "summary.tsv", series.SUMMARY_COLUMNS, series.summaries(whole))
-    write_tsv(folder / "pareto.tsv", series.PARETO_COLUMNS, series.pareto(whole))
-    write_tsv(folder / "training.tsv", series.TRAINING_COLUMNS, series.training(curves))
-    write_tsv(folder / "letters.tsv", series.LETTER_COLUMNS, by_letter)
-    write_tsv(folder / "ranking.tsv", ranking.COLUMNS, ranked)
-    write_tsv(folder / "pairs.tsv", paired.PAIR_COLUMNS, paired.pairs(compared))
-    write_tsv(folder / "curves.tsv", paired.CURVE_COLUMNS, paired.curves(whole, compared))
-    _write(folder / "table.md", markdown(TITLE, tables, told_apart, caption, notes).encode())
-    # what the page needs beside the TSVs: the rows as printed, and what must be known to read them
-    said = {"title": TITLE, "caption": caption, "notes": notes, **asdict(tables)}
+    for name, (types, table) in long.items():
+        write_table(folder / f"{name}.tsv", types, table)
+    (folder / "table.md").write_text(markdown(TITLE, rows, groups, caption, notes), encoding="utf-8")
+    write_json(folder / "standing.json", document(groups))
+    said = {"schema": 1, "title": TITLE, "caption": caption, "notes": notes, **asdict(rows)}
     write_json(folder / "report.json", said)
     pictures = fresh(REPORTS / "figures")
-    for name, png in figures.items():
-        _write(pictures / f"{name}.png", png)
-    write_json(REPORTS / "metrics.json", digest(whole))
-    show(tables, caption, notes)
+    for name, png in drawn.items():
+        (pictures / f"{name}.png").write_bytes(png)
+    write_json(REPORTS / "metrics.json", metrics_json(scores))
+    show(rows, caption, notes)
     print(f"\nWritten: {REPORTS / 'metrics.json'}, {folder}/, {pictures}/", file=sys.stderr)
-
-
-def _figures(
-    whole: Board,
-    curves: list[tuple[Entry, list[dict[str, Any]]]],
-    by_letter: list[dict[str, Any]],
-    palette: Palette,
-) -> dict[str, bytes]:
-    return {
-        "pareto": pareto(whole.entries, palette),
-        "training": training(curves, palette),
-        "letters": letters(by_letter),
-        "ground_truth": truth(whole.truth, palette),
-        "temporal": temporal(whole.entries, palette),
-    }
 
 
 def _list(params: Params, key: str, kind: type) -> list[Any]:
@@ -133,60 +131,83 @@ def _external(params: Params, variants: list[str]) -> list[str]:
     return list(values)
 
 
-def _given_index(name: str) -> list[dict[str, Any]]:
-    return read_json(external_folder(name) / "index.json", f"external@{name}")
+def _indices(experiment: Experiment) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    trained = {
+        (variant, seed): read_json(sae_folder(variant, seed) / "index.json", f"train@{variant}-{seed}")
+        for variant in experiment.variants
+        for seed in experiment.seeds
+    }
+    given = {
+        (name, 0): read_json(external_folder(name) / "index.json", f"external@{name}")
+        for name in experiment.external
+    }
+    return trained | given
 
 
-def _index(variant: str, seed: int) -> list[dict[str, Any]]:
-    path = sae_folder(variant, seed) / "index.json"
-    return read_json(path, f"train@{variant}-{seed}")
+def _evaluations(experiment: Experiment) -> dict[tuple[str, str], Results]:
+    """What lies in reports/evaluations, by (evaluation, variant); raises BadInput where one variant lacks
+    what another has."""
+    found: dict[tuple[str, str], Results] = {}
+    for folder in _folders(EVALUATIONS):
+        of_variants = {name: folder / name for name in experiment.names if (folder / name / NAME).is_file()}
+        results = {
+            name: read_results(path, _stage(folder.name, name, experiment))
+            for name, path in of_variants.items()
+        }
+        if not results:
+            continue
+        own = any(each.own_saes for each in results.values())
+        for name in experiment.variants if own else experiment.names:
+            if name not in results:
+                raise absent(folder / name / NAME, _stage(folder.name, name, experiment))
+        found |= {(folder.name, name): each for name, each in results.items()}
+    return found
 
 
-def _results(stage: str, variant: str, kind: str = "") -> dict[str, Any]:
-    path = evaluation_folder(stage, variant) / "results.json"
-    return read_json(path, f"{stage}{kind}@{variant}")
+def _stage(evaluation: str, variant: str, experiment: Experiment) -> str:
+    return f"{evaluation}{'_external' if variant in experiment.external else ''}@{variant}"
 
 
-def _items(stage: str, variant: str, file: str) -> list[dict[str, Any]]:
-    return typed(read_tsv(evaluation_folder(stage, variant) / file, f"{stage}@{variant}"))
+def _beside(found: dict[tuple[str, str], Results], stage: str, variant: str, file: str) -> pd.DataFrame:
+    return read_beside(EVALUATIONS / stage / variant, found[stage, variant], file, f"{stage}@{variant}")
 
 
-def _training_tsv(entry: Entry) -> list[dict[str, Any]]:
-    path = sae_folder(entry.variant, entry.seed) / entry.run / "training.tsv"
-    return typed(read_tsv(path, f"train@{entry.variant}-{entry.seed}"))
+def _letters(found: dict[tuple[str, str], Results]) -> pd.DataFrame:
+    evaluation, file = LETTERS
+    parts = [_beside(found, evaluation, variant, file) for stage, variant in found if stage == evaluation]
+    return pd.concat(parts, ignore_index=True)
 
 
-def _letters(whole: Board, variants: list[str]) -> Iterator[tuple[Entry, list[dict[str, Any]]]]:
-    """Each SAE with its rows of reports/absorption/{variant}/letters.tsv."""
-    for variant in variants:
-        path = evaluation_folder("absorption", variant) / "letters.tsv"
-        rows = typed(read_tsv(path, f"absorption@{variant}"))
-        for entry in whole.entries:
-            if entry.variant == variant:
-                yield entry, [row for row in rows if (row["seed"], row["run"]) == (entry.seed, entry.run)]
+def _curves(text: Source) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """Each SAE that was trained here with its training.tsv."""
+    for sae in each_row(text.saes[text.saes.reading != "external"]):
+        path = sae_folder(str(sae.variant), int(sae.seed)) / str(sae.run) / "training.tsv"
+        try:
+            yield sae, pd.read_csv(path, sep="\t")
+        except FileNotFoundError:
+            raise absent(path, f"train@{sae.variant}-{sae.seed}") from None
 
 
-def _tokens(curves: list[tuple[Entry, list[dict[str, Any]]]]) -> list[int]:
+def _tokens(curves: Sequence[tuple[Any, pd.DataFrame]]) -> list[int]:
     """Training tokens of each SAE that finished, from the last row of its training.tsv."""
-    ends = [rows[-1].get("tokens") for entry, rows in curves if rows and not entry.diverged]
-    return [int(end) for end in ends if end is not None]
+    ended = [points for sae, points in curves if pd.isna(sae.diverged)]
+    return [int(points.tokens.iloc[-1]) for points in ended if len(points) and "tokens" in points]
 
 
-def _name_stale(variants: list[str], seeds: list[int], given: list[str]) -> None:
+def _name_stale(experiment: Experiment) -> None:
     """Say on stderr which folders of earlier runs are ignored; they change nothing."""
-    known = {*variants, *given}
+    seeds = {str(seed) for seed in experiment.seeds}
     stale = [
         folder
-        for parent in (Path("models/sae"), *(REPORTS / stage for stage in EVALUATIONS))
+        for parent in (Path("models/sae"), *_folders(EVALUATIONS))
         for folder in _folders(parent)
-        if folder.name not in known
+        if folder.name not in experiment.names
     ]
-    numbers = {str(seed) for seed in seeds}
     stale += [
         folder
-        for variant in variants
+        for variant in experiment.variants
         for folder in _folders(Path("models/sae") / variant)
-        if folder.name not in numbers
+        if folder.name not in seeds
     ]
     for folder in stale:
         print(f"ignored: {folder} is not in the variants and seeds of params.yaml", file=sys.stderr)
@@ -194,7 +215,3 @@ def _name_stale(variants: list[str], seeds: list[int], given: list[str]) -> None
 
 def _folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import matplotlib
 import pytest
+from pipeline.compare.board import Board
+from pipeline.compare.headline import L0
+from pipeline.compare.summary import by_run
 
 from pipeline.charts.dots import names
 from pipeline.charts.letters import letters
@@ -14,9 +17,6 @@ from pipeline.charts.style import Palette, nothing
 from pipeline.charts.temporal import temporal
 from pipeline.charts.training import training
 from pipeline.charts.truth import truth
-from pipeline.compare.board import Board
-from pipeline.compare.headline import L0
-from pipeline.compare.summary import by_run
 from tests.compare.fake import World
 
 Gather = Callable[[World], Board]

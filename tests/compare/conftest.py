@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from pipeline.compare.board import Board, board
-from pipeline.compare.paired.comparison import families
 from pipeline.compare.table import Report, report
+
+from pipeline.compare.paired.comparison import families
 from pipeline.stages.compare import GIVEN, _given_index, _index, _results
 from pipeline.stages.files import EVALUATIONS
 from tests.compare.fake import World

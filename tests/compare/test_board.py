@@ -6,8 +6,8 @@ import copy
 from typing import Any
 
 import pytest
-
 from pipeline.compare.board import Board, board, label
+
 from pipeline.console.errors import BadInput
 from pipeline.sae.core.folder import Run
 from pipeline.stages.compare import _index, _results

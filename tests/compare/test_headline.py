@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-
 from pipeline.compare.board import SCHEMA
 from pipeline.compare.headline import (
     FLICKER_SHUFFLED,
@@ -23,6 +22,7 @@ from pipeline.compare.headline import (
     TRUTH_L0,
     Headline,
 )  # fmt: skip
+
 from pipeline.compare.paired.items import TABLES
 from pipeline.metrics.absorption import results as absorption_results
 from pipeline.metrics.behavior import measure as behavior

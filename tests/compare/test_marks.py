@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-
 from pipeline.compare.board import Measured
 from pipeline.compare.marks import Beats, marks
 from pipeline.compare.summary import Summary, summarise

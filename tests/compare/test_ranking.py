@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pipeline.compare.board import Board, Entry, Measured
 from scipy.stats import spearmanr
 
-from pipeline.compare.board import Board, Entry, Measured
 from pipeline.compare.ranking import COLUMNS, FEWEST, notes, ranking, rankings, spearman
 
 FULL, EXACT = "proxy_full_absorption", "exact_absorption"

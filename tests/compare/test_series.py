@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from pipeline.compare.board import Board, Entry
 from pipeline.compare.series import POINTS, letters, pareto, scores, summaries, thin, training
+
 from tests.compare.fake import World
 
 Gather = Callable[[World], Board]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 
 import pytest
-
 from pipeline.compare.board import Entry, Measured
 from pipeline.compare.headline import L0
 from pipeline.compare.summary import by_run, missed_target, summarise

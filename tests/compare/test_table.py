@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable
 
 import pytest
-
 from pipeline.compare.board import Board
 from pipeline.compare.digest import digest
 from pipeline.compare.headline import L0, SCORES
+from pipeline.compare.table import Cell, Group, Report, Row
+
 from pipeline.compare.markdown import markdown
 from pipeline.compare.notes import caption, notes
-from pipeline.compare.table import Cell, Group, Report, Row
 from pipeline.compare.terminal import show
 from tests.compare.conftest import tables
 from tests.compare.fake import World

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.compare.headline import SCORES
+
 from pipeline.page.standing import Column, groups
 
 KEY = {"stage": SCORES[0].stage, "metric": SCORES[0].metric, "target": 4}

@@ -18,7 +18,7 @@ from pipeline.compare.columns import Column
 from pipeline.compare.paired.at_target import AtTarget, Point, at
 from pipeline.compare.paired.resampling import Draws
 from pipeline.compare.paired.variance import LEVEL, Estimate, Noise, Values, difference, holm, mean, noise
-from pipeline.compare.scores import Name, Scores, Source
+from pipeline.compare.scores import Name, Scores, Source, each_row
 
 Verdict = Literal["better", "worse", "not distinguishable", "not compared"]
 
@@ -168,7 +168,7 @@ def _row(column: Column, target: float, points: pd.DataFrame, seeds: list[int], 
         for seed, each in zip(seeds, by_seed, strict=True)
         if each.value is None
     ]
-    which = [(column.key, label, point.run, point.seed) for point in points.itertuples()]
+    which = [(column.key, label, point.run, point.seed) for point in each_row(points)]
     items = min((draws[each].items for each in which if each in draws), default=0)
     return Row(label, by_seed, items, "; ".join(reasons) or None)
 
@@ -176,7 +176,7 @@ def _row(column: Column, target: float, points: pd.DataFrame, seeds: list[int], 
 def _at(column: Column, target: float, points: pd.DataFrame, draws: Draws) -> AtTarget:
     """The score of one seed's runs at `target`; a target whose own run diverged has none."""
     known = []
-    for point in points.itertuples():
+    for point in each_row(points):
         if point.target == target and pd.notna(point.diverged):
             return AtTarget(None, reason=f"diverged: {point.diverged}")
         if pd.notna(point.reached):

@@ -71,7 +71,9 @@ class Sums:
         return 1 - score if self.complement else score
 
 
-def _summed(rows: pd.DataFrame, factors: Mapping[str, float], index: Any, shape: tuple[int, int]) -> np.ndarray:
+def _summed(
+    rows: pd.DataFrame, factors: Mapping[str, float], index: Any, shape: tuple[int, int]
+) -> np.ndarray:
     """(N, G): the sum of the columns times their `factors`; without columns, the number of rows."""
     columns = [factor * rows[name].to_numpy(np.float64) for name, factor in factors.items()]
     summed = np.zeros(shape)

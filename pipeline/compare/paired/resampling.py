@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline.compare.columns import Column, Key
 from pipeline.compare.paired.items import Sums
-from pipeline.compare.scores import Scores, Source
+from pipeline.compare.scores import Scores, Source, each_row
 from pipeline.console.errors import BadInput
 from pipeline.results.definition import Items
 
@@ -51,12 +51,14 @@ def resample(scores: Scores, read: Reader) -> dict[Which, Resampled]:
 def _column(column: Column, items: Items, source: Source, read: Reader) -> dict[Which, Resampled]:
     found: dict[Which, Resampled] = {}
     first: tuple[Sums, str] | None = None
-    for variant, saes in source.values(column.key).dropna(subset=["value", "target"]).groupby("variant", sort=False):
+    for variant, saes in (
+        source.values(column.key).dropna(subset=["value", "target"]).groupby("variant", sort=False)
+    ):
         table = read(column.stage, str(variant), items.table)
         place = f"{items.table} of {column.stage} for {variant}"
         remedy = f"run `dvc repro -f {column.stage}@{variant}`"
         rows = dict(iter(table.groupby(["label", "seed", "run"], sort=False)))
-        for sae in saes.itertuples():
+        for sae in each_row(saes):
             which = f"seed {sae.seed}, run {sae.run}"
             if (sae.label, sae.seed, sae.run) not in rows:
                 raise BadInput(f"{place} has no rows for {which}: {remedy}.")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
 from pipeline.compare.board import Board
 from pipeline.compare.differences import chapters, summary
 from pipeline.compare.headline import SCORES, TRUTH
-from pipeline.compare.markdown import markdown
-from pipeline.compare.paired.comparison import Draws, Family, families
 from pipeline.compare.paired.sampling import sample
 from pipeline.compare.paired.tables import CURVE_COLUMNS, PAIR_COLUMNS, curves, pairs
 from pipeline.compare.table import report
+
+from pipeline.compare.markdown import markdown
+from pipeline.compare.paired.comparison import Draws, Family, families
 from pipeline.stages.compare import _items
 from tests.compare.fake import CONTEXTS, World
 
