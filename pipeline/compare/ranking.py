@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from pipeline.compare.scores import Source
-from pipeline.results.table import Columns
 
 PROXIES = {
     "proxy_full_absorption": "full absorption",
@@ -20,11 +19,6 @@ FEWEST = 5
 """Runs (a variant at one L0 target) below which ranks say nothing."""
 
 RESAMPLES, SEED = 2000, 0
-
-COLUMNS: Columns = {
-    "proxy": str, "exact": str, "target": str, "rho": float, "low": float, "high": float, "saes": int,
-    "runs": int, "reason": str,
-}  # fmt: skip
 
 
 def spearman(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -70,7 +64,7 @@ def ranking(saes: pd.DataFrame, proxy: str, exact: str) -> dict[str, Any]:
 
 
 def rankings(source: Source) -> list[dict[str, Any]]:
-    """Rows of `COLUMNS`: each proxy against each exact value, over all targets and at each of them."""
+    """Rows of ranking.tsv: each proxy against each exact value, over all targets and at each of them."""
     numbers = source.numbers[source.numbers.label == source.numbers.variant]
     saes = numbers.pivot_table(
         "value", ["label", "run", "target", "seed"], "metric", dropna=False, sort=False, observed=True

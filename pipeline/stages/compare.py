@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.charts.figures import figures
 from pipeline.compare import notes as remarks
-from pipeline.compare import ranking, tables
+from pipeline.compare import ranking, schemas, tables
 from pipeline.compare.markdown import markdown
 from pipeline.compare.metrics_json import metrics_json
 from pipeline.compare.paired.comparison import families
@@ -81,14 +81,14 @@ def run() -> None:
     notes = remarks.notes(scores, groups, experiment.seeds, experiment.profile, _tokens(curves))
     notes += ranking.notes(ranked)
     long: dict[str, tuple[Columns, Any]] = {
-        "scores": (tables.SCORES, tables.scores(scores)),
-        "summary": (tables.SUMMARY, tables.summary(scores)),
+        "scores": (schemas.SCORES, tables.scores(scores)),
+        "summary": (schemas.SUMMARY, tables.summary(scores)),
         "pareto": tables.pareto(scores),
-        "training": (tables.TRAINING, tables.training(curves)),
-        "letters": (tables.LETTERS, letters),
-        "ranking": (ranking.COLUMNS, ranked),
-        "pairs": (tables.PAIRS, tables.pairs(compared)),
-        "curves": (tables.CURVES, tables.curves(scores, compared)),
+        "training": (schemas.TRAINING, tables.training(curves)),
+        "letters": (schemas.LETTERS, letters),
+        "ranking": (schemas.RANKING, ranked),
+        "pairs": (schemas.PAIRS, tables.pairs(compared)),
+        "curves": (schemas.CURVES, tables.curves(scores, compared)),
     }
     columns = [asdict(column) for source in scores for column in source.scores]
     drawn = figures({name: table for name, (_, table) in long.items()}, columns)
