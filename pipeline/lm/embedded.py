@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.lm.section import EmbeddedModel
+from pipeline.lm.site import Site
 
 BETAS = (0.9, 0.95)
 CLIP = 1.0
@@ -112,17 +113,17 @@ def cross_entropy(model: Any, contexts: Tensor) -> float:
 
 
 @torch.no_grad()
-def residual_at_end(model: Any, prompts: list[list[int]], layer: int) -> Tensor:
-    """Residual stream (W, d) after block `layer` at the last token of prompts of one length."""
+def residual_at_end(model: Any, prompts: list[list[int]], site: Site) -> Tensor:
+    """Activations (W, d) at `site` at the last token of prompts of one length."""
     found = []
     for batch in torch.tensor(prompts).split(EVALUATION_BATCH):
-        found.append(_last_states(model, batch, layer))
+        found.append(_last_states(model, batch, site))
     return torch.cat(found)
 
 
-def _last_states(model: Any, batch: Tensor, layer: int) -> Tensor:
+def _last_states(model: Any, batch: Tensor, site: Site) -> Tensor:
     caught: list[Tensor] = []
-    handle = model.model.layers[layer].register_forward_hook(
+    handle = model.get_submodule(site.module("model.layers")).register_forward_hook(
         lambda _module, _inputs, output: caught.append(output[0] if isinstance(output, tuple) else output)
     )
     try:

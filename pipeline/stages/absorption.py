@@ -16,6 +16,7 @@ import torch
 from pipeline.console.errors import BadInput
 from pipeline.console.progress import Progress
 from pipeline.lm.load import load_lm
+from pipeline.lm.site import Site
 from pipeline.metrics.absorption import ablation_results
 from pipeline.metrics.absorption import results as absorption_results
 from pipeline.metrics.absorption import saebench as absorption_saebench
@@ -95,7 +96,7 @@ def _speller(
     lm = load_lm(LM, device, compute.lm_precision)
     if lm.weights_sha256 != prompts.facts["weights_sha256"]:
         raise BadInput(f"{LETTERS} was made for other weights than {LM}: run `dvc repro letter_task`.")
-    return Speller(prompts, Halves.of(lm, int(task.facts["layer"])))
+    return Speller(prompts, Halves.of(lm, Site("resid_post", int(task.facts["layer"]))))
 
 
 def _measured(

@@ -99,9 +99,9 @@ def measure(
     """One pass over the contexts for the clean model, the ablations and every SAE."""
     if not measured:
         return
-    layer = store.attrs.layer
+    site = store.attrs.site
     references = References(
-        lambda residual: lm.forward_from(residual, layer), torch.tensor(store.attrs.mean, device=device)
+        lambda residual: lm.forward_from(residual, site), torch.tensor(store.attrs.mean, device=device)
     )
     rows = store.split("test")
     chosen = evenly(rows.start // store.context_length, rows.stop // store.context_length, section.contexts)

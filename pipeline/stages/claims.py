@@ -10,6 +10,7 @@ from pipeline.claims.page import page
 from pipeline.claims.schema import Claims, read_claims
 from pipeline.claims.verdict import Here
 from pipeline.compare.schemas import SCORES, SUMMARY
+from pipeline.lm.site import chosen_site
 from pipeline.params import Params, read_params
 from pipeline.results.files import write_json
 from pipeline.results.table import read_table
@@ -42,7 +43,7 @@ def _here(params: Params, profile: str, claims: Claims, tables: Tables) -> Here:
         profile=profile,
         # only hub sources have a name that a paper could state
         model=str(model.get("name", model["source"])),
-        layer=params.value("profile.harvest.layer"),
+        layer=chosen_site(params).layer,
         n=params.value("profile.train.n"),
         text=str(text.get("name", text["source"])),
         context_length=text["context_length"],

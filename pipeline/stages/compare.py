@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from pipeline.compare.scores import Source, each_row, gather
 from pipeline.compare.standing import document, standing
 from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
-from pipeline.params.read import Params, read_params
+from pipeline.params.experiment import Experiment
+from pipeline.params.read import read_params
 from pipeline.results.document import NAME, Results, read_beside, read_results
 from pipeline.results.files import absent, read_json, write_json
 from pipeline.results.table import Columns, write_table
@@ -34,33 +35,12 @@ LETTERS = ("absorption", "letters.tsv")
 """The table that the chart of first letters is drawn from."""
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """What params.yaml compares."""
-
-    profile: str
-    variants: list[str]
-    seeds: list[int]
-    external: list[str]
-
-    @classmethod
-    def of(cls, params: Params) -> Experiment:
-        """Raises BadInput when a list is empty or names something twice."""
-        variants = _list(params, "variants", str)
-        return cls(params.profile, variants, _list(params, "seeds", int), _external(params, variants))
-
-    @property
-    def names(self) -> list[str]:
-        """All rows of the table, those trained elsewhere last."""
-        return [*self.variants, *self.external]
-
-
 def run() -> None:
     """Gather, write reports/metrics.json, reports/tables and reports/figures, print the table.
 
     Raises BadInput naming the stage to run when a result is missing or belongs to other weights.
     """
-    experiment = Experiment.of(read_params())
+    experiment = Experiment.read(read_params())
     _name_stale(experiment)
     indices, found = _indices(experiment), _evaluations(experiment)
     if not any(indices.values()):
@@ -108,29 +88,6 @@ def run() -> None:
     print(f"\nWritten: {REPORTS / 'metrics.json'}, {folder}/, {pictures}/", file=sys.stderr)
 
 
-def _list(params: Params, key: str, kind: type) -> list[Any]:
-    values = params.value(key)
-    if not isinstance(values, list) or not values or any(type(value) is not kind for value in values):
-        raise BadInput(
-            f"params.yaml: `{key}` must be a list of at least one {kind.__name__}, not {values!r}."
-        )
-    if len(set(values)) < len(values):
-        raise BadInput(f"params.yaml: `{key}` names one of its items twice: {values!r}.")
-    return list(values)
-
-
-def _external(params: Params, variants: list[str]) -> list[str]:
-    values = params.value("external")
-    if not isinstance(values, dict):
-        raise BadInput(f"params.yaml: `external` must be a section ({{}} for none), not {values!r}.")
-    twice = [name for name in values if name in variants]
-    if twice:
-        raise BadInput(
-            f"params.yaml: `external` and `variants` both name {twice[0]!r}; rename the external one."
-        )
-    return list(values)
-
-
 def _indices(experiment: Experiment) -> dict[tuple[str, int], list[dict[str, Any]]]:
     trained = {
         (variant, seed): read_json(sae_folder(variant, seed) / "index.json", f"train@{variant}-{seed}")
@@ -157,7 +114,7 @@ def _evaluations(experiment: Experiment) -> dict[tuple[str, str], Results]:
         if not results:
             continue
         own = any(each.own_saes for each in results.values())
-        for name in experiment.variants if own else experiment.names:
+        for name in experiment.variants if own else [*experiment.variants, *experiment.external]:
             if name not in results:
                 raise absent(folder / name / NAME, _stage(folder.name, name, experiment))
         found |= {(folder.name, name): each for name, each in results.items()}
@@ -201,7 +158,7 @@ def _name_stale(experiment: Experiment) -> None:
         folder
         for parent in (Path("models/sae"), *_folders(EVALUATIONS))
         for folder in _folders(parent)
-        if folder.name not in experiment.names
+        if folder.name not in (*experiment.variants, *experiment.external)
     ]
     stale += [
         folder

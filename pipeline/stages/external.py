@@ -72,7 +72,7 @@ def require_match(given: Given, section: ExternalSection, store: Store, where: s
     if layer != attrs.layer:
         raise BadInput(
             f"`{where}` reads layer {layer}, but {ACTIVATIONS} holds layer {attrs.layer}: choose another "
-            "SAE, or set `harvest.layer` of the profile."
+            "SAE, or set `harvest.site` of the profile."
         )
     if given.sae.d != store.d:
         raise BadInput(

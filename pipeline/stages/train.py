@@ -31,6 +31,7 @@ CODE = (
     "pipeline/stages/train.py",
     "pipeline/stages/files.py",
     "pipeline/stages/scratch.py",
+    "pipeline/lm/site.py",
     "pipeline/parallel",
     "pipeline/params",
     "pipeline/store",

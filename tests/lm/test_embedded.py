@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pipeline.console.errors import BadInput
 from pipeline.lm.embedded import build_model, cross_entropy, residual_at_end, train
 from pipeline.lm.section import EmbeddedModel, HubModel, LocalModel, parse_model
+from pipeline.lm.site import Site
 
 VOCABULARY, WIDTH = 30, 12
 SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
@@ -115,7 +116,9 @@ def test_residual_is_hidden_states_at_the_last_token() -> None:
     rows = contexts(40)
     with torch.no_grad():
         states = model(rows, output_hidden_states=True).hidden_states
-    assert torch.allclose(residual_at_end(model, rows.tolist(), 0), states[1][:, -1], atol=1e-6)
+    assert torch.allclose(
+        residual_at_end(model, rows.tolist(), Site("resid_post", 0)), states[1][:, -1], atol=1e-6
+    )
 
 
 def test_saved_model_reloads_with_equal_logits(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from pipeline.sae.core.folder import load_sae
 from pipeline.sae.core.inference import SAE
 from tests.parity.conftest import Oracle
 from tests.parity.ledger import Ledger, Pair
-from tests.parity.world import ARCHITECTURES, LAYER, D, World
+from tests.parity.world import ARCHITECTURES, SITE, D, World
 
 PLAN = Resampling(100, 0)
 NAMES = {"mse": "mse_saebench", "explained_variance": "explained_variance_saebench", "cossim": "cosine"}
@@ -39,12 +39,12 @@ def drawn(folder: Path, architecture: str) -> tuple[dict[str, Any], list[Tensor]
 def behavior(world: World, sae: SAE, batches: list[Tensor]) -> dict[str, Value]:
     """Our metrics of the model with the SAE spliced in."""
     lm, found = world.lm, Behavior()
-    references = References(lambda residual: lm.forward_from(residual, LAYER), torch.zeros(D))
+    references = References(lambda residual: lm.forward_from(residual, SITE), torch.zeros(D))
     first = 0
     for ids in batches:
         special = torch.isin(ids, torch.tensor(lm.special_ids))
         index = torch.arange(first, first := first + len(ids))
-        batch = Contexts(ids, lm.forward_to(ids, LAYER), special, index)
+        batch = Contexts(ids, lm.forward_to(ids, SITE), special, index)
         clean, shared = references.measure(batch)
         found.add(index, {**shared, **spliced(clean, sae, batch)})
     return found.values(PLAN)
@@ -57,7 +57,7 @@ def reconstruction(world: World, sae: SAE, batches: list[Tensor]) -> tuple[dict[
     for ids in batches:
         valid = ~torch.isin(ids, torch.tensor(world.lm.special_ids))
         context = torch.arange(first, first := first + len(ids))[:, None].expand_as(ids)
-        parts.append((world.lm.forward_to(ids, LAYER)[valid], context[valid]))
+        parts.append((world.lm.forward_to(ids, SITE)[valid], context[valid]))
     found = Reconstruction(sae.n, mean_activation((x for x, _ in parts), D))
     for x, context in parts:
         codes = sae.encode(x)

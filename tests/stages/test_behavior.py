@@ -9,6 +9,7 @@ from torch import Tensor
 from pipeline.console.errors import BadInput
 from pipeline.lm.load import LanguageModel, load_lm
 from pipeline.lm.resolve import resolve_local
+from pipeline.lm.site import Site
 from pipeline.metrics.absorption import measure as absorption
 from pipeline.metrics.common.controls import permuted
 from pipeline.stages.behavior import DEFINED, run
@@ -47,7 +48,9 @@ def harvested(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t
     LM.symlink_to(model, target_is_directory=True)
     lm = load_lm(LM, "cpu")
     ids = contexts(C, T, tiny.VOCABULARY)
-    write_store(ids, lm.forward_to(ids, LAYER), layer=LAYER, weights_sha256=lm.weights_sha256)
+    write_store(
+        ids, lm.forward_to(ids, Site("resid_post", LAYER)), layer=LAYER, weights_sha256=lm.weights_sha256
+    )
     write_params(behavior=SECTION)
     write_saes(
         "toy", 1, {"l0-4": random_sae(D, 32, 4, 1), "identity": perfect_sae(D), "bad": perfect_sae(D)}, "bad"
@@ -173,7 +176,7 @@ def test_a_store_of_another_model_is_refused(harvested: tuple[LanguageModel, Ten
     from pipeline.stages.files import fresh
 
     fresh(ACTIVATIONS)
-    write_store(ids, lm.forward_to(ids, LAYER), layer=LAYER, weights_sha256="another")
+    write_store(ids, lm.forward_to(ids, Site("resid_post", LAYER)), layer=LAYER, weights_sha256="another")
     with pytest.raises(BadInput, match=r"other weights than models/lm .* run `dvc repro harvest`"):
         run("toy")
     assert not evaluation_folder("behavior", "toy").exists()

@@ -190,7 +190,7 @@ def test_too_few_letters_are_counted() -> None:
 
 def test_a_layer_that_does_not_exist() -> None:
     write_lm(WORDS)
-    small = {"compute": {"threads": 1}, "harvest": {"layer": 5}}
+    small = {"compute": {"threads": 1}, "harvest": {"site": "resid_post.5"}}
     write_task_params(profiles={"small": small})
     with pytest.raises(BadInput, match="layer 5 does not exist"):
         letters.run()

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
+from pipeline.lm.site import Site
 from pipeline.tasks.letters.task import LetterTask
 from pipeline.tasks.letters.words import (
     FORMS,
@@ -62,11 +63,11 @@ class Halves:
     onward: Callable[[Tensor], Tensor]  # residual stream (B, T, d) to the last position's logits (B, V)
 
     @classmethod
-    def of(cls, lm: Any, layer: int) -> Halves:
-        """Of a `LanguageModel`, cut after block `layer`."""
+    def of(cls, lm: Any, site: Site) -> Halves:
+        """Of a `LanguageModel`, cut at `site`."""
         return cls(
-            lambda ids: lm.forward_to(ids, layer),
-            lambda residual: lm.forward_from(residual, layer, last=1)[:, -1],
+            lambda ids: lm.forward_to(ids, site),
+            lambda residual: lm.forward_from(residual, site, last=1)[:, -1],
         )
 
 
