@@ -114,7 +114,7 @@ def _evaluations(experiment: Experiment) -> dict[tuple[str, str], Results]:
         if not results:
             continue
         own = any(each.own_saes for each in results.values())
-        for name in experiment.variants if own else [*experiment.variants, *experiment.external]:
+        for name in experiment.variants if own else experiment.names:
             if name not in results:
                 raise absent(folder / name / NAME, _stage(folder.name, name, experiment))
         found |= {(folder.name, name): each for name, each in results.items()}
@@ -158,7 +158,7 @@ def _name_stale(experiment: Experiment) -> None:
         folder
         for parent in (Path("models/sae"), *_folders(EVALUATIONS))
         for folder in _folders(parent)
-        if folder.name not in (*experiment.variants, *experiment.external)
+        if folder.name not in experiment.names
     ]
     stale += [
         folder
