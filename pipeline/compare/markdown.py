@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pipeline.compare import report as reached
 from pipeline.compare import standing
 from pipeline.compare.columns import ARROW, Column
+from pipeline.compare.escape import plain
 from pipeline.compare.report import Cell, Report, Row
 from pipeline.compare.standing import Difference, Group
 
@@ -25,19 +26,19 @@ def markdown(
 ) -> str:
     """A page: caption, one table per group, which rows differ, reasons, notes. Names are escaped."""
     blocks = [
-        f"# {_plain(title)}",
-        " ".join(_plain(line) for line in caption),
+        f"# {plain(title)}",
+        " ".join(plain(line) for line in caption),
         "↑ higher is better, ↓ lower is better.",
     ]
     for table in [*report.groups, *report.truth]:
-        blocks += [f"## {_plain(table.title)}", _table(table)]
+        blocks += [f"## {plain(table.title)}", _table(table)]
     for group in groups:
         source = "synthetic activations, " if group.source == "truth" else ""
         blocks += [f"## Which rows differ: {source}L0 {group.target:g}", *_differences(group)]
     if report.footnotes:
-        reasons = [f"- [{n}] {_plain(text)}" for n, text in enumerate(report.footnotes, 1)]
+        reasons = [f"- [{n}] {plain(text)}" for n, text in enumerate(report.footnotes, 1)]
         blocks += ["## Reasons", "\n".join(reasons)]
-    blocks += ["## Notes", "\n".join(f"- {_plain(note)}" for note in notes)]
+    blocks += ["## Notes", "\n".join(f"- {plain(note)}" for note in notes)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -56,17 +57,17 @@ def _differences(group: Group) -> Iterator[str]:
     ]
     against.append(["minimum detectable difference", *(each.detectable for each in group.scores)])
     yield f"**Values at L0 {group.target:g} with 95 % intervals**\n\n{_lines(['L0', *heads], values)}"
-    yield f"**Difference from {_plain(baseline)}**\n\n{_lines(heads, against)}"
+    yield f"**Difference from {plain(baseline)}**\n\n{_lines(heads, against)}"
     for each in group.scores:
         matrix = [[a, *(_signed(each.pairs[a].get(b)) for b in group.labels)] for a in group.labels]
-        title = _plain(f"{each.column.head}, row minus column")
+        title = plain(f"{each.column.head}, row minus column")
         table = _lines(group.labels, matrix)
         yield f"<details><summary>{title}</summary>\n\n{table}\n\n</details>"
 
 
 def _lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| | " + " | ".join(map(_plain, heads)) + " |", "|---|" + "--:|" * len(heads)]
-    return "\n".join([*lines, *("| " + " | ".join(map(_plain, row)) + " |" for row in rows)])
+    lines = ["| | " + " | ".join(map(plain, heads)) + " |", "|---|" + "--:|" * len(heads)]
+    return "\n".join([*lines, *("| " + " | ".join(map(plain, row)) + " |" for row in rows)])
 
 
 def _value(cell: standing.Cell) -> str:
@@ -94,11 +95,11 @@ def _table(group: reached.Group) -> str:
 
 
 def _head(column: Column) -> str:
-    return _plain(column.title) + ARROW[column.better]
+    return plain(column.title) + ARROW[column.better]
 
 
 def _line(row: Row) -> str:
-    label = _plain(row.label) + _notes(row.notes)
+    label = plain(row.label) + _notes(row.notes)
     if row.control:
         label = "&emsp;" + label
     if row.reference:
@@ -119,10 +120,3 @@ def _cell(cell: Cell) -> str:
 
 def _notes(numbers: Sequence[int]) -> str:
     return "".join(f" [{number}]" for number in numbers)
-
-
-def _plain(text: str) -> str:
-    """`text` with the characters escaped that Markdown or HTML would take for markup."""
-    for character in "\\|*_`~[":
-        text = text.replace(character, "\\" + character)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
