@@ -79,7 +79,7 @@ def definitions(found: Iterable[Results]) -> dict[Key, Definition]:
     return {key: definition for key, (definition, _) in known.items()}
 
 
-def columns(defined: dict[Key, Definition]) -> list[Column]:
+def headlines(defined: dict[Key, Definition]) -> list[Column]:
     """L0 and the scores in the order that their definitions ask for."""
     chosen = [(key, each) for key, each in defined.items() if each.headline is not None]
     return [

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from pipeline.compare.columns import L0, Column, Key, Reference, columns, definitions, references
+from pipeline.compare.columns import L0, Column, Key, Reference, definitions, headlines, references
 from pipeline.compare.seeds import Summary, over_seeds, summarise
 from pipeline.compare.tidy import SAE, tidy
 from pipeline.console.errors import BadInput
@@ -152,7 +152,7 @@ def gather(
     _complete(listed, found)
     trained = listed.merge(numbers[~numbers.own_saes], on=["variant", "seed", "run"])
     _same_weights(trained)
-    every = columns(defined)
+    every = headlines(defined)
     text, truth = _source("text", trained, every), _source("truth", numbers[numbers.own_saes], every)
     return Scores(text, truth, defined, references(defined))
 
@@ -163,8 +163,13 @@ def _source(name: Name, numbers: pd.DataFrame, every: Sequence[Column]) -> Sourc
     order = numbers.assign(sae=sae).sort_values(["sae", "evaluation", "metric"])
     numbers = order.drop(columns="sae").reset_index(drop=True)
     saes = numbers[list(SAE)].drop_duplicates(["variant", "run", "seed"]).reset_index(drop=True)
-    measured = set(numbers.evaluation)
-    return Source(name, saes, numbers, tuple(column for column in every if column.stage in measured))
+    stages = set(numbers.evaluation)
+    columns = tuple(column for column in every if column.stage in stages)
+    if stages and L0 not in [column.name for column in columns]:
+        raise BadInput(
+            f"Of {', '.join(sorted(stages))}, no evaluation gives the L0 of the SAEs: run `dvc repro`."
+        )
+    return Source(name, saes, numbers, columns)
 
 
 def _diverged(saes: pd.DataFrame) -> dict[int, str]:

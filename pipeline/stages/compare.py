@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pipeline.compare.metrics_json import metrics_json
 from pipeline.compare.paired.comparison import families
 from pipeline.compare.paired.resampling import resample
 from pipeline.compare.report import report
-from pipeline.compare.scores import Source, each_row, gather
+from pipeline.compare.scores import Scores, Source, each_row, gather
 from pipeline.compare.standing import document, standing
 from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
@@ -31,6 +32,11 @@ from pipeline.stages.files import REPORTS, external_folder, fresh, sae_folder
 
 EVALUATIONS = REPORTS / "evaluations"
 TITLE = "Sparse autoencoders compared"
+FIGURES = REPORTS / "figures"
+SCHEMA = 1
+"""Of report.json."""
+Long = dict[str, tuple[Columns, Any]]
+"""Tables by name: their columns and rows."""
 LETTERS = ("absorption", "letters.tsv")
 """The table that the chart of first letters is drawn from."""
 
@@ -42,53 +48,58 @@ def run() -> None:
     """
     experiment = Experiment.read(read_params())
     _name_stale(experiment)
-    indices, found = _indices(experiment), _evaluations(experiment)
-    if not any(indices.values()):
+    trained, found = indices(experiment), evaluations(experiment)
+    if not any(trained.values()):
         raise BadInput(
             "No SAE was trained: every index.json under models/sae is empty; run `dvc repro train`."
         )
-    scores = gather(indices, list(found.values()))
+    scores = gather(trained, list(found.values()))
     curves = list(_curves(scores.text))
-    letters = tables.letters(_letters(found), scores.text)
-
-    def read(stage: str, variant: str, file: str) -> pd.DataFrame:
-        return _beside(found, stage, variant, file)
-
-    compared = families(scores, resample(scores, read))
+    compared = families(scores, resample(scores, partial(table_of, found)))
     rows, groups = report(scores, compared), standing(scores, compared)
     ranked = ranking.rankings(scores.truth)
     caption = remarks.caption(experiment.seeds)
     notes = remarks.notes(scores, groups, experiment.seeds, experiment.profile, _tokens(curves))
     notes += ranking.notes(ranked)
-    long: dict[str, tuple[Columns, Any]] = {
+    long: Long = {
         "scores": (schemas.SCORES, tables.scores(scores)),
         "summary": (schemas.SUMMARY, tables.summary(scores)),
         "pareto": tables.pareto(scores),
         "training": (schemas.TRAINING, tables.training(curves)),
-        "letters": (schemas.LETTERS, letters),
+        "letters": (schemas.LETTERS, tables.letters(_letters(found), scores.text)),
         "ranking": (schemas.RANKING, ranked),
         "pairs": (schemas.PAIRS, tables.pairs(compared)),
         "curves": (schemas.CURVES, tables.curves(scores, compared)),
     }
-    columns = [asdict(column) for source in scores for column in source.scores]
-    drawn = figures({name: table for name, (_, table) in long.items()}, columns)
+    pictures = _draw(long, scores)
+    folder = _write(long, pictures)
+    (folder / "table.md").write_text(markdown(TITLE, rows, groups, caption, notes), encoding="utf-8")
+    write_json(folder / "standing.json", document(groups))
+    said = {"schema": SCHEMA, "title": TITLE, "caption": caption, "notes": notes, **asdict(rows)}
+    write_json(folder / "report.json", said)
+    write_json(REPORTS / "metrics.json", metrics_json(scores))
+    show(rows, caption, notes)
+    print(f"\nWritten: {REPORTS / 'metrics.json'}, {folder}/, {FIGURES}/", file=sys.stderr)
 
+
+def _draw(long: Long, scores: Scores) -> dict[str, bytes]:
+    columns = [asdict(column) for source in scores for column in source.scores]
+    return figures({name: table for name, (_, table) in long.items()}, columns)
+
+
+def _write(long: Long, pictures: dict[str, bytes]) -> Path:
+    """The folder of the tables."""
     folder = fresh(REPORTS / "tables")
     for name, (types, table) in long.items():
         write_table(folder / f"{name}.tsv", types, table)
-    (folder / "table.md").write_text(markdown(TITLE, rows, groups, caption, notes), encoding="utf-8")
-    write_json(folder / "standing.json", document(groups))
-    said = {"schema": 1, "title": TITLE, "caption": caption, "notes": notes, **asdict(rows)}
-    write_json(folder / "report.json", said)
-    pictures = fresh(REPORTS / "figures")
-    for name, png in drawn.items():
-        (pictures / f"{name}.png").write_bytes(png)
-    write_json(REPORTS / "metrics.json", metrics_json(scores))
-    show(rows, caption, notes)
-    print(f"\nWritten: {REPORTS / 'metrics.json'}, {folder}/, {pictures}/", file=sys.stderr)
+    fresh(FIGURES)
+    for name, png in pictures.items():
+        (FIGURES / f"{name}.png").write_bytes(png)
+    return folder
 
 
-def _indices(experiment: Experiment) -> dict[tuple[str, int], list[dict[str, Any]]]:
+def indices(experiment: Experiment) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    """The index.json of every (variant, seed); raises BadInput for one that is missing."""
     trained = {
         (variant, seed): read_json(sae_folder(variant, seed) / "index.json", f"train@{variant}-{seed}")
         for variant in experiment.variants
@@ -101,7 +112,7 @@ def _indices(experiment: Experiment) -> dict[tuple[str, int], list[dict[str, Any
     return trained | given
 
 
-def _evaluations(experiment: Experiment) -> dict[tuple[str, str], Results]:
+def evaluations(experiment: Experiment) -> dict[tuple[str, str], Results]:
     """What lies in reports/evaluations, by (evaluation, variant); raises BadInput where one variant lacks
     what another has."""
     found: dict[tuple[str, str], Results] = {}
@@ -125,13 +136,14 @@ def _stage(evaluation: str, variant: str, experiment: Experiment) -> str:
     return f"{evaluation}{'_external' if variant in experiment.external else ''}@{variant}"
 
 
-def _beside(found: dict[tuple[str, str], Results], stage: str, variant: str, file: str) -> pd.DataFrame:
+def table_of(found: dict[tuple[str, str], Results], stage: str, variant: str, file: str) -> pd.DataFrame:
+    """A table beside the results of `stage` for `variant`."""
     return read_beside(EVALUATIONS / stage / variant, found[stage, variant], file, f"{stage}@{variant}")
 
 
 def _letters(found: dict[tuple[str, str], Results]) -> pd.DataFrame:
     evaluation, file = LETTERS
-    parts = [_beside(found, evaluation, variant, file) for stage, variant in found if stage == evaluation]
+    parts = [table_of(found, evaluation, variant, file) for stage, variant in found if stage == evaluation]
     return pd.concat(parts, ignore_index=True)
 
 
