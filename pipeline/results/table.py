@@ -50,7 +50,6 @@ def read_table(path: Path, columns: Columns, stage: str) -> DataFrame:
         table = pd.read_csv(
             path, sep="\t", encoding="utf-8", usecols=list(columns), dtype=kinds,
             keep_default_na=False, na_values=numbers,
-            float_precision="round_trip",
         )  # fmt: skip
     except FileNotFoundError:
         raise absent(path, stage) from None

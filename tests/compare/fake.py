@@ -152,7 +152,7 @@ class World:
         if metric.endswith("_random_direction"):
             return 0.2
         if metric.endswith("_shuffled_decoder"):
-            return -0.5 - 0.2 * [*self.variants, *self.given].index(variant)
+            return -0.5 - 0.2 * [*self.variants, *self.given].index(variant) if "variance" in metric else 0.3
         if metric == "letter_f1_k1":
             wanted = 0.3 + 0.4 * of_variant + noise
             right = round(wanted * WORDS / (2 - wanted))

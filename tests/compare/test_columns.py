@@ -34,7 +34,8 @@ def test_each_column_stands_in_the_tables(column: Column) -> None:
 def test_references_stand_in_a_column_and_have_no_direction() -> None:
     found = references(DEFINITIONS)
     assert [row.label for row in found] == [
-        "untrained SAE", "decoder permuted", "random directions", "raw residual, neuron", "raw residual, dense"
+        "untrained SAE", "decoder permuted", "random directions", "raw residual, neuron",
+        "raw residual, dense",
     ]  # fmt: skip
     names = {column.name for column in COLUMNS}
     for row in found:

@@ -71,7 +71,8 @@ def test_every_sae_is_there_with_every_number(inputs: tuple[Indices, Found]) -> 
 def test_the_seeds_of_a_run_stand_together(inputs: tuple[Indices, Found]) -> None:
     saes = put_together(*inputs).text.saes
     assert saes[["label", "run", "seed"]][:4].to_numpy().tolist() == [
-        ["standard", "l0-4", 42], ["standard", "l0-4", 43], ["standard", "l0-16", 42], ["standard", "l0-16", 43],
+        ["standard", "l0-4", 42], ["standard", "l0-4", 43],
+        ["standard", "l0-16", 42], ["standard", "l0-16", 43],
     ]  # fmt: skip
 
 
