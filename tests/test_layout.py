@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "text": {"console", "params"},
     "lm": {"console", "params", "text"},
     "store": {"console", "params", "lm"},
-    "sae": {"console", "parallel", "params"},
+    "sae": {"console", "parallel", "params", "lm"},
     "training": {"console", "parallel", "params", "store", "sae"},
     "tasks": {"console", "params", "stats", "lm"},
     "metrics": {"console", "params", "stats", "results", "sae", "tasks"},

@@ -130,7 +130,7 @@ def _locked_params(run: Run) -> dict[str, Any]:
     """What params.yaml said when the weights and the numbers were made, nested; without the user's paths."""
     train = f"train@{run.variant}-{run.seed}"
     try:
-        stages = YAML(typ="safe", pure=True).load(LOCK.read_text(encoding="utf-8"))["stages"]
+        stages = YAML(typ="safe").load(LOCK.read_text(encoding="utf-8"))["stages"]
         used = [stages[stage] for stage in (*SHARED, train, *(f"{name}@{run.variant}" for name in MEASURED))]
     except FileNotFoundError:
         raise BadInput(f"{LOCK} is missing: run `dvc repro {train}`.") from None

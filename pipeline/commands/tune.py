@@ -18,6 +18,7 @@ from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.files import ACTIVATIONS
 from pipeline.store import Store, open_store
+from pipeline.store.blocks import blocks
 from pipeline.training.guard import validate
 from pipeline.training.run import Job, train, validation_rows
 from pipeline.training.section import TrainSection
@@ -52,13 +53,9 @@ def run(variant: str, key: str, values: list[float], seed: int) -> None:
 @torch.no_grad()
 def steadiness(sae: SAE, store: Store, tokens: int, device: torch.device) -> tuple[float, float]:
     """Flicker and smoothness (metrics/reconstruction/temporal.py) on validation contexts, to `tokens`."""
-    rows, length = store.split("validation"), store.context_length
-    stop = min(rows.stop, rows.start + max(1, tokens // length) * length)
-    index = torch.arange(rows.start, stop)[torch.from_numpy(store.valid[rows.start : stop])]
-    temporal = Temporal(sae.n, length)
-    x = store.rows(rows.start, stop)[index - rows.start]
-    document, position = (torch.from_numpy(array)[index] for array in (store.document, store.position))
-    temporal.add(x, sae.encode(x.to(device)), document, position, index // length)
+    block = next(blocks(store, max(1, tokens // store.context_length), device, "validation"))
+    temporal = Temporal(sae.n, store.context_length)
+    temporal.add(block.x, sae.encode(block.x), block.document, block.position, block.context)
     total = temporal.tally.total
     return (
         1 - total("stays_on") / max(total("on_followed"), 1),

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.architectures import architecture, first_blocks, last_blocks
+from pipeline.lm.architectures import architecture
+from pipeline.lm.cut import first_blocks, last_blocks
 from pipeline.lm.hub import first_line, hub_error
 from pipeline.lm.resolved import Resolved, read_resolved
 from pipeline.lm.site import Site

@@ -28,13 +28,13 @@ class Site:
     @classmethod
     def parse(cls, name: Any) -> Self:
         """The site of a name, ours or TransformerLens'; raises ValueError for any other."""
-        found = NAME.fullmatch(name) if isinstance(name, str) else None
-        kind = found and (found["kind"] or found["hook"])
-        if found is None or kind not in get_args(Kind):
+        match = NAME.fullmatch(name) if isinstance(name, str) else None
+        kind = match and (match["kind"] or match["hook"])
+        if match is None or kind not in get_args(Kind):
             raise ValueError(
                 f"{name!r} is no site that can be read; the residual stream after block 1 is `resid_post.1`"
             )
-        return cls("resid_post", int(found["layer"] or found["block"]))
+        return cls("resid_post", int(match["layer"] or match["block"]))
 
     def __str__(self) -> str:
         return f"{self.kind}.{self.layer}"
@@ -51,6 +51,10 @@ class Site:
 
 SiteField = Annotated[Site, BeforeValidator(Site.parse)]
 """A site in a section of params.yaml: written as its name."""
+OptionalSite = Annotated[
+    Site | None, BeforeValidator(lambda name: None if name is None else Site.parse(name))
+]
+"""The same, or null."""
 
 
 def chosen_site(params: Params) -> Site:

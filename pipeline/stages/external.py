@@ -56,8 +56,8 @@ def require_match(given: Given, section: ExternalSection, store: Store, where: s
     """Raise BadInput unless the SAE reads the activations that the store holds."""
     attrs = store.attrs
     model = section.model if section.model is not None else given.model
-    layer = section.layer if section.layer is not None else given.layer
-    for key, value, ours in (("model", model, attrs.model_id), ("layer", layer, attrs.layer)):
+    site = section.site or given.site
+    for key, value, ours in (("model", model, attrs.model_id), ("site", site, attrs.site)):
         if value is None:
             raise BadInput(
                 f"`{where}`: its files do not say which {key} it was trained on; if it is that of "
@@ -69,9 +69,9 @@ def require_match(given: Given, section: ExternalSection, store: Store, where: s
             f"the profile of its model, or, if both names mean one model, set "
             f"`{where}.model: {attrs.model_id}`."
         )
-    if layer != attrs.layer:
+    if site != attrs.site:
         raise BadInput(
-            f"`{where}` reads layer {layer}, but {ACTIVATIONS} holds layer {attrs.layer}: choose another "
+            f"`{where}` reads {site}, but {ACTIVATIONS} holds {attrs.site}: choose another "
             "SAE, or set `harvest.site` of the profile."
         )
     if given.sae.d != store.d:

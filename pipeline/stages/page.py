@@ -10,11 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pipeline.page.render import render
 from pipeline.page.view import Artefacts, view
 from pipeline.params import Params, read_params
-from pipeline.stages.files import REPORTS
-from pipeline.stages.read import read_json, read_tsv, typed
+from pipeline.results.files import read_json
+from pipeline.results.table import Columns, read_table
+from pipeline.stages.files import REPORTS, evaluation_folder
 
 TABLES = REPORTS / "tables"
 VERSIONS = Path("requirements/numeric.txt")
@@ -30,6 +33,18 @@ SECTIONS = (
 )
 """Shown as they stand, after the profile and before the methods' own."""
 
+DRAWN: dict[str, Columns] = {
+    "summary": {"label": str, "run": str, "target": float, "stage": str, "metric": str, "mean": float,
+                "low": float, "high": float, "reason": str},
+    "training": {"label": str, "target": float, "tokens": float, "explained_variance": float, "l0": float},
+    "letters": {"label": str, "target": float, "letter": str, "words": int, "fraction": float},
+}  # fmt: skip
+"""What charts need of reports/tables."""
+PROBLEMS: Columns = {
+    "label": str, "run": str, "set": str, "class": str, "k": int, "accuracy": float, "raw_neurons": float,
+    "raw_dense": float,
+}  # fmt: skip
+
 
 def run() -> None:
     """Write reports/index.html; raises BadInput naming the stage to run when an artefact is missing."""
@@ -37,17 +52,16 @@ def run() -> None:
     variants, external = params.value("variants"), params.value("external")
     # first, so that a profile that does not exist is named before a file that cannot be there
     shown = _shown(params, variants, external)
-    found = Artefacts(
+    artefacts = Artefacts(
         report=read_json(TABLES / "report.json", "compare"),
-        curves=_rows(TABLES / "curves.tsv", "compare"),
-        pairs=_rows(TABLES / "pairs.tsv", "compare"),
-        training=_rows(TABLES / "training.tsv", "compare"),
-        letters=_rows(TABLES / "letters.tsv", "compare"),
-        problems=[
-            row
+        standing=read_json(TABLES / "standing.json", "compare")["groups"],
+        tables={
+            name: read_table(TABLES / f"{name}.tsv", columns, "compare") for name, columns in DRAWN.items()
+        },
+        problems=pd.concat(
+            read_table(evaluation_folder("probing", name) / "problems.tsv", PROBLEMS, f"probing@{name}")
             for name in (*variants, *external)
-            for row in _rows(REPORTS / "probing" / name / "problems.tsv", f"probing@{name}")
-        ],
+        ),
         claims=read_json(REPORTS / "claims/claims.json", "claims")["claims"],
         latents=[
             read_json(REPORTS / "latents" / name / "latents.json", f"latents@{name}")
@@ -57,7 +71,7 @@ def run() -> None:
         versions=VERSIONS.read_text(encoding="utf-8").splitlines(),
     )
     path = REPORTS / "index.html"
-    path.write_text(render(view(found)), encoding="utf-8")
+    path.write_text(render(view(artefacts)), encoding="utf-8")
     print(f"Written: {path}, {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
 
@@ -72,11 +86,3 @@ def _shown(params: Params, variants: list[str], external: dict[str, Any]) -> dic
         "external": {name: {key: value for key, value in given.items() if key != "path"}
                      for name, given in external.items()},
     }  # fmt: skip
-
-
-TEXTS = ("label", "a", "b", "run", "letter", "set", "class", "stage", "metric", "reason", "verdict", "how")
-"""Columns that are text even where it reads as a number; empty text is the empty string."""
-
-
-def _rows(path: Path, stage: str) -> list[dict[str, Any]]:
-    return typed(read_tsv(path, stage), TEXTS)

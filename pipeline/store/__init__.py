@@ -1,4 +1,4 @@
-"""Activations on disk and in memory: schema, writer, store, reader. See docs/store.md."""
+"""Activations on disk and in memory: schema, writer, store, reader. See docs/harvest.md."""
 
 from pipeline.store.order import Mode
 from pipeline.store.reader import Batch, Reader

@@ -44,7 +44,7 @@ class Pools:
     """The current pool and, read by a thread meanwhile, the next: two pools in memory at most.
 
     Memory of a pool that was read through is that of the next but one: new memory of this size would be
-    mapped page by page each time (docs/store.md).
+    mapped page by page each time (docs/harvest.md).
     """
 
     def __init__(self, store: Store) -> None:

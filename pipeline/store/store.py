@@ -188,9 +188,9 @@ def open_arrays(group: zarr.Group, attrs: Attrs, path: Path | str) -> Store:
 def _array(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, path: Path | str) -> zarr.Array:
     array = group.get(name)
     if not isinstance(array, zarr.Array) or array.shape != shape or str(array.dtype) != dtype:
-        found = f"{array.shape} {array.dtype}" if isinstance(array, zarr.Array) else "nothing"
+        instead = f"{array.shape} {array.dtype}" if isinstance(array, zarr.Array) else "nothing"
         raise BadInput(
-            f"{path}/{name} should be {shape} {dtype} but is {found}; remove the store and run "
+            f"{path}/{name} should be {shape} {dtype} but is {instead}; remove the store and run "
             "`dvc checkout` or `dvc repro harvest`."
         )
     return array

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
+from pipeline.lm.site import Site
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.formats.given import (
     Given,
@@ -51,7 +52,8 @@ def read(place: Place) -> Given:
     sae = CLASSES[kind](_state(place.folder / FILES[0]), trainer, place.folder)
     layer = trainer.get("layer")
     model = trainer.get("lm_name")
-    return Given(unit_rows(sae), "dictionary_learning", kind, model, layer if type(layer) is int else None)
+    reads = Site("resid_post", layer) if type(layer) is int else None
+    return Given(unit_rows(sae), "dictionary_learning", kind, model, reads)
 
 
 def _state(path: Path) -> Tensors:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from pipeline.console.errors import BadInput
+from pipeline.lm.site import Site
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.formats.given import (
     Given,
@@ -44,7 +45,7 @@ def read(place: Place) -> Given:
     layer = re.search(r"(?:^|/)layer_(\d+)(?:/|$)", place.name)
     return Given(
         unit_rows(without_subtraction(sae)), "gemma_scope", "jumprelu", _model(place),
-        None if layer is None else int(layer[1]),
+        None if layer is None else Site("resid_post", int(layer[1])),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
+from pipeline.lm.site import Site
 from pipeline.sae.core.inference import SAE
 
 UNIT = 1e-5
@@ -29,7 +30,7 @@ class Place:
     """Where a given SAE lies."""
 
     folder: Path  # its files
-    name: str  # as the user named it; some formats say model and layer nowhere else
+    name: str  # as the user named it; some formats say model and site nowhere else
     run: Path | None = None  # the folder of the run that `folder` is a part of
 
 
@@ -41,7 +42,7 @@ class Given:
     format: Format
     kind: str  # the other library's name of its architecture
     model: str | None
-    layer: int | None  # its input is the residual stream after this block
+    site: Site | None  # what it reads
     model_sha256: str | None = None
 
 

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pipeline.console.errors import BadInput
+from pipeline.lm.site import Site
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.formats.given import (
     Given,
@@ -55,7 +56,7 @@ def read(place: Place) -> Given:
         "saelens",
         str(metadata.get("training_architecture") or kind),
         metadata.get("model_name"),
-        _layer(metadata, place.folder),
+        _site(metadata, place.folder),
         metadata.get("model_sha256"),
     )
 
@@ -109,8 +110,8 @@ def _k(cfg: dict[str, Any]) -> Any:
     return cfg.get("k", (cfg.get("activation_fn_kwargs") or {}).get("k"))
 
 
-def _layer(metadata: dict[str, Any], where: Path) -> int | None:
-    """The block whose output is read: hook_resid_pre of a block is hook_resid_post of the one before."""
+def _site(metadata: dict[str, Any], where: Path) -> Site | None:
+    """What is read: hook_resid_pre of a block is hook_resid_post of the one before."""
     hook = metadata.get("hook_name", metadata.get("hook_point"))
     if hook is None:
         return None
@@ -122,4 +123,4 @@ def _layer(metadata: dict[str, Any], where: Path) -> int | None:
     layer = int(found[1]) - (found[2] == "pre")
     if layer < 0:
         raise refuse_site(f"`{hook}`, the embedding", where)
-    return layer
+    return Site("resid_post", layer)

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.console.errors import BadInput
+from pipeline.lm.site import Site
 from pipeline.sae.core.folder import load_sae, save_sae
 from pipeline.sae.formats.given import Place
 from pipeline.sae.formats.read import detect, read
@@ -22,6 +23,12 @@ from tests.sae.formats.folders import D, N, Reference
 
 DICTIONARIES = ("AutoEncoder", "AutoEncoderTopK", "BatchTopKSAE", "JumpReluAutoEncoder",
                 "GatedAutoEncoder", "MatryoshkaBatchTopKSAE")  # fmt: skip
+
+
+def after(layer: int) -> Site:
+    return Site("resid_post", layer)
+
+
 SCOPE = "google/gemma-scope-2b-pt-res/layer_2/width_16k/average_l0_82"
 
 Write = Callable[[Path], Reference]
@@ -90,7 +97,7 @@ def test_the_format_shows_in_the_files(
     name = SCOPE if format == "gemma_scope" else "some/run/layers.2"
     assert detect(Place(tmp_path, name)) == format
     found = read(Place(tmp_path, name))
-    assert (found.format, found.kind, found.model, found.layer) == (format, kind, model, 2)
+    assert (found.format, found.kind, found.model, found.site) == (format, kind, model, after(2))
 
 
 def test_an_sae_of_ours_is_one_of_saelens(tmp_path: Path) -> None:
@@ -100,14 +107,16 @@ def test_an_sae_of_ours_is_one_of_saelens(tmp_path: Path) -> None:
         "training_architecture": "batchtopk",
     })  # fmt: skip
     found = read(Place(tmp_path / "a", "a"))
-    assert (found.kind, found.model, found.layer, found.model_sha256) == ("batchtopk", "embedded", 1, "ab")
+    assert (found.kind, found.model, found.site, found.model_sha256) == (
+        "batchtopk", "embedded", after(1), "ab",
+    )  # fmt: skip
 
 
 def test_sparsify_s_run_names_the_model(tmp_path: Path) -> None:
     folders.sparsify(tmp_path / "layers.11")
     (tmp_path / "config.json").write_text('{"model": "EleutherAI/pythia-70m", "layers": [11]}')
     place = Place(tmp_path / "layers.11", "run/layers.11", tmp_path)
-    assert (read(place).model, read(place).layer) == ("EleutherAI/pythia-70m", 11)
+    assert (read(place).model, read(place).site) == ("EleutherAI/pythia-70m", after(11))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +124,7 @@ def test_sparsify_s_run_names_the_model(tmp_path: Path) -> None:
 )
 def test_saelens_hooks(tmp_path: Path, hook: str | None, layer: int | None) -> None:
     folders.saelens(tmp_path, "standard", metadata={"sae_lens_version": "6.54.12", "hook_name": hook})
-    assert read(Place(tmp_path, "x")).layer == layer
+    assert read(Place(tmp_path, "x")).site == (None if layer is None else after(layer))
 
 
 def test_saelens_before_6(tmp_path: Path) -> None:
@@ -127,7 +136,7 @@ def test_saelens_before_6(tmp_path: Path) -> None:
     weights = tmp_path / "sae_weights.safetensors"
     save_file(load_file(weights) | {"scaling_factor": torch.ones(N)}, weights)
     found = read(Place(tmp_path, "x"))
-    assert (found.model, found.layer, found.sae.k) == ("gpt2-small", 3, 4)
+    assert (found.model, found.site, found.sae.k) == ("gpt2-small", after(3), 4)
     f = folders.top(_pre(inputs()), 4)
     np.testing.assert_allclose(found.sae.encode(torch.from_numpy(inputs()).float()).dense(), f, atol=1e-5)
     assert (reference(inputs())[0] > 0).sum() > (f > 0).sum()
