@@ -130,7 +130,7 @@ def test_a_new_evaluation_is_a_new_column_everywhere(world: World) -> None:
     for name in ("scores", "summary", "curves", "pairs"):
         assert "\ttoy\ttoy_score\t" in Path(f"reports/tables/{name}.tsv").read_text()
     Path("reports/evaluations/toy/temporal/results.json").unlink()
-    with pytest.raises(BadInput, match="toy/temporal/results.json is missing: run `dvc repro toy@temporal`"):
+    with pytest.raises(BadInput, match=r"toy/temporal/results.json is missing: run `dvc repro toy@temporal`"):
         run()
 
 
@@ -191,7 +191,7 @@ def test_items_that_give_another_value_than_the_results_are_refused(world: World
 def test_items_of_other_contexts_are_refused(world: World) -> None:
     path = Path("reports/evaluations/reconstruction/temporal/contexts.tsv")
     altered(path, lambda rows: [rows[0], *([*row[:3], f"1{row[3]}", *row[4:]] for row in rows[1:])])
-    with pytest.raises(BadInput, match="contexts.tsv of reconstruction for temporal lists other contexts"):
+    with pytest.raises(BadInput, match=r"contexts.tsv of reconstruction for temporal lists other contexts"):
         run()
 
 
