@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.console.errors import BadInput
+from pipeline.console.evaluations import evaluations, purpose
 from pipeline.console.launch import launched
 
 app = typer.Typer(
@@ -91,34 +92,17 @@ def external(
     _run("external", name)
 
 
-@app.command()
-def reconstruction(variant: Variant) -> None:
-    """How well and how sparsely held-out activations are reconstructed; temporal consistency."""
-    _run("reconstruction", variant)
+def _evaluation(name: str) -> None:
+    """A command for the evaluation `name`."""
+
+    def command(variant: Variant) -> None:
+        _run(name, variant)
+
+    app.command(name, help=purpose(name))(command)
 
 
-@app.command()
-def behavior(variant: Variant) -> None:
-    """Cross-entropy and KL of the language model with the SAE spliced in."""
-    _run("behavior", variant)
-
-
-@app.command()
-def absorption(variant: Variant) -> None:
-    """First-letter absorption and feature splitting, per letter and mean."""
-    _run("absorption", variant)
-
-
-@app.command()
-def probing(variant: Variant) -> None:
-    """k-sparse probing of each labelled set, against the raw residual stream."""
-    _run("probing", variant)
-
-
-@app.command("ground_truth")
-def ground_truth(variant: Variant) -> None:
-    """Train the variant on synthetic data with a known dictionary and measure the truth."""
-    _run("ground_truth", variant)
+for each in evaluations():
+    _evaluation(each)
 
 
 @app.command()

@@ -17,10 +17,10 @@ from pipeline.console.errors import BadInput
 from pipeline.latents.contexts import Peaks
 from pipeline.latents.words import word
 from pipeline.lm.tokenizer import load_tokenizer
-from pipeline.metrics.common.number import Value
 from pipeline.metrics.common.tally import Resampling
 from pipeline.metrics.reconstruction.measure import Reconstruction, mean_activation
 from pipeline.metrics.reconstruction.temporal import Temporal
+from pipeline.results.number import Number
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.formats.given import Place
 from pipeline.sae.formats.read import read
@@ -47,7 +47,7 @@ def load_sae(folder: str | Path) -> SAE:
 
 
 @torch.no_grad()
-def measure(sae: SAE, store: Store, split: str = "test", resamples: int = 1000) -> dict[str, Value]:
+def measure(sae: SAE, store: Store, split: str = "test", resamples: int = 1000) -> dict[str, Number]:
     """The reconstruction stage's numbers on a split, by name; means over tokens carry 95 % intervals.
 
     Raises BadInput when the SAE takes activations of another width than the store's.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.console.errors import BadInput
+from pipeline.console.evaluations import evaluations, section
 from pipeline.lm.section import EmbeddedModel, parse_model
 from pipeline.params import Params, read_params
 from pipeline.params.experiment import external, seeds, variants
@@ -31,13 +32,9 @@ PROFILE = {
 
 TOP = {
     "inputs": "pipeline.params.experiment:Inputs.parse",
-    "letter_task": "pipeline.tasks.letters.words:LettersSection.parse",
-    "probing_task": "pipeline.tasks.probing.task:LabelledSection.parse",
-    "reconstruction": "pipeline.metrics.reconstruction.measure:ReconstructionSection.parse",
-    "behavior": "pipeline.metrics.behavior.measure:BehaviorSection.parse",
-    "absorption": "pipeline.metrics.absorption.measure:AbsorptionSection.parse",
-    "probing": "pipeline.metrics.probing.measure:ProbingSection.parse",
-    "ground_truth": "pipeline.stages.ground_truth:GroundTruthSection.parse",
+    "letter_task": section("tasks.letters", "letter_task"),
+    "probing_task": section("tasks.probing", "probing_task"),
+    **{name: section(f"metrics.{name}", name) for name in evaluations()},
 }
 """Section outside the profiles to the function that validates it."""
 

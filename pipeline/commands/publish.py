@@ -23,12 +23,12 @@ from pipeline.export.card import Origin, card
 from pipeline.lm.hub import first_line
 from pipeline.results.document import Results, read_results
 from pipeline.sae.core.folder import WEIGHTS, Run, load_sae, read_index, weights_hash
-from pipeline.stages.files import EVALUATIONS, evaluation_folder, sae_folder
+from pipeline.stages.files import evaluation_folder, sae_folder
 
 LOCK = Path("dvc.lock")
 SHARED = ("corpus", "model", "harvest", "letter_task", "probing_task")
 """The stages whose parameters every SAE depends on."""
-MEASURED = tuple(stage for stage in EVALUATIONS if stage != "ground_truth")
+MEASURED = ("reconstruction", "behavior", "absorption", "probing")
 
 
 def run(variant: str, seed: int, name: str, to: Path, upload_to: str | None) -> None:

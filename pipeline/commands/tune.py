@@ -56,7 +56,7 @@ def steadiness(sae: SAE, store: Store, tokens: int, device: torch.device) -> tup
     block = next(blocks(store, max(1, tokens // store.context_length), device, "validation"))
     temporal = Temporal(sae.n, store.context_length)
     temporal.add(block.x, sae.encode(block.x), block.document, block.position, block.context)
-    total = temporal.tally.total
+    total = temporal.sums.total
     return (
         1 - total("stays_on") / max(total("on_followed"), 1),
         total("smoothness") / max(total("moving_pairs"), 1),

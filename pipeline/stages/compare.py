@@ -28,9 +28,8 @@ from pipeline.params.read import read_params
 from pipeline.results.document import NAME, Results, read_beside, read_results
 from pipeline.results.files import absent, read_json, write_json
 from pipeline.results.table import Columns, write_table
-from pipeline.stages.files import REPORTS, external_folder, fresh, sae_folder
+from pipeline.stages.files import EVALUATED, REPORTS, external_folder, fresh, sae_folder
 
-EVALUATIONS = REPORTS / "evaluations"
 TITLE = "Sparse autoencoders compared"
 FIGURES = REPORTS / "figures"
 SCHEMA = 1
@@ -116,7 +115,7 @@ def evaluations(experiment: Experiment) -> dict[tuple[str, str], Results]:
     """What lies in reports/evaluations, by (evaluation, variant); raises BadInput where one variant lacks
     what another has."""
     found: dict[tuple[str, str], Results] = {}
-    for folder in _folders(EVALUATIONS):
+    for folder in _folders(EVALUATED):
         of_variants = {name: folder / name for name in experiment.names if (folder / name / NAME).is_file()}
         results = {
             name: read_results(path, _stage(folder.name, name, experiment))
@@ -138,7 +137,7 @@ def _stage(evaluation: str, variant: str, experiment: Experiment) -> str:
 
 def table_of(found: dict[tuple[str, str], Results], stage: str, variant: str, file: str) -> pd.DataFrame:
     """A table beside the results of `stage` for `variant`."""
-    return read_beside(EVALUATIONS / stage / variant, found[stage, variant], file, f"{stage}@{variant}")
+    return read_beside(EVALUATED / stage / variant, found[stage, variant], file, f"{stage}@{variant}")
 
 
 def _letters(found: dict[tuple[str, str], Results]) -> pd.DataFrame:
@@ -168,7 +167,7 @@ def _name_stale(experiment: Experiment) -> None:
     seeds = {str(seed) for seed in experiment.seeds}
     stale = [
         folder
-        for parent in (Path("models/sae"), *_folders(EVALUATIONS))
+        for parent in (Path("models/sae"), *_folders(EVALUATED))
         for folder in _folders(parent)
         if folder.name not in experiment.names
     ]

@@ -21,8 +21,10 @@ LM = Path("models/lm")
 REPORTS = Path("reports")
 SCRATCH = Path(".scratch")
 
-EVALUATIONS = ("reconstruction", "behavior", "absorption", "probing", "ground_truth")
-"""The evaluation stages, in the order of the table's columns."""
+EVALUATED = REPORTS / "evaluations"
+"""A folder per evaluation, each with one per variant; nothing else lies here."""
+VERSIONS = Path("requirements/numeric.txt")
+"""The libraries that results depend on."""
 
 
 def sae_folder(variant: str, seed: int) -> Path:
@@ -36,8 +38,8 @@ def external_folder(name: str) -> Path:
 
 
 def evaluation_folder(stage: str, variant: str) -> Path:
-    """What an evaluation stage writes for one variant: `results.json` and tables beside it."""
-    return REPORTS / stage / variant
+    """What an evaluation writes for one variant: `results.json` and tables beside it."""
+    return EVALUATED / stage / variant
 
 
 def fresh(folder: Path) -> Path:

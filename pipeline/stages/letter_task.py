@@ -13,12 +13,13 @@ from pipeline.lm.site import Site, chosen_site
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.stages.files import LETTERS, LM, fresh
-from pipeline.tasks.letters.ablation import AblationTask, Halves, save_ablation
+from pipeline.tasks.batches import batched
+from pipeline.tasks.letters.ablation import AblationTask, CutModel, save_ablation
 from pipeline.tasks.letters.ablation import build as build_ablation
 from pipeline.tasks.letters.saebench_probe import fit, save_probe
+from pipeline.tasks.letters.section import LetterTaskSection
 from pipeline.tasks.letters.task import LetterTask, save_letters, save_unusable
 from pipeline.tasks.letters.words import (
-    LettersSection,
     Prompter,
     Word,
     choose_examples,
@@ -31,14 +32,11 @@ from pipeline.tasks.letters.words import (
     vocabulary,
 )
 
-BATCH_TOKENS = 8192
-"""Tokens per forward pass."""
-
 
 def run() -> None:
     """Write the task, or the reason why this model's vocabulary has none."""
     params = read_params()
-    section = params.get("letter_task", LettersSection)
+    section = params.get("letter_task", LetterTaskSection)
     compute = params.get("profile.compute", ComputeSection)
     device = compute.apply()
     site = chosen_site(params)
@@ -57,7 +55,7 @@ def run() -> None:
     task = None if reason else build(lm, site, prompter, words, section, facts)
     ablation: AblationTask | str = str(reason)
     if task is not None:
-        ablation = build_ablation(prompter, words, task, Halves.of(lm, site), section)
+        ablation = build_ablation(prompter, words, task, CutModel.of(lm, site), section)
     folder = fresh(LETTERS)
     if task is None:
         save_unusable(folder, str(reason), facts)
@@ -68,7 +66,7 @@ def run() -> None:
 
 
 def build(
-    lm: LanguageModel, site: Site, prompter: Prompter, words: list[Word], section: LettersSection,
+    lm: LanguageModel, site: Site, prompter: Prompter, words: list[Word], section: LetterTaskSection,
     facts: dict[str, object],
 ) -> LetterTask:  # fmt: skip
     """The task of `words`: two prompts per scored word, one for the probes and one to be scored on."""
@@ -104,9 +102,8 @@ def residuals(
         assert prompter.finds(words[which[row]], ids)
         by_length.setdefault(len(ids), []).append(row)
     for length, rows in sorted(by_length.items()):
-        size = max(BATCH_TOKENS // length, 1)
-        for start in range(0, len(rows), size):
-            batch = rows[start : start + size]
+        for part in batched(len(rows), length):
+            batch = rows[part]
             tokens = torch.tensor([prompts[row] for row in batch])
             out[batch] = lm.forward_to(tokens, site)[:, -prompter.offset].cpu()
             bar.advance(len(batch))

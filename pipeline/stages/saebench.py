@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.console.errors import BadInput
 from pipeline.export.saebench import Subject, absorption, core, probing
-from pipeline.metrics.absorption.measure import AbsorptionSection
-from pipeline.metrics.probing.measure import ProbingSection
-from pipeline.metrics.reconstruction.measure import ReconstructionSection
+from pipeline.metrics.absorption.section import AbsorptionSection
+from pipeline.metrics.probing.section import ProbingSection
+from pipeline.metrics.reconstruction.section import ReconstructionSection
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.params.experiment import external, variants
@@ -31,10 +31,11 @@ from pipeline.stages.files import (
     fresh,
     sae_folder,
 )
+from pipeline.tasks.disk import load_facts
 from pipeline.tasks.letters import task as letter_task
-from pipeline.tasks.letters.words import LettersSection
+from pipeline.tasks.letters.section import LetterTaskSection
 from pipeline.tasks.probing import task as probing_task
-from pipeline.tasks.probing.task import LabelledSection
+from pipeline.tasks.probing.section import ProbingTaskSection
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -119,15 +120,15 @@ class _Settings:
         self._absorption = params.get("absorption", AbsorptionSection)
         self._k = params.get("probing", ProbingSection).k
         self._seeds = (
-            params.get("letter_task", LettersSection).seed,
-            params.get("probing_task", LabelledSection).seed,
+            params.get("letter_task", LetterTaskSection).seed,
+            params.get("probing_task", ProbingTaskSection).seed,
         )
         self._common = {"llm_dtype": params.get("profile.compute", ComputeSection).lm_precision}
         source = params.value("profile.text.source")
         self._text = params.value("profile.text.name") if source == "hub" else source
         self._length = params.value("profile.text.context_length")
-        self._letters = read_json(LETTERS / letter_task.FACTS, "letter_task")
-        self._labelled = read_json(PROBING / probing_task.FACTS, "probing_task")
+        self._letters = load_facts(LETTERS, letter_task.NAME, letter_task.STAGE)
+        self._labelled = load_facts(PROBING, probing_task.NAME, probing_task.STAGE)
 
     def core(self, subject: Subject, found: Mapping[str, Evaluated]) -> dict[str, Any]:
         """Batches are those of reconstruction, which SAEBench's `mse` depends on."""

@@ -42,7 +42,7 @@ def write(params: dict) -> None:
 
 
 def outcome(variant: str) -> tuple[dict, list[dict]]:
-    folder = Path("reports/ground_truth") / variant
+    folder = Path("reports/evaluations/ground_truth") / variant
     with (folder / "features.tsv").open(encoding="utf-8") as file:
         return json.loads((folder / "results.json").read_text()), list(csv.DictReader(file, delimiter="\t"))
 
@@ -50,7 +50,7 @@ def outcome(variant: str) -> tuple[dict, list[dict]]:
 def test_every_seed_and_target_is_measured():
     ground_truth.run("topk")
     found, features = outcome("topk")
-    assert found["stage"] == "ground_truth"
+    assert found["evaluation"] == "ground_truth"
     assert [(row["seed"], row["target"]) for row in found["rows"]] == [(3, 2), (3, 4), (4, 2), (4, 4)]
     names = {metric.name for metric in METRICS}
     for row in found["rows"]:
@@ -111,7 +111,9 @@ def test_equal_params_give_equal_bytes():
     contents = []
     for _ in range(2):
         ground_truth.run("topk")
-        contents.append([(Path("reports/ground_truth/topk") / name).read_bytes() for name in files])
+        contents.append(
+            [(Path("reports/evaluations/ground_truth/topk") / name).read_bytes() for name in files]
+        )
     assert contents[0] == contents[1]
 
 
@@ -156,4 +158,4 @@ def test_defaults_train_at_the_sources_own_l0():
     section = GroundTruthSection.parse({}, "ground_truth")
     assert section.l0[0] == round(section.source.l0)
     assert section.n > section.source.features
-    assert section.training().l0 == section.l0
+    assert ground_truth.training_of(section).l0 == section.l0

@@ -116,17 +116,17 @@ def test_the_logit_lens_is_what_the_head_makes_of_a_decoder_row() -> None:
 
 def test_a_missing_evaluation_is_named_with_its_stage() -> None:
     for stage in ("reconstruction", "absorption"):
-        shutil.move(f"reports/{stage}", "moved")
+        shutil.move(f"reports/evaluations/{stage}", "moved")
         with pytest.raises(BadInput, match=rf"is missing: run `dvc repro {stage}@topk`"):
             browser.run("topk")
-        shutil.move("moved", f"reports/{stage}")
+        shutil.move("moved", f"reports/evaluations/{stage}")
     assert not WRITTEN.exists()
 
 
 def test_a_store_of_other_weights_is_refused() -> None:
     shutil.rmtree("data/activations")
     write_store(contexts(12, LENGTH, len(TOKENS)), torch.ones(12, LENGTH, D), layer=0)
-    with pytest.raises(BadInput, match=r"harvested with other weights .* run `dvc repro harvest`"):
+    with pytest.raises(BadInput, match=r"with other weights .* run `dvc repro harvest`"):
         browser.run("topk")
 
 

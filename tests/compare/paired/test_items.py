@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from pipeline.metrics.common.resampling import Resampling
 
 from pipeline.compare.columns import headlines
 from pipeline.compare.paired.items import RESAMPLES, SEED, Sums
 from pipeline.metrics.behavior.measure import COLUMNS as BEHAVIOR
+from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction import temporal
 from pipeline.metrics.reconstruction.measure import Reconstruction
 from pipeline.tasks.letters.words import f1

@@ -1,4 +1,4 @@
-"""Sums per item: the form in which an evaluation keeps what it measured.
+"""Numbers with their intervals: shares of items, and statistics of sums per item.
 
 Every pooled number and its bootstrap interval come from one table (items, columns) in float64, and
 that table is what a later paired comparison resamples.
@@ -6,7 +6,7 @@ that table is what a later paired comparison resamples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.metrics.common.number import Value, missing
-from pipeline.stats.intervals import Statistic, bootstrap, pooled
+from pipeline.results.number import Number, missing
+from pipeline.stats.intervals import Statistic, Sums, bootstrap, pooled, wilson
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,26 @@ class Resampling:
     seed: int = 0
 
 
-class Tally:
+def share(count: int, items: int) -> Number:
+    """The share `count` of `items` has, with its Wilson interval; `items` >= 1."""
+    bounds = wilson(count, items)
+    return Number(count / items, items, low=bounds.low, high=bounds.high)
+
+
+def estimate(
+    sums: Sums, statistic: Statistic, items: int, plan: Resampling, otherwise: str = "it is not defined"
+) -> Number:
+    """`statistic` of the pooled `sums` with its bootstrap interval; missing for the reason `otherwise`."""
+    point = pooled(sums, statistic)
+    if not np.isfinite(point):
+        return missing(otherwise)
+    interval = bootstrap(sums, statistic, plan.resamples, plan.seed)
+    if interval is None:
+        return Number(point, items)
+    return Number(point, items, low=interval.low, high=interval.high)
+
+
+class ItemSums:
     """Float64 sums of named `columns`, one row per item (a context), items in order of arrival."""
 
     def __init__(self, columns: Sequence[str]) -> None:
@@ -45,7 +64,7 @@ class Tally:
         self._items.append(items)
         self._sums.append(sums.index_add_(0, where, table))
 
-    def table(self) -> dict[str, np.ndarray]:
+    def table(self) -> Mapping[str, np.ndarray]:
         """(items,) float64 per column."""
         sums = torch.cat(self._sums) if self._sums else torch.zeros(0, len(self.columns), dtype=torch.float64)
         return dict(zip(self.columns, sums.T.numpy(), strict=True))
@@ -54,23 +73,16 @@ class Tally:
         """The sum of a column over all items."""
         return float(self.table()[column].sum())
 
-    def rows(self, **identity: Any) -> Iterator[dict[str, Any]]:
-        """One row per item for a TSV: `identity`, `context` and the sums."""
-        table = self.table()
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One row per item for a table: `context` and the sums."""
+        columns = {name: column.tolist() for name, column in self.table().items()}
         items = torch.cat(self._items).tolist() if self._items else []
-        for index, item in enumerate(items):
-            yield {**identity, "context": item, **{name: float(table[name][index]) for name in self.columns}}
+        for context, *sums in zip(items, *columns.values(), strict=True):
+            yield {"context": context, **dict(zip(columns, sums, strict=True))}
 
-    def value(self, statistic: Statistic, items: int, plan: Resampling, otherwise: str) -> Value:
-        """`statistic` of the pooled sums with its bootstrap interval; missing for the reason `otherwise`."""
-        table = self.table()
-        point = pooled(table, statistic)
-        if not np.isfinite(point):
-            return missing(otherwise)
-        interval = bootstrap(table, statistic, plan.resamples, plan.seed)
-        if interval is None:
-            return Value(point, items)
-        return Value(point, items, low=interval.low, high=interval.high)
+    def number(self, statistic: Statistic, items: int, plan: Resampling, otherwise: str) -> Number:
+        """`statistic` of the pooled sums with its interval over items; missing for the reason `otherwise`."""
+        return estimate(self.table(), statistic, items, plan, otherwise)
 
 
 def ratio(numerator: str, denominator: str) -> Statistic:
