@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.results.document import Identity, Results
+from pipeline.console.errors import BadInput
+from pipeline.results.document import NAME, Identity, Results, read_results
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -45,6 +47,20 @@ def tidy(found: Iterable[Results]) -> DataFrame:
         "layer": "Int64",
     }
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds)
+
+
+def results(folder: str | Path = "reports/evaluations") -> DataFrame:
+    """Every number that lies in `folder`, reports/evaluations of a repository, as `tidy` gives it.
+
+    Raises BadInput when the folder holds none, or for a damaged results.json.
+    """
+    found = [
+        read_results(path.parent, f"{path.parent.parent.name}@{path.parent.name}")
+        for path in sorted(Path(folder).glob(f"*/*/{NAME}"))
+    ]
+    if not found:
+        raise BadInput(f"{Path(folder).as_posix()} holds no results: run `dvc repro`.")
+    return tidy(found)
 
 
 def _diverged(sae: Identity) -> str | None:
