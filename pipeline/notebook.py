@@ -17,7 +17,7 @@ from pipeline.console.errors import BadInput
 from pipeline.latents.contexts import Peaks
 from pipeline.latents.words import word
 from pipeline.lm.tokenizer import load_tokenizer
-from pipeline.metrics.common.tally import Resampling
+from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction.measure import Reconstruction, mean_activation
 from pipeline.metrics.reconstruction.temporal import Temporal
 from pipeline.results.number import Number

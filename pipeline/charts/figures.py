@@ -81,9 +81,8 @@ def arranged(each: Sequence[Panel], place: Arrangement) -> Spec:
 
 
 def embedded(panel: Panel) -> Spec:
-    """The specification of one panel for the page: as wide as its place."""
-    padding = {"left": 5, "top": 5, "right": 5 + panel.right, "bottom": 5}
-    return {"params": [FOCUS], "padding": padding, **panel.spec("container")}
+    """The specification of one panel for the page: as wide as its place, labels included."""
+    return {"params": [FOCUS], **panel.spec("container")}
 
 
 def png(spec: Spec) -> bytes:

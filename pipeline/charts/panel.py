@@ -38,7 +38,7 @@ class Panel:
 
 
 def rows_of(frame: pd.DataFrame) -> Rows:
-    """The rows of `frame` with four significant digits and without what is missing."""
+    """The rows of `frame` with six significant digits and without what is missing."""
     return [
         {str(name): _short(value) for name, value in row.items() if not pd.isna(value)}
         for row in frame.to_dict("records")
@@ -46,7 +46,7 @@ def rows_of(frame: pd.DataFrame) -> Rows:
 
 
 def _short(value: Any) -> Any:
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def shown(faint: float, full: float = 1.0) -> Any:

@@ -19,8 +19,7 @@ from pipeline.sae.formats.section import ExternalSection, require_name
 from pipeline.sae.formats.sparsify import RUN
 from pipeline.stages.files import ACTIVATIONS, external_folder, fresh
 from pipeline.store import Store, open_store
-from pipeline.training.guard import Validation, validate
-from pipeline.training.run import validation_rows
+from pipeline.training.validation import Validation, validate, validation_rows
 
 
 def run(name: str) -> None:

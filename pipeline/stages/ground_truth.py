@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from pipeline.metrics.ground_truth.measure import Measured, absent, measure
 from pipeline.metrics.ground_truth.proxy import proxy_task, proxy_values
 from pipeline.metrics.ground_truth.section import GroundTruthSection
 from pipeline.metrics.ground_truth.synthetic import Sample, Source, draw, make_source
+from pipeline.parallel.processes import Count, Say, adding, spread
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.results.document import Identity, write_measured
@@ -32,9 +33,10 @@ from pipeline.sae.core.folder import TENSORS, save_sae, weights_hash
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.files import evaluation_folder, fresh
 from pipeline.stages.saes import identified
-from pipeline.store import Mode, Store
+from pipeline.store import Store
 from pipeline.tasks.letters.task import LetterTask
-from pipeline.training.run import Job, Trained, encoded_tokens, train
+from pipeline.training.job import Job, method
+from pipeline.training.run import Trained, require, train
 from pipeline.training.section import TrainSection
 
 TABLES: dict[str, Columns] = {
@@ -49,26 +51,22 @@ TRAIN, TEST = 1, 2
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One variant, its section's values, and the readings it is trained on (None: the method's own)."""
+class Trial:
+    """The source of one seed: tokens to train on, tokens to measure on, and the proxy's task."""
 
-    variant: str
-    values: Mapping[str, Any]
-    section: GroundTruthSection
-    device: torch.device
-    threads: int
+    seed: int
+    source: Source
+    store: Store
+    test: Sample
+    letters: LetterTask | str
 
-    def jobs(self, seed: int) -> list[Job]:
-        """The trainings of `seed`: the method's own reading, then its control rows."""
-        readings: list[Mode | None] = [None, *self.values.get("controls", [])]
-        return [Job(self.variant, self.values, seed, reading) for reading in readings]
-
-    def tokens(self) -> int:
-        """Tokens encoded by all trainings."""
-        section = self.section
-        return sum(
-            encoded_tokens(job, training_of(section)) for seed in section.seeds for job in self.jobs(seed)
-        )
+    @classmethod
+    def of(cls, section: GroundTruthSection, seed: int) -> Trial:
+        """Drawn from `seed`."""
+        source = make_source(section.source, seed)
+        test = draw(source, section.test_contexts, seed, TEST)
+        drawn = draw(source, section.train_contexts + section.validation_contexts, seed, TRAIN)
+        return cls(seed, source, _store(drawn, section), test, proxy_task(source, test, seed))
 
 
 def training_of(section: GroundTruthSection) -> TrainSection:
@@ -80,41 +78,41 @@ def training_of(section: GroundTruthSection) -> TrainSection:
 
 
 def run(variant: str) -> None:
-    """Train `variant` on every seed's source and measure it there.
+    """Train `variant` on every seed's source and measure it there, each SAE in a process of its own.
 
     Raises BadInput for a section that cannot work. A diverged SAE's metrics are its reason.
     """
     params = read_params()
     section = params.get("ground_truth", GroundTruthSection)
     compute = params.get("profile.compute", ComputeSection)
-    plan = Plan(variant, params.value(variant), section, compute.apply(), compute.threads)
-    found: list[tuple[Identity, SaeResults]] = []
-    with Progress(f"ground truth {variant}", plan.tokens(), "tokens") as bar:
-        for seed in section.seeds:
-            source = make_source(section.source, seed)
-            test = draw(source, section.test_contexts, seed, TEST)
-            letters = proxy_task(source, test, seed)
-            for trained in _train(plan, source, seed, bar):
-                measured = _measure(trained, source, test)
-                identity = identified(trained.run, trained.sae, _hash(trained.sae), "synthetic", None)
-                features = list(_features(source, measured)) if measured else []
-                numbers = _values(trained, measured, letters)
-                found.append((identity, SaeResults(numbers, {"features.tsv": features})))
+    config, training, device = params.get(variant, method(variant)[0]), training_of(section), compute.apply()
+    trials = [Trial.of(section, seed) for seed in section.seeds]
+    require(training, trials[0].store)
+    first = Job(variant, config, section.seeds[0])
+    pieces = [
+        (trial, replace(first, seed=trial.seed, reading=reading), part)
+        for trial in trials for reading in first.readings for part in first.apart(training)
+    ]  # fmt: skip
+    torch.set_num_threads(max(1, compute.threads // len(first.apart(training))))
+
+    def one(piece: tuple[Trial, Job, TrainSection], say: Say) -> tuple[Identity, SaeResults]:
+        trial, job, part = piece
+        with Count(say, shown=piece is pieces[0]) as count:
+            [trained] = train(job, part, trial.store, device, count)
+        return _measurement(replace(trained, sae=_on_cpu(trained.sae)), trial)
+
+    with Progress(f"ground truth {variant}", first.tokens(training) * len(pieces), "tokens") as bar:
+        at_once = 0 if device.type == "cpu" else 1
+        measured = spread(one, pieces, adding(bar.advance), at_once)
     folder = fresh(evaluation_folder("ground_truth", variant))
-    write_measured(folder, "ground_truth", variant, METRICS, TABLES, found, own_saes=True)
+    write_measured(folder, "ground_truth", variant, METRICS, TABLES, measured, own_saes=True)
 
 
-def _train(plan: Plan, source: Source, seed: int, bar: Progress) -> Iterator[Trained]:
-    """The SAEs of one seed, on the CPU, where they are measured."""
-    section = plan.section
-    store = _store(draw(source, section.train_contexts + section.validation_contexts, seed, TRAIN), section)
-
-    def show(tokens: int, figures: dict[str, float]) -> None:
-        bar.advance(tokens, **{name: figures[name] for name in ("loss", "l0") if name in figures})
-
-    for job in plan.jobs(seed):
-        for trained in train(job, training_of(section), store, plan.device, plan.threads, show):
-            yield replace(trained, sae=_on_cpu(trained.sae))
+def _measurement(trained: Trained, trial: Trial) -> tuple[Identity, SaeResults]:
+    measured = _measure(trained, trial.source, trial.test)
+    features = [*_features(trial.source, measured)] if measured else []
+    identity = identified(trained.run, trained.sae, _hash(trained.sae), "synthetic", None)
+    return identity, SaeResults(_values(trained, measured, trial.letters), {"features.tsv": features})
 
 
 def _store(sample: Sample, section: GroundTruthSection) -> Store:

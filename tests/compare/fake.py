@@ -17,13 +17,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
-from pipeline.metrics.probing.section import ProbingSection
 from ruamel.yaml import YAML
 
 from pipeline.metrics.absorption import evaluate as absorption
 from pipeline.metrics.behavior import evaluate as behavior
 from pipeline.metrics.probing import evaluate as probing
 from pipeline.metrics.probing import results as probed
+from pipeline.metrics.probing.section import ProbingSection
 from pipeline.metrics.reconstruction import evaluate as reconstruction
 from pipeline.results.definition import Definition
 from pipeline.results.document import Identity, Measured, nothing, write_measured

@@ -34,7 +34,11 @@ def test_a_row_is_a_number_with_its_meaning_and_its_sae(gather: Gather) -> None:
     value = world.value("behavior", "ce_score", "topk", "l0-4", 4, 42)
     assert (row.value, row.target, row["items"], row.better) == (value, 4.0, 5000, "higher")
     definition = CHOSEN["behavior"]["ce_score"]
-    assert (row.unit, row.version, row.definition) == (definition.unit, definition.version, definition.definition)
+    assert (row.unit, row.version, row.definition) == (
+        definition.unit,
+        definition.version,
+        definition.definition,
+    )
     assert (row.model, row.layer, row.n, row.d, len(row.sae_sha256)) == ("embedded", 1, 1024, 128, 64)
     gone = table.set_index(keys).loc[("absorption", "letter_f1_k1", "topk", "l0-4", 42)]
     assert (gone.value != gone.value, gone.reason) == (True, "too few")
@@ -53,7 +57,8 @@ def test_another_folder_can_be_read(gather: Gather, tmp_path: Path) -> None:
 
 def test_it_costs_no_torch_and_pandas_only_when_called() -> None:
     code = (
-        "import sys, pipeline; pipeline.results; import pipeline.results.number; assert callable(pipeline.results); "
+        "import sys, pipeline; pipeline.results; import pipeline.results.number; "
+        "assert callable(pipeline.results); "
         "print(*sorted({'torch', 'numpy', 'pandas', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -74,7 +74,7 @@ def _problems(variant: str, made: World) -> None:
         for name in ("forest", "<b>sea</b>")
         for k in (1, 2)
     ]
-    write_tsv(Path("reports/probing") / variant / "problems.tsv", columns, rows)
+    write_tsv(Path("reports/evaluations/probing") / variant / "problems.tsv", columns, rows)
 
 
 def latents(variant: str, made: World) -> dict[str, Any]:

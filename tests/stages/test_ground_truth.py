@@ -10,6 +10,7 @@ import torch
 from ruamel.yaml import YAML
 
 from pipeline.console.errors import BadInput
+from pipeline.parallel.processes import WORKERS
 from pipeline.stages import ground_truth
 from pipeline.stages.ground_truth import METRICS, GroundTruthSection
 
@@ -106,10 +107,11 @@ def test_a_temporal_variant_reads_pairs():
     assert [row["reading"] for row in outcome("temporal")[0]["rows"]] == ["pairs"]
 
 
-def test_equal_params_give_equal_bytes():
+def test_equal_params_give_equal_bytes_in_any_number_of_processes(monkeypatch: pytest.MonkeyPatch):
     files = ("results.json", "features.tsv")
     contents = []
-    for _ in range(2):
+    for workers in ("1", "3"):
+        monkeypatch.setenv(WORKERS, workers)
         ground_truth.run("topk")
         contents.append(
             [(Path("reports/evaluations/ground_truth/topk") / name).read_bytes() for name in files]
@@ -121,9 +123,11 @@ def test_a_diverged_sae_gives_its_reason_for_every_metric(monkeypatch: pytest.Mo
     real = ground_truth.train
 
     def diverging(*arguments):
-        first, *others = real(*arguments)
-        run = replace(first.run, status="diverged", reason="explained variance fell below 0")
-        return [replace(first, run=run), *others]
+        [one] = real(*arguments)
+        if one.run.target != 2:
+            return [one]
+        run = replace(one.run, status="diverged", reason="explained variance fell below 0")
+        return [replace(one, run=run)]
 
     monkeypatch.setattr(ground_truth, "train", diverging)
     ground_truth.run("topk")

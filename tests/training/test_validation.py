@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.training.guard import Validation, validate
+from pipeline.training.validation import Validation, validate
 from tests.sae.core.test_inference import ARCHITECTURES, D, numpy_codes, sae
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_validate(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.training.guard.BLOCK", 16)  # more than one block, the last one short
+    monkeypatch.setattr("pipeline.training.validation.BLOCK", 16)  # more than one block, the last one short
     made = sae(architecture)  # type: ignore[arg-type]
     x = torch.randn(50, D, generator=torch.Generator().manual_seed(1)) + 1
     wide = x.double().numpy()

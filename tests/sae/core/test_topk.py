@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.sae.core import top
+from pipeline.sae.core import topk
 from pipeline.sae.core.codes import Pairs
-from pipeline.sae.core.top import kth_largest, largest, row_top
+from pipeline.sae.core.topk import kth_largest, largest, row_top
 
 B, N = 130, 400
 
@@ -22,8 +22,8 @@ def randn(shift: float = 0.0) -> Tensor:
 def low_first() -> Tensor:
     """Large values in the columns and rows that the floors come from: every floor is too high."""
     x = randn()
-    x[:, : N // top.SHARE] += 6
-    x[:: B // top.SAMPLE_ROWS] += 20
+    x[:, : N // topk.SHARE] += 6
+    x[:: B // topk.SAMPLE_ROWS] += 20
     return x
 
 
@@ -64,9 +64,9 @@ def test_largest_equals_a_stable_sort(name: str, count: int) -> None:
 
 def test_floors_leave_a_few_candidates() -> None:
     pre = torch.randn(256, 4096, generator=torch.Generator().manual_seed(0))
-    reached = (pre >= top._row_floor(pre, 48)[:, None]).sum(1)
-    assert reached.float().mean() == pytest.approx(2 * 48 + 6 * top.SHARE, rel=0.1)
-    exceeding = (pre > top._batch_floor(pre, 48 * 256)).sum()
+    reached = (pre >= topk._row_floor(pre, 48)[:, None]).sum(1)
+    assert reached.float().mean() == pytest.approx(2 * 48 + 6 * topk.SHARE, rel=0.1)
+    exceeding = (pre > topk._batch_floor(pre, 48 * 256)).sum()
     assert float(exceeding) == pytest.approx(1.25 * 48 * 256, rel=0.1)
 
 

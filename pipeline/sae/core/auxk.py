@@ -14,19 +14,19 @@ from pipeline.sae.core.codes import Pairs
 from pipeline.sae.core.variant import Step
 
 
-def auxk(step: Step, error: Tensor, weight: float) -> Tensor | None:
-    """The weighted auxiliary loss, or None while no latent is dead.
+def auxk(step: Step, error: Tensor, weight: float) -> dict[str, Tensor]:
+    """The weighted auxiliary loss as a term of the objective; no term while no latent is dead.
 
     `error` (B, d) is the main reconstruction's residual; it gets no gradient.
     """
     dead = step.dead.nonzero().squeeze(1)
     if len(dead) == 0 or weight == 0:
-        return None
+        return {}
     k = min(step.x.shape[1] // 2, len(dead))
     top, which = step.pre[:, dead].topk(k, dim=1)
     pairs = Pairs.rows(dead[which], step.pre.shape[1]).keep((top > 0).reshape(-1))
     left = error.detach() - step.decode(step.encode_at(pairs), pairs)
-    return weight * left.square().sum() / len(step.x)
+    return {"auxk": weight * left.square().sum() / len(step.x)}
 
 
 def silent_dead(step: Step, pairs: Pairs) -> Tensor:

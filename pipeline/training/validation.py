@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.console.errors import BadInput
 from pipeline.parallel.world import ALONE, World
 from pipeline.sae.core.inference import SAE
+from pipeline.store import Store
 
 RATIO_BOUNDS = (0.25, 1.5)
 """Of |x^|/|x|. The lower tells a collapse from L1 shrinkage, that reaches 0.46 where inputs lack a mean."""
@@ -52,3 +54,15 @@ def validate(sae: SAE, x: Tensor, world: World = ALONE) -> Validation:
     spread = float((x - x.mean(0)).double().square().sum())
     size = float(x.double().norm(dim=1).sum())
     return Validation(active / len(x), 1 - error / max(spread, 1e-30), out / max(size, 1e-30))
+
+
+def validation_rows(store: Store, count: int) -> Tensor:
+    """The first `count` usable rows of the validation split, (count, d)."""
+    rows = store.split("validation")
+    x = store.rows(rows.start, rows.stop)
+    usable = torch.from_numpy(store.valid[rows.start : rows.stop])
+    if not bool(usable.any()):
+        raise BadInput(
+            "the validation split has no token that is not special: give the text more validation contexts."
+        )
+    return x[usable][:count]
