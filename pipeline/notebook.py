@@ -22,7 +22,7 @@ from pipeline.metrics.reconstruction.measure import Reconstruction, mean_activat
 from pipeline.metrics.reconstruction.temporal import Temporal
 from pipeline.results.number import Number
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.formats.given import Place
+from pipeline.sae.formats.external import Location
 from pipeline.sae.formats.read import read
 from pipeline.store import Store
 from pipeline.store import open_store as _open
@@ -43,7 +43,7 @@ def open_store(folder: str | Path = "data/activations") -> Store:
 
 def load_sae(folder: str | Path) -> SAE:
     """The SAE in `folder`: one of ours or of SAELens, dictionary_learning, sparsify or Gemma Scope."""
-    return read(Place(Path(folder), Path(folder).as_posix())).sae
+    return read(Location(Path(folder), Path(folder).as_posix())).sae
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from pipeline.lm.hub import hub_snapshot
 from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.folder import EXTERNAL, Run, save_sae, write_index
-from pipeline.sae.formats.given import Given, Place
+from pipeline.sae.formats.external import ExternalSAE, Location
 from pipeline.sae.formats.read import FILES, read
 from pipeline.sae.formats.section import ExternalSection, require_name
 from pipeline.sae.formats.sparsify import RUN
@@ -39,7 +39,7 @@ def run(name: str) -> None:
     write(name, section, given, measured.l0, store)
 
 
-def place(section: ExternalSection) -> Place:
+def place(section: ExternalSection) -> Location:
     """The folder on this machine; a repository of the hub is fetched, its SAE's files only."""
     if section.repo is None:
         root = Path(section.path)
@@ -48,10 +48,10 @@ def place(section: ExternalSection) -> Place:
         known = {file for files in FILES.values() for file in files}
         wanted = [str(Path(section.folder) / file) for file in sorted(known)]
         root = hub_snapshot(section.repo, section.revision, [*wanted, RUN])
-    return Place(root / section.folder, section.name, root if section.folder else None)
+    return Location(root / section.folder, section.name, root if section.folder else None)
 
 
-def require_match(given: Given, section: ExternalSection, store: Store, where: str) -> None:
+def require_match(given: ExternalSAE, section: ExternalSection, store: Store, where: str) -> None:
     """Raise BadInput unless the SAE reads the activations that the store holds."""
     attrs = store.attrs
     model = section.model if section.model is not None else given.model
@@ -85,7 +85,7 @@ def require_match(given: Given, section: ExternalSection, store: Store, where: s
         )
 
 
-def write(name: str, section: ExternalSection, given: Given, l0: float, store: Store) -> None:
+def write(name: str, section: ExternalSection, given: ExternalSAE, l0: float, store: Store) -> None:
     """The folder as a train stage would leave it."""
     folder = fresh(external_folder(name))
     attrs = store.attrs
@@ -108,7 +108,7 @@ def write(name: str, section: ExternalSection, given: Given, l0: float, store: S
     ])  # fmt: skip
 
 
-def _say(name: str, given: Given, measured: Validation) -> None:
+def _say(name: str, given: ExternalSAE, measured: Validation) -> None:
     print(
         f"external {name}: {given.kind} of {given.format}, d {given.sae.d}, n {given.sae.n}; on validation "
         f"tokens L0 {measured.l0:.4g}, explained variance {measured.explained_variance:.4g}",

@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 from pipeline.console.errors import BadInput
 from pipeline.lm.site import Site
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.formats.given import (
-    Given,
-    Place,
+from pipeline.sae.formats.external import (
+    ExternalSAE,
+    Location,
     exactly,
     read_json,
     refuse_site,
@@ -39,7 +39,7 @@ DTYPES = {
 }  # fmt: skip
 
 
-def read(place: Place) -> Given:
+def read(place: Location) -> ExternalSAE:
     """The SAE in `place`; raises BadInput for what is no inference SAE on the residual stream."""
     cfg = read_json(place.folder / FILES[0])
     metadata = cfg.get("metadata") or cfg
@@ -51,7 +51,7 @@ def read(place: Place) -> Given:
     if not cfg.get("apply_b_dec_to_input", True):
         sae = without_subtraction(sae)
     rescaled = kind == "topk" and cfg.get("rescale_acts_by_decoder_norm")
-    return Given(
+    return ExternalSAE(
         sae.unit_decoder() if rescaled else unit_rows(sae),
         "saelens",
         str(metadata.get("training_architecture") or kind),

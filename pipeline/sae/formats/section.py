@@ -10,7 +10,7 @@ from pydantic import Field
 from pipeline.console.errors import BadInput
 from pipeline.lm.site import OptionalSite
 from pipeline.params import Section
-from pipeline.sae.formats.given import Format
+from pipeline.sae.formats.external import Format
 
 UNUSED = "data/none"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")

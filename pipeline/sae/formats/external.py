@@ -1,6 +1,6 @@
 """What every reader of another library's folder gives, and the checks they share.
 
-`Given.sae` computes what the other library computes at inference, in its units, with two changes of
+`ExternalSAE.sae` computes what the other library computes at inference, in its units, with two changes of
 form that change no reconstruction: our encoder subtracts b_dec at the input, so a format that does not
 gets it added to its bias; decoder rows get norm 1, their norms |d_i| moving into the codes. topk
 keeps rows as they are, because its selection would change (`SAE.unit_decoder`).
@@ -26,7 +26,7 @@ Format = Literal["saelens", "dictionary_learning", "sparsify", "gemma_scope"]
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where a given SAE lies."""
 
     folder: Path  # its files
@@ -35,7 +35,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Given:
+class ExternalSAE:
     """An SAE trained elsewhere and what its files say of themselves; None where they say nothing."""
 
     sae: SAE
