@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.charts import look
 from pipeline.charts.figures import TRUTH, Columns, embedded, panels
 from pipeline.charts.probing import probing
-from pipeline.compare.headline import ARROW
+from pipeline.compare.columns import ARROW
 
 Row = Mapping[str, Any]
 

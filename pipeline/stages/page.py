@@ -13,12 +13,11 @@ from typing import Any
 import pandas as pd
 
 from pipeline.page.render import render
-from pipeline.page.standing import groups
 from pipeline.page.view import Artefacts, view
 from pipeline.params import Params, read_params
+from pipeline.results.files import read_json
 from pipeline.results.table import Columns, read_table
-from pipeline.stages.files import EVALUATED, REPORTS
-from pipeline.stages.read import read_json, read_tsv, typed
+from pipeline.stages.files import REPORTS, evaluation_folder
 
 TABLES = REPORTS / "tables"
 VERSIONS = Path("requirements/numeric.txt")
@@ -53,15 +52,14 @@ def run() -> None:
     variants, external = params.value("variants"), params.value("external")
     # first, so that a profile that does not exist is named before a file that cannot be there
     shown = _shown(params, variants, external)
-    curves, pairs = (_rows(TABLES / f"{name}.tsv", "compare") for name in ("curves", "pairs"))
     artefacts = Artefacts(
         report=read_json(TABLES / "report.json", "compare"),
-        standing=groups(curves, pairs),
+        standing=read_json(TABLES / "standing.json", "compare")["groups"],
         tables={
             name: read_table(TABLES / f"{name}.tsv", columns, "compare") for name, columns in DRAWN.items()
         },
         problems=pd.concat(
-            read_table(EVALUATED / "probing" / name / "problems.tsv", PROBLEMS, f"probing@{name}")
+            read_table(evaluation_folder("probing", name) / "problems.tsv", PROBLEMS, f"probing@{name}")
             for name in (*variants, *external)
         ),
         claims=read_json(REPORTS / "claims/claims.json", "claims")["claims"],
@@ -88,11 +86,3 @@ def _shown(params: Params, variants: list[str], external: dict[str, Any]) -> dic
         "external": {name: {key: value for key, value in given.items() if key != "path"}
                      for name, given in external.items()},
     }  # fmt: skip
-
-
-TEXTS = ("label", "a", "b", "run", "letter", "set", "class", "stage", "metric", "reason", "verdict", "how")
-"""Columns that are text even where it reads as a number; empty text is the empty string."""
-
-
-def _rows(path: Path, stage: str) -> list[dict[str, Any]]:
-    return typed(read_tsv(path, stage), TEXTS)
