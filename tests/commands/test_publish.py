@@ -40,7 +40,10 @@ METADATA = {
     "model_name": "owner/lm", "model_revision": "c" * 40, "model_sha256": "ab", "layer": 1,
     "hook_name": "blocks.1.hook_resid_post", "training_tokens": 4000, "training_architecture": "topk",
 }  # fmt: skip
-TITLES = {"explained_variance": "explained variance"}
+TITLES = {
+    "explained_variance": "explained variance", "mean_absorption_fraction": "absorption fraction",
+    "probing_k1": "probing k=1",
+}  # fmt: skip
 METRICS = {
     "reconstruction": ("explained_variance", "l0", "dead_share"), "behavior": ("ce_score",),
     "absorption": ("mean_absorption_fraction",), "probing": ("probing_k1",),
