@@ -21,7 +21,7 @@ class Artefacts:
     """What the stages before wrote, read and not yet interpreted."""
 
     report: Mapping[str, Any]
-    standing: Sequence[Any]
+    standing: Sequence[Mapping[str, Any]]
     tables: Mapping[str, pd.DataFrame]  # summary, training, letters
     problems: pd.DataFrame
     claims: Sequence[Mapping[str, Any]]
