@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "latents": {"console", "params", "results", "lm", "store", "sae"},
     "compare": {"console", "params", "stats", "results"},
     "charts": {"compare", "results"},
-    "claims": {"console", "params", "results"},
+    "claims": {"console", "params", "results", "compare"},
     "export": {"compare", "results"},
     "page": {"compare", "charts", "results"},
     "stages": set(ROOMS) - {"commands"},

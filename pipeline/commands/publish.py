@@ -21,9 +21,9 @@ import pipeline
 from pipeline.console.errors import BadInput
 from pipeline.export.card import Origin, card
 from pipeline.lm.hub import first_line
+from pipeline.results.document import Results, read_results
 from pipeline.sae.core.folder import WEIGHTS, Run, load_sae, read_index, weights_hash
 from pipeline.stages.files import evaluation_folder, sae_folder
-from pipeline.stages.read import read_json
 
 LOCK = Path("dvc.lock")
 SHARED = ("corpus", "model", "harvest", "letter_task", "probing_task")
@@ -84,13 +84,13 @@ def _aim(run: Run) -> str:
     return "paper preset" if run.target is None else f"L0 target {run.target}"
 
 
-def _results(stage: str, run: Run, sha256: str) -> dict[str, Any]:
-    """results.json of one evaluation; refused when it was measured on other weights."""
-    path = evaluation_folder(stage, run.variant) / "results.json"
-    found: dict[str, Any] = read_json(path, f"{stage}@{run.variant}")
-    rows = [row for row in found["rows"] if (row["seed"], row["run"]) == (run.seed, run.name)]
-    if not rows or rows[0]["sae_sha256"] != sha256:
-        raise BadInput(f"{path} was not measured on these weights: run `dvc repro {stage}@{run.variant}`.")
+def _results(stage: str, run: Run, sha256: str) -> Results:
+    """The results of one evaluation; refused when it was measured on other weights."""
+    folder = evaluation_folder(stage, run.variant)
+    found = read_results(folder, f"{stage}@{run.variant}")
+    saes = [row.identity for row in found.rows]
+    if not any((sae.seed, sae.run, sae.sae_sha256) == (run.seed, run.name, sha256) for sae in saes):
+        raise BadInput(f"{folder} was not measured on these weights: run `dvc repro {stage}@{run.variant}`.")
     return found
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.charts import look
 from pipeline.charts.figures import TRUTH, Columns, embedded, panels
 from pipeline.charts.probing import probing
-from pipeline.compare.headline import ARROW
+from pipeline.compare.columns import ARROW
 
 Row = Mapping[str, Any]
 
@@ -21,7 +21,7 @@ class Artefacts:
     """What the stages before wrote, read and not yet interpreted."""
 
     report: Mapping[str, Any]
-    standing: Sequence[Any]
+    standing: Sequence[Mapping[str, Any]]
     tables: Mapping[str, pd.DataFrame]  # summary, training, letters
     problems: pd.DataFrame
     claims: Sequence[Mapping[str, Any]]

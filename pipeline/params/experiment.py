@@ -38,6 +38,11 @@ class Experiment:
     seeds: list[int]
     external: list[str]
 
+    @property
+    def names(self) -> list[str]:
+        """All of them, those trained elsewhere last."""
+        return [*self.variants, *self.external]
+
     @classmethod
     def read(cls, params: Params) -> Self:
         """From params.yaml; raises BadInput for the first fault."""

@@ -86,14 +86,16 @@ def run(variant: str) -> None:
     section = params.get("ground_truth", GroundTruthSection)
     compute = params.get("profile.compute", ComputeSection)
     config, training, device = params.get(variant, method(variant)[0]), training_of(section), compute.apply()
+    first = Job(variant, config, section.seeds[0])
+    parts = first.apart(training)
+    # before anything is drawn: two threads of small operations would wait for each other
+    torch.set_num_threads(max(1, compute.threads // len(parts)))
     trials = [Trial.of(section, seed) for seed in section.seeds]
     require(training, trials[0].store)
-    first = Job(variant, config, section.seeds[0])
     pieces = [
         (trial, replace(first, seed=trial.seed, reading=reading), part)
-        for trial in trials for reading in first.readings for part in first.apart(training)
+        for trial in trials for reading in first.readings for part in parts
     ]  # fmt: skip
-    torch.set_num_threads(max(1, compute.threads // len(first.apart(training))))
 
     def one(piece: tuple[Trial, Job, TrainSection], say: Say) -> tuple[Identity, SaeResults]:
         trial, job, part = piece

@@ -1,7 +1,7 @@
 """Stage `latents@VARIANT`: what some latents of a variant's SAEs respond to, for the page's browser.
 
 The first training seed, every L0 target; controls and paper presets are left to `python -m pipeline
-latents`. Writes reports/latents/VARIANT/latents.json, whose size is bounded (docs/page.md).
+latent`. Writes reports/latents/VARIANT/latents.json, whose size is bounded (docs/latents.md).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from pipeline.commands.publish import MEASURED, run
 from pipeline.console.errors import BadInput
-from pipeline.results.definition import Definition
+from pipeline.results.definition import Definition, Headline
 from pipeline.results.document import Results, Row, write_results
 from pipeline.results.number import Number, missing
 from pipeline.sae.core.folder import WEIGHTS, load_sae, read_index, save_sae, weights_hash
@@ -39,6 +39,10 @@ LOCK = {
 METADATA = {
     "model_name": "owner/lm", "model_revision": "c" * 40, "model_sha256": "ab", "layer": 1,
     "hook_name": "blocks.1.hook_resid_post", "training_tokens": 4000, "training_architecture": "topk",
+}  # fmt: skip
+TITLES = {
+    "explained_variance": "explained variance", "mean_absorption_fraction": "absorption fraction",
+    "probing_k1": "probing k=1",
 }  # fmt: skip
 METRICS = {
     "reconstruction": ("explained_variance", "l0", "dead_share"), "behavior": ("ce_score",),
@@ -68,7 +72,17 @@ def write_lock(params: dict[str, dict[str, Any]]) -> None:
 
 
 def evaluated(stage: str) -> Results:
-    metrics = [Definition(name, "higher", "share", 1, f"what {name} | means") for name in METRICS[stage]]
+    metrics = [
+        Definition(
+            name,
+            "higher",
+            "share",
+            1,
+            f"what {name} | means",
+            headline=Headline(name, TITLES.get(name, name), 0),
+        )
+        for name in METRICS[stage]
+    ]
     metrics.append(Definition("hidden", "neither", "share", 1, "not for tables", aggregate=False))
     rows = []
     for seed in (42, 43):

@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.console.errors import BadInput
 from pipeline.page.render import inline
+from pipeline.results.files import write_json
 from pipeline.stages import page
-from pipeline.stages.files import write_json
 from tests.page.whole import HOSTILE, embedded
 
 VOID = {"meta", "input", "circle", "img", "br"}

@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 
 from pipeline.console.errors import BadInput
+from pipeline.results.definition import Definition, Headline
+from pipeline.results.document import Results, Row, read_results, write_results
+from pipeline.results.number import Number
 from pipeline.stages.compare import run
 from tests.compare.fake import World
 
 ROOT = Path(__file__).parents[2]
 TABLES = (
-    "table.md", "report.json", "scores.tsv", "summary.tsv", "pareto.tsv", "training.tsv", "letters.tsv",
-    "ranking.tsv", "pairs.tsv", "curves.tsv",
+    "table.md", "report.json", "standing.json", "scores.tsv", "summary.tsv", "pareto.tsv",
+    "training.tsv", "letters.tsv", "ranking.tsv", "pairs.tsv", "curves.tsv",
 )  # fmt: skip
 FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "temporal.png")
 WRITTEN = {
@@ -94,6 +97,43 @@ def test_a_damaged_input_is_named(world: World) -> None:
         run()
 
 
+def test_results_of_another_form_are_refused(world: World) -> None:
+    path = Path("reports/evaluations/absorption/temporal/results.json")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(content | {"schema": 99}), encoding="utf-8")
+    with pytest.raises(BadInput, match=r"schema 99, not .*: run `dvc repro absorption@temporal`"):
+        run()
+
+
+TOY = Definition(
+    "toy_score", "higher", "share", 1, "A score of an evaluation that compare has never heard of.",
+    headline=Headline("toy", "toy score", 25),
+)  # fmt: skip
+
+
+def test_a_new_evaluation_is_a_new_column_everywhere(world: World) -> None:
+    """compare finds it through what it wrote: between the columns that its order asks for."""
+    for variant in world.variants:
+        source = read_results(Path("reports/evaluations/behavior") / variant, "behavior")
+        rows = tuple(
+            Row(row.identity, {"toy_score": Number(0.1 * place, 3)}) for place, row in enumerate(source.rows)
+        )
+        results = Results("toy", variant, {"toy_score": TOY}, rows)
+        write_results(Path("reports/evaluations/toy") / variant, results)
+    run()
+    heads = [line for line in Path("reports/tables/table.md").read_text().splitlines() if "| L0 |" in line]
+    assert "CE score\u00a0↑ | toy score\u00a0↑ | dead share" in heads[0]
+    assert "toy" in json.loads(Path("reports/metrics.json").read_text())["standard"]["l0-4"]
+    groups = json.loads(Path("reports/tables/standing.json").read_text())["groups"]
+    names = [column["name"] for column in groups[0]["columns"]]
+    assert names[names.index("ce_score") + 1] == "toy"
+    for name in ("scores", "summary", "curves", "pairs"):
+        assert "\ttoy\ttoy_score\t" in Path(f"reports/tables/{name}.tsv").read_text()
+    Path("reports/evaluations/toy/temporal/results.json").unlink()
+    with pytest.raises(BadInput, match=r"toy/temporal/results.json is missing: run `dvc repro toy@temporal`"):
+        run()
+
+
 @pytest.fixture
 def with_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(variants=["standard"], targets=[4], given=("mine",))
@@ -141,7 +181,8 @@ def altered(path: Path, change: Callable[[list[list[str]]], list[list[str]]]) ->
 
 def test_items_that_give_another_value_than_the_results_are_refused(world: World) -> None:
     path = Path("reports/evaluations/behavior/temporal/contexts.tsv")
-    altered(path, lambda rows: [rows[0], [*rows[1][:-1], "9999"], *rows[2:]])
+    place = path.read_text(encoding="utf-8").splitlines()[0].split("\t").index("ce_sae")
+    altered(path, lambda rows: [rows[0], [*rows[1][:place], "9999", *rows[1][place + 1 :]], *rows[2:]])
     with pytest.raises(BadInput, match=r"gives ce_score .* but results.json says .*-f behavior@temporal"):
         run()
     assert not files() & WRITTEN
@@ -150,23 +191,22 @@ def test_items_that_give_another_value_than_the_results_are_refused(world: World
 def test_items_of_other_contexts_are_refused(world: World) -> None:
     path = Path("reports/evaluations/reconstruction/temporal/contexts.tsv")
     altered(path, lambda rows: [rows[0], *([*row[:3], f"1{row[3]}", *row[4:]] for row in rows[1:])])
-    with pytest.raises(BadInput, match=r"reconstruction/temporal/contexts.tsv lists other contexts than"):
+    with pytest.raises(BadInput, match=r"contexts.tsv of reconstruction for temporal lists other contexts"):
         run()
 
 
 def test_an_sae_without_items_is_refused(world: World) -> None:
     path = Path("reports/evaluations/absorption/temporal/predictions.tsv")
     altered(path, lambda rows: [row for row in rows if row[1] != "43"])
-    with pytest.raises(
-        BadInput, match=r"predictions.tsv has no rows for seed 43, run l0-4: .*absorption@temp"
-    ):
+    said = r"predictions.tsv of absorption for temporal has no rows for seed 43, run l0-4: .*absorption@temp"
+    with pytest.raises(BadInput, match=said):
         run()
 
 
 def test_a_table_without_a_column_is_damaged(world: World) -> None:
     path = Path("reports/evaluations/probing/temporal/items.tsv")
     altered(path, lambda rows: [row[:-1] for row in rows])
-    with pytest.raises(BadInput, match=r"items.tsv is damaged \(KeyError\('right_k1'\)\)"):
+    with pytest.raises(BadInput, match=r"items.tsv is damaged .*-f probing@temporal"):
         run()
 
 

@@ -8,7 +8,7 @@ Two rules, both signed because a latent must speak *for* its letter (SAEBench 0.
 - `l1_probe`: SAEBench's own recipe (`train_sparse_multi_probe`), 50 epochs of Adam on the L1-penalised
   probe, from zero instead of random weights. An epoch of a vocabulary below 4096 words is one step, so
   50 steps is all it gets: it ranks a latent that fires for one word as high as the letter's own
-  (docs/metrics-tasks.md has the measurement).
+  (docs/absorption.md has the measurement).
 
 The work is proportional to the active (word, latent) pairs.
 """

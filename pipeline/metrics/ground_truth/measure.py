@@ -1,4 +1,4 @@
-"""What an SAE got right when the true dictionary and the true codes are known: ours (docs/ground-truth.md).
+"""What an SAE got right when the true dictionary and the true codes are known: ours (docs/ground_truth.md).
 
 Everything is counted exactly on held-out tokens; no probe and no projection stands in between.
 """

@@ -1,4 +1,4 @@
-"""The first-letter measurement where the truth is known: does it rank rightly? (docs/ground-truth.md)
+"""The first-letter measurement where the truth is known: does it rank rightly? (docs/ground_truth.md)
 
 Parents of the synthetic source play the letters and their children the words. An item is a token at which
 exactly one parent is on, with one child of it or none; its letter is the parent, its word the child.

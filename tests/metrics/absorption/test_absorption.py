@@ -179,7 +179,7 @@ def test_absorbed_words_are_found_exactly(rule: str) -> None:
         assert values["full_absorption_pooled"].value == pytest.approx(6 / 390)
         assert values["mean_full_absorption_shuffled_decoder"].value != values["mean_full_absorption"].value
     else:
-        # a latent that fires for one word ranks as high as the letter's own: docs/metrics-tasks.md
+        # a latent that fires for one word ranks as high as the letter's own: docs/absorption.md
         assert found.splits.f1_k1.mean() < 1
 
 

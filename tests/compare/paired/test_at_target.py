@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.compare.paired.matched import Point, at
+from pipeline.compare.paired.at_target import Point, at
 
 CURVE = [Point(4.0, 0.6, np.array([0.6, 0.7])), Point(16.0, 0.8, np.array([0.8, 0.8])), Point(64.0, 0.9)]
 

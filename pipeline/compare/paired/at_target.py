@@ -1,4 +1,4 @@
-"""One SAE family's score at a common L0: between its runs, never beyond them.
+"""One method's score at a common L0: between its runs, never beyond them.
 
 A method is trained at several L0 targets and reaches each of them only nearly. Its score as a function of
 log L0 is taken as straight between neighbouring runs of one seed. A target that lies between two
@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.compare.board import MISS
+from pipeline.compare.scores import MISS
 
 How = Literal["interpolated", "reached", ""]
 
@@ -33,7 +33,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Matched:
+class AtTarget:
     """A score at a common L0; without a value, `reason` says why."""
 
     value: float | None
@@ -44,11 +44,11 @@ class Matched:
     reason: str | None = None
 
 
-def at(points: Sequence[Point], target: float) -> Matched:
+def at(points: Sequence[Point], target: float) -> AtTarget:
     """The score of the runs `points` of one seed at L0 `target`."""
     points = sorted((point for point in points if point.l0 > 0), key=lambda point: point.l0)
     if not points:
-        return Matched(None, reason="no run with an L0")
+        return AtTarget(None, reason="no run with an L0")
     for left, right in pairwise(points):
         if left.l0 <= target <= right.l0 and left.l0 < right.l0:
             share = log(target / left.l0) / log(right.l0 / left.l0)
@@ -56,23 +56,23 @@ def at(points: Sequence[Point], target: float) -> Matched:
     nearest = min(points, key=lambda point: abs(log(point.l0 / target)))
     if abs(nearest.l0 - target) > MISS * target:
         reached = f"{points[0].l0:.3g}" + (f" to {points[-1].l0:.3g}" if len(points) > 1 else "")
-        return Matched(None, reason=f"L0 {target:g} lies outside the reached L0 {reached}")
+        return AtTarget(None, reason=f"L0 {target:g} lies outside the reached L0 {reached}")
     if nearest.value is None:
-        return Matched(None, reason=nearest.reason)
+        return AtTarget(None, reason=nearest.reason)
     slack = _slack(points, nearest, target)
-    return Matched(nearest.value, "reached", nearest.l0, slack, nearest.draws)
+    return AtTarget(nearest.value, "reached", nearest.l0, slack, nearest.draws)
 
 
-def _between(left: Point, right: Point, share: float, target: float) -> Matched:
+def _between(left: Point, right: Point, share: float, target: float) -> AtTarget:
     """`share` of the way from `left` to `right`; an end that has all the weight needs no other."""
     parts = [(point, weight) for point, weight in ((left, 1 - share), (right, share)) if weight > 0]
     for point, _ in parts:
         if point.value is None:
-            return Matched(None, reason=point.reason)
+            return AtTarget(None, reason=point.reason)
     value = sum(weight * point.value for point, weight in parts if point.value is not None)
     known = [weight * point.draws for point, weight in parts if point.draws is not None]
     draws = np.sum(known, axis=0) if len(known) == len(parts) else None
-    return Matched(value, "interpolated" if len(parts) > 1 else "reached", target, 0.0, draws)
+    return AtTarget(value, "interpolated" if len(parts) > 1 else "reached", target, 0.0, draws)
 
 
 def _slack(points: Sequence[Point], nearest: Point, target: float) -> float | None:
