@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.stages import harvest, train
+from pipeline.stages import train
 from tests.e2e.sandbox import package_files_without_code
 from tests.test_layout import ROOT, reachable
 
@@ -112,7 +112,7 @@ def test_every_declared_key_exists_in_every_profile(profile: str) -> None:
                     node = node[part]
 
 
-@pytest.mark.parametrize(("stage", "keyed"), [("harvest", harvest.DEPENDENCIES), ("train", train.CODE)])
+@pytest.mark.parametrize(("stage", "keyed"), [("train", train.CODE)])
 def test_scratch_is_keyed_by_what_the_stage_declares(stage: str, keyed: Iterable[str | Path]) -> None:
     """A killed run must not go on from work that other inputs made."""
     code = [dep for dep in GRAPH["stages"][stage]["deps"] if dep.startswith(("pipeline/", "requirements/"))]

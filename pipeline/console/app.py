@@ -127,6 +127,12 @@ def publish(
 
 
 @app.command()
+def ship() -> None:
+    """Make models/lm, trained here, the embedded model that everyone starts from."""
+    _run("commands.ship")
+
+
+@app.command()
 def graph() -> None:
     """Write into dvc.yaml which code each stage depends on, from the imports."""
     _run("commands.graph")

@@ -132,10 +132,9 @@ def _last_states(model: Any, batch: Tensor, layer: int) -> Tensor:
     return caught[0][:, -1].float()
 
 
-def save(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write the model (safetensors) and its tokenizer, in the layout that transformers reads back."""
+def save(model: Any, folder: Path) -> None:
+    """Write the model (safetensors) in the layout that transformers reads back."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # a bar per file of weights, even where there is no terminal
     model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)

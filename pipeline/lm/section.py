@@ -12,9 +12,12 @@ from pipeline.params import Section
 
 
 class EmbeddedModel(Section):
-    """A tiny Gemma-2-architecture model, trained here; measured choices in docs/embedded-model.md."""
+    """A tiny Gemma-2-architecture model of ours; measured choices in docs/embedded-model.md."""
 
     source: Literal["embedded"]
+    retrain: bool = Field(
+        default=False, description="train it here, instead of the weights that ship with the package"
+    )
     seed: int = Field(ge=0, description="seed of the weights and of the training text's stream")
     layers: int = Field(default=4, ge=1, description="decoder blocks")
     d: int = Field(default=128, ge=8, description="residual stream's width")

@@ -15,28 +15,13 @@ from pipeline.parallel.ranks import join
 from pipeline.parallel.world import World, part
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
+from pipeline.stages.code import closure
 from pipeline.stages.files import ACTIVATIONS, LM, TOKENS
 from pipeline.stages.scratch import publish, scratch
 from pipeline.store.schema import Header, chunk_contexts
 from pipeline.store.section import HarvestSection
 from pipeline.store.writer import Writer
 from pipeline.text.contexts import Tokens, open_tokens
-
-DEPENDENCIES = [
-    Path("pipeline/stages/harvest.py"),
-    Path("pipeline/stages/files.py"),
-    Path("pipeline/stages/scratch.py"),
-    Path("pipeline/parallel"),
-    Path("pipeline/params"),
-    Path("pipeline/lm"),
-    Path("pipeline/store"),
-    Path("pipeline/text/contexts.py"),
-    Path("pipeline/text/packing.py"),
-    Path("requirements/numeric.txt"),
-    TOKENS,
-    LM,
-]
-"""What dvc.yaml declares for this stage; a change of any of them starts the harvest afresh."""
 
 
 def run() -> None:
@@ -59,7 +44,8 @@ def run() -> None:
         relaunch(["harvest"], 1, compute.threads)
     world = join(device)
     inputs = {"harvest": section.model_dump(), "compute": compute.model_dump()}
-    folder = scratch("harvest", inputs, DEPENDENCIES)
+    declared = [*closure("stages.harvest"), Path("requirements/numeric.txt"), TOKENS, LM]
+    folder = scratch("harvest", inputs, declared)
     header = _header(section, tokens, lm)
     if not world.leads:
         world.wait()  # the first process makes the arrays, the others open them

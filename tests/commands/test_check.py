@@ -75,7 +75,7 @@ def test_a_section_must_be_a_section(params: dict[str, Any], section: str) -> No
     ("key", "value", "named"),
     [
         ("colour", 1, "`colour` is not a parameter"),
-        ("tasks.colour", 1, "`tasks.colour` is not a parameter"),
+        ("letter_task.colour", 1, "`letter_task.colour` is not a parameter"),
         ("profiles.embedded.colour", 1, "`profiles.embedded.colour` is not a parameter"),
         ("profiles.embedded", None, "`profiles.embedded` must be a section"),
         ("profile", "huge", "profile `huge` is unknown"),

@@ -31,6 +31,7 @@ def tiny(tree: dict[str, Any]) -> dict[str, Any]:
     profile["compute"] = {"device": "cpu", "threads": 1}
     profile["text"].update(context_length=32, train_contexts=96, validation_contexts=16, test_contexts=32)
     profile["model"].update(
+        retrain=True,
         layers=2,
         d=D,
         heads=2,

@@ -14,8 +14,9 @@ from pipeline.lm.section import EmbeddedModel, HubModel, LocalModel, parse_model
 VOCABULARY, WIDTH = 30, 12
 SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 TINY = {
-    "source": "embedded", "seed": 0, "layers": 2, "d": 16, "heads": 2, "kv_heads": 1, "head_dim": 8,
-    "mlp": 24, "window": 8, "steps": 12, "batch": 4, "warmup": 2, "gate_layer": 0, "precision": "float32",
+    "source": "embedded", "retrain": True, "seed": 0, "layers": 2, "d": 16, "heads": 2, "kv_heads": 1,
+    "head_dim": 8, "mlp": 24, "window": 8, "steps": 12, "batch": 4, "warmup": 2, "gate_layer": 0,
+    "precision": "float32",
 }  # fmt: skip
 
 

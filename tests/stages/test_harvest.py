@@ -252,14 +252,6 @@ def test_other_inputs_start_afresh(here: Path, monkeypatch: pytest.MonkeyPatch) 
     assert before.startswith("harvest-")
 
 
-def test_the_scratch_knows_every_declared_dependency() -> None:
-    from ruamel.yaml import YAML
-
-    graph = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())
-    declared = {str(dep) for dep in graph["stages"]["harvest"]["deps"]}
-    assert declared == {dep.as_posix() for dep in harvest.DEPENDENCIES}
-
-
 def test_a_layer_that_does_not_exist(here: Path) -> None:
     params(layer=3)
     with pytest.raises(BadInput, match="layer 3 does not exist: tiny has 3 blocks"):

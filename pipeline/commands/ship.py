@@ -1,0 +1,33 @@
+"""Command `ship`: make models/lm, trained here, the embedded model that everyone starts from."""
+
+from __future__ import annotations
+
+import sys
+
+from pipeline.console.errors import BadInput
+from pipeline.lm.resolved import read_resolved
+from pipeline.lm.section import EmbeddedModel, parse_model
+from pipeline.lm.shipped.folder import ShippedModel
+from pipeline.lm.tokenizer import tokenizer_sha256
+from pipeline.params import read_params
+from pipeline.stages.files import LM
+from pipeline.text.embedded.tokenizer import embedded_tokenizer
+from pipeline.text.section import EmbeddedText, parse_text
+
+
+def run() -> None:
+    """Write the package's files; raises BadInput unless params.yaml trained the model in models/lm."""
+    params = read_params()
+    profile = f"profiles.{params.profile}"
+    model = parse_model(params.value("profile.model"), f"{profile}.model")
+    text = parse_text(params.value("profile.text"), f"{profile}.text")
+    if not isinstance(model, EmbeddedModel) or not isinstance(text, EmbeddedText) or not model.retrain:
+        raise BadInput(
+            f"params.yaml: `{profile}.model` trains no model to ship; set `retrain: true` of an embedded one "
+            "and run `dvc repro model` first."
+        )
+    if read_resolved(LM).tokenizer_sha256 != tokenizer_sha256(embedded_tokenizer(text)):
+        raise BadInput(f"{LM} was not made by these params: run `dvc repro model` first.")
+    shipped = ShippedModel()
+    shipped.write(LM, model, text)
+    print(f"Written: {shipped.folder}", file=sys.stderr)

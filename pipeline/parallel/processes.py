@@ -1,0 +1,158 @@
+"""Independent pieces of work, each in a process of its own, as many at once as there are cores.
+
+Python threads take turns at one interpreter lock, which a step of many small operations hardly lets go;
+two threads of one operation spin while they wait for each other, and beside another busy process they wait
+long. Forked processes of one thread each do neither, and they share what the parent has loaded. How
+many run at once changes no result.
+
+    with Progress("measure", total, "tokens") as bar:
+        values = spread(lambda sae, say: measure(sae, x, say), saes, hear=bar.advance)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterable
+from multiprocessing.connection import Connection, wait
+from typing import Any, TypeVar
+
+import torch
+
+from pipeline.console.errors import BadInput
+
+WORKERS = "SAELINE_WORKERS"
+"""The environment variable that says how many processes a stage may use. No parameter: it changes no bit."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+Say = Callable[[Any], None]
+"""Tells the parent something while the work goes on: progress."""
+
+
+def workers() -> int:
+    """How many processes a stage may use: `SAELINE_WORKERS`, else the cores that this process may use."""
+    asked = os.environ.get(WORKERS)
+    if asked is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not asked.isdigit() or int(asked) < 1:
+        raise BadInput(f"{WORKERS} must be a whole number of processes, at least 1, not {asked!r}.")
+    return int(asked)
+
+
+def spread(
+    work: Callable[[T, Say], R], items: Iterable[T], hear: Say = lambda message: None, at_once: int = 0
+) -> list[R]:
+    """`work(item, say)` of every item, in the items' order; what a work says is given to `hear`.
+
+    At most `at_once` forked processes (0: `workers()`), which end when this one does, in whatever way;
+    results and messages are pickled through pipes. Where one runs at once, or torch uses several threads
+    for each operation: here, one item after another. The first exception of a work is raised
+    here and ends the others; ChildProcessError when one was killed.
+    """
+    given, at_once = list(items), at_once or workers()
+    keep_memory()
+    if min(at_once, len(given)) < 2 or torch.get_num_threads() > 1:
+        return [work(item, hear) for item in given]
+    results: dict[int, R] = {}
+    running: dict[Connection, tuple[int, multiprocessing.Process]] = {}
+    lifeline = os.pipe()
+    try:
+        while len(results) < len(given):
+            while len(running) < at_once and len(results) + len(running) < len(given):
+                index = len(results) + len(running)
+                pipe, process = _start(work, given[index], lifeline)
+                running[pipe] = index, process
+            ready = set(wait(list(running)))
+            for pipe in [each for each in running if each in ready]:
+                kind, value = _receive(pipe, running[pipe][1])
+                if kind == "said":
+                    hear(value)
+                elif kind == "failed":
+                    raise value
+                else:
+                    index, process = running.pop(pipe)
+                    results[index] = value
+                    process.join()
+    finally:
+        for _, process in running.values():
+            process.kill()
+            process.join()
+        for end in lifeline:
+            os.close(end)
+    return [results[index] for index in range(len(given))]
+
+
+def keep_memory() -> None:
+    """Let the C library keep freed memory for the next tensor, where it can be told so (glibc).
+
+    Otherwise blocks of 128 kB and more go back to the system, and a step pays for making their pages anew.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        trim_threshold, mmap_threshold = -1, -3  # of malloc.h; together, or the other's default is lost
+        mallopt(mmap_threshold, 2**25)
+        mallopt(trim_threshold, 2**30)
+
+
+def _start(
+    work: Callable[[T, Say], R], item: T, lifeline: tuple[int, int]
+) -> tuple[Connection, multiprocessing.Process]:
+    """A forked process that sends ("said", message), and ("done", result) or ("failed", exception) last."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(work, item, theirs, lifeline), daemon=True)
+    with warnings.catch_warnings():
+        # Python 3.12 warns of forking beside threads: zarr begins anew in a child, torch has one thread here
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process.start()
+    theirs.close()  # so that the child's end is the only one, and its death is the end of the pipe
+    return ours, process  # type: ignore[return-value]
+
+
+def _child(work: Callable[[T, Say], R], item: T, pipe: Connection, lifeline: tuple[int, int]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent ends us
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.close(lifeline[1])
+    threading.Thread(target=_end_with_parent, args=(lifeline[0],), daemon=True).start()
+    os.environ[WORKERS] = "1"
+    torch.set_num_threads(1)
+    try:
+        result = work(item, lambda message: _send(pipe, "said", message))
+        _send(pipe, "done", result)
+    except BaseException as error:
+        error.add_note(f"In a worker process:\n{traceback.format_exc()}")
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # of a type that pickle cannot take apart or put together
+            error = RuntimeError(traceback.format_exc())
+        _send(pipe, "failed", error)
+
+
+def _end_with_parent(lifeline: int) -> None:
+    """Nobody writes to the pipe: it closes with the parent."""
+    os.read(lifeline, 1)
+    os._exit(1)
+
+
+def _send(pipe: Connection, kind: str, value: Any) -> None:
+    # plain pickle: multiprocessing's own would hand tensors over in shared memory, which ends with the child
+    pipe.send_bytes(pickle.dumps((kind, value)))
+
+
+def _receive(pipe: Connection, process: multiprocessing.Process) -> tuple[str, Any]:
+    try:
+        kind, value = pickle.loads(pipe.recv_bytes())
+    except EOFError:
+        process.join()
+        raise ChildProcessError(
+            f"a worker process ended with exit code {process.exitcode}; a negative one is a signal, and -9 "
+            f"often means that memory ran out: set {WORKERS}=1."
+        ) from None
+    return kind, value

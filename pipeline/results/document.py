@@ -1,0 +1,134 @@
+"""results.json: what an evaluation measured on each SAE of one variant, with the meaning of every number.
+
+The tables beside it are declared in it with their columns' types, so that a reader needs the folder only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.console.errors import BadInput
+from pipeline.results.definition import Definition
+from pipeline.results.files import damaged, read_json, write_json
+from pipeline.results.number import Number
+from pipeline.results.table import NAMES, Columns, read_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SCHEMA = 2
+NAME = "results.json"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which SAE a row is about."""
+
+    variant: str
+    label: str
+    seed: int
+    reading: str
+    target: float | None  # the L0 asked for
+    run: str
+    status: str  # ok or diverged
+    reason: str | None  # why it diverged
+    l0: float | None  # on the validation split
+    on_target: bool | None
+    sae_sha256: str | None
+    model: str
+    layer: int | None
+    n: int
+    d: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One SAE and its numbers by the names of their definitions."""
+
+    identity: Identity
+    numbers: Mapping[str, Number]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one evaluation of one variant. Raises ValueError for a number without a definition."""
+
+    evaluation: str
+    variant: str
+    definitions: Mapping[str, Definition]
+    rows: tuple[Row, ...]
+    tables: Mapping[str, Columns] = field(default_factory=dict)  # files beside results.json
+    own_saes: bool = False  # measured on SAEs that the evaluation trained itself, not those of models/sae
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if unknown := set(row.numbers) - set(self.definitions):
+                raise ValueError(f"{self.evaluation}: no definition for {sorted(unknown)}")
+
+
+def write_results(folder: Path, results: Results) -> None:
+    """Write results.json into `folder`."""
+    write_json(
+        folder / NAME,
+        {
+            "schema": SCHEMA,
+            "evaluation": results.evaluation,
+            "variant": results.variant,
+            "own_saes": results.own_saes,
+            "metrics": {name: _given(each) for name, each in results.definitions.items()},
+            "tables": {
+                name: [{"name": column, "type": NAMES[kind]} for column, kind in columns.items()]
+                for name, columns in results.tables.items()
+            },
+            "rows": [_row(row) for row in results.rows],
+        },
+    )
+
+
+def read_results(folder: Path, stage: str) -> Results:
+    """What `stage` wrote into `folder`; raises BadInput when it is missing, damaged or of another schema."""
+    path = folder / NAME
+    content = read_json(path, stage)
+    try:
+        if content["schema"] != SCHEMA:
+            raise BadInput(f"{path} has schema {content['schema']!r}, not {SCHEMA}: run `dvc repro {stage}`.")
+        return Results(
+            content["evaluation"],
+            content["variant"],
+            {name: Definition.parsed(each) for name, each in content["metrics"].items()},
+            tuple(_parsed(row) for row in content["rows"]),
+            {name: _columns(columns) for name, columns in content["tables"].items()},
+            content["own_saes"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(path, stage, f"{type(error).__name__}: {error}") from None
+
+
+def read_beside(folder: Path, results: Results, table: str, stage: str) -> DataFrame:
+    """The `table` that lies beside `results` in `folder`."""
+    if table not in results.tables:
+        raise BadInput(f"{folder} declares no table {table}: run `dvc repro -f {stage}`.")
+    return read_table(folder / table, results.tables[table], stage)
+
+
+def _given(definition: Definition) -> dict[str, Any]:
+    """`definition` without the places where it is not shown."""
+    return {name: value for name, value in asdict(definition).items() if value is not None}
+
+
+def _row(row: Row) -> dict[str, Any]:
+    numbers = {name: asdict(number) for name, number in sorted(row.numbers.items())}
+    return {**asdict(row.identity), "metrics": numbers}
+
+
+def _parsed(row: Mapping[str, Any]) -> Row:
+    identity = Identity(**{each.name: row[each.name] for each in fields(Identity)})
+    return Row(identity, {name: Number(**value) for name, value in row["metrics"].items()})
+
+
+def _columns(columns: list[Mapping[str, str]]) -> Columns:
+    kinds = {name: kind for kind, name in NAMES.items()}
+    return {column["name"]: kinds[column["type"]] for column in columns}
