@@ -149,7 +149,7 @@ class Run:
 
         try:
             yield
-        except DvcException as error:
+        except (DvcException, OSError) as error:
             raise BadInput(f"stage {name}: {str(error).rstrip('.')}.") from error
 
 
