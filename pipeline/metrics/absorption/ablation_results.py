@@ -84,7 +84,7 @@ def values(
         "mean_ablation_absorption": estimated(found, kept, section),
         "ablation_projection_absorption": _projected(found, kept, section),
         "ablation_agreement": share(agree, examined) if examined else nothing,
-        "ablation_kappa": _kappa(found.verdicts.absorbed, found.projected[found.examined])
+        "ablation_kappa": kappa(found.verdicts.absorbed, found.projected[found.examined])
         if examined
         else nothing,
         "ablation_words_silent": Number(float((found.silent & kept[found.letter]).sum()), scored),
@@ -150,8 +150,8 @@ def _mean_over_letters(
     return estimate(sums, statistic, int(kept[found.letter].sum()), plan_of(section))
 
 
-def _kappa(first: Tensor, second: Tensor) -> Number:
-    """(observed - expected) / (1 - expected) agreement; undefined where both say one thing only."""
+def kappa(first: Tensor, second: Tensor) -> Number:
+    """Cohen's kappa of two verdicts (S,) bool; missing where both say one thing only."""
     p, q = first.double().mean(), second.double().mean()
     observed, expected = (first == second).double().mean(), p * q + (1 - p) * (1 - q)
     if expected == 1:

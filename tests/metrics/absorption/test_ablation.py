@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import cohen_kappa_score
 
 from pipeline.metrics.absorption import ablation_results
 from pipeline.metrics.absorption.ablation import ablate, entries_of, judge, sample
 from pipeline.metrics.absorption.measure import Splits, measure
 from pipeline.metrics.absorption.section import AbsorptionSection
+from pipeline.results.number import Number
 from pipeline.sae.core.inference import SAE
 from pipeline.tasks.letters.ablation import AblationTask, CutModel, letter_margin
 from pipeline.tasks.letters.task import LetterTask
@@ -223,3 +225,13 @@ def test_the_rest_of_the_residual_is_left_alone() -> None:
     off = replace(task, x=task.x + 7 * torch.eye(64)[60])  # a direction that no latent reads or writes
     moved = ablate(sae, splits, off, replace(prompts, x=off.x), spelling(off)[1], ALL, SECTION)
     torch.testing.assert_close(plain.verdicts.effect, moved.verdicts.effect)
+
+
+def test_kappa_is_scikit_learns() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first = torch.rand(60, generator=generator) < 0.4
+    second = torch.where(torch.rand(60, generator=generator) < 0.7, first, ~first)
+    expected = cohen_kappa_score(first.numpy(), second.numpy())
+    found = ablation_results.kappa(first, second)
+    assert found == Number(found.value, 60)
+    assert found.value == pytest.approx(expected)
