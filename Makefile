@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later, git and make; everything else is installed into .venv from the locks.
 PYTHON ?= python3
 VENV := .venv
-LOCKS := requirements/numeric.txt requirements/tools.txt
+LOCKS := requirements/numeric.txt requirements/analysis.txt requirements/tools.txt
 # Named after the contents of the locks: changed locks, and nothing else, install again.
 STAMP := $(VENV)/.locked-$(shell cat $(LOCKS) pyproject.toml | cksum | cut -d ' ' -f 1)
 # SAEBench's own code runs in an environment of its own (docs/parity.md); torch is the one of our lock.
