@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmarks.problem import LR, Problem
 from pipeline.sae.core.codes import Pairs
-from pipeline.sae.core.top import largest, row_top
+from pipeline.sae.core.topk import largest, row_top
 
 VARIANTS = ("standard", "topk", "batchtopk", "jumprelu")
 WIDTH = 0.03

@@ -64,7 +64,7 @@ def step(d: int, n: int) -> dict[str, float]:
 def train(tokens: int, _: int) -> dict[str, float]:
     """CPU seconds and peak memory of a training on a store that stays as it is."""
     from pipeline.store import Store
-    from pipeline.training.run import Job
+    from pipeline.training.job import Job
     from pipeline.training.run import train as run
     from pipeline.training.section import TrainSection
 
@@ -77,7 +77,7 @@ def train(tokens: int, _: int) -> dict[str, float]:
         log_every=25, checkpoint_every=10**6,
     )  # fmt: skip
     before = _resident()
-    seconds = _clock(lambda: run(Job("standard", {}, 0), section, store, torch.device("cpu")))
+    seconds = _clock(lambda: run(Job.of("standard", {}, 0), section, store, torch.device("cpu")))
     return {"seconds": seconds, "mb": _peak() - before}
 
 

@@ -13,10 +13,12 @@ import torch
 from benchmarks.language import CONTEXT, LAYER, D, token_ids, write_model
 from benchmarks.timing import interleave
 from pipeline.lm.load import LanguageModel, load_lm
+from pipeline.lm.site import Site
 from pipeline.store.schema import Header, chunk_contexts
 from pipeline.store.writer import Writer
 
 CONTEXTS, BATCH = 256, 32
+SITE = Site("resid_post", LAYER)
 ROUNDS, SECONDS = 7, 45.0
 
 
@@ -44,8 +46,8 @@ def ours(lm: LanguageModel, ids: torch.Tensor, folder: Path) -> None:
     """What the stage `harvest` does: chunks of batches, written, verified, statistics taken."""
     shutil.rmtree(folder, ignore_errors=True)
     header = Header(
-        model_id=lm.model_id, revision=None, weights_sha256=lm.weights_sha256, tokenizer_hash="", layer=LAYER,
-        hook_name=f"blocks.{LAYER}.hook_resid_post", d=D, context_length=CONTEXT, special_ids=lm.special_ids,
+        model_id=lm.model_id, revision=None, weights_sha256=lm.weights_sha256, tokenizer_hash="",
+        layer=SITE.layer, hook_name=SITE.hook_name, d=D, context_length=CONTEXT, special_ids=lm.special_ids,
         splits={"train": [0, len(ids)]}, logical_dtype="float32", codec="none",
         chunk_contexts=chunk_contexts(8.0, CONTEXT, D, "float32"),
     )  # fmt: skip
@@ -54,7 +56,7 @@ def ours(lm: LanguageModel, ids: torch.Tensor, folder: Path) -> None:
     for chunk in range(writer.chunks):
         span = writer.span(chunk)
         parts = ids[span.start : span.stop].split(BATCH)
-        writer.write(chunk, torch.cat([lm.forward_to(part, LAYER).cpu() for part in parts]))
+        writer.write(chunk, torch.cat([lm.forward_to(part, SITE).cpu() for part in parts]))
     writer.finish()
 
 

@@ -9,7 +9,7 @@ import torch
 from benchmarks.problem import LR, Problem
 from pipeline.sae.core.variant import Recipe
 from pipeline.training.controller import SparsityController
-from pipeline.training.run import method
+from pipeline.training.job import method
 from pipeline.training.trainer import Trainer, initial_weights
 
 STEPS = 100_000

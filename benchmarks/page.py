@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import book
+from benchmarks import book, times
 from benchmarks.growth_plot import exponents, plot
 from benchmarks.targets import Rows, table
 from benchmarks.timing import ratio
@@ -20,7 +20,7 @@ TITLES = {
 
 
 def write(folder: Path) -> None:
-    """Replace what follows the mark, draw the plot, print the targets."""
+    """Replace what follows the mark, draw the plot, print the targets; say elsewhere how long a run takes."""
     page = folder / "README.md"
     prose, mark, _ = page.read_text(encoding="utf-8").partition(MARK)
     assert mark, f"{page} has lost its mark"
@@ -34,6 +34,8 @@ def write(folder: Path) -> None:
                 lines += [f"### {title}", "", *_group(group, found), ""]
         if "growth/n" in rows:
             (folder / "growth.png").write_bytes(plot(rows))
+        if "run" in rows:
+            times.write(rows["run"])
         print("\n".join(_targets(rows)))
     page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 

@@ -12,7 +12,8 @@ from benchmarks.ours import stepper
 from benchmarks.problem import Problem, Shape, activations, shapes
 from benchmarks.timing import interleave
 from pipeline.store import Store
-from pipeline.training.run import Job, train
+from pipeline.training.job import Job
+from pipeline.training.run import train
 from pipeline.training.section import TrainSection
 
 VARIANTS = (
@@ -83,6 +84,6 @@ def _trained(variant: str, shape: Shape, store: Store, precision: str, seed: int
          "checkpoint_every": 10**6},
         "precision",
     )  # fmt: skip
-    job = Job(variant, {"lr_scale": 4.0 if variant in ("standard", "jumprelu") else 1.0}, seed)
+    job = Job.of(variant, {"lr_scale": 4.0 if variant in ("standard", "jumprelu") else 1.0}, seed)
     one = train(job, section, store, torch.device(shape.device))[0]
     return {"explained_variance": one.log[-1]["explained_variance"], "l0": one.run.l0}

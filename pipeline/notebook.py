@@ -17,12 +17,12 @@ from pipeline.console.errors import BadInput
 from pipeline.latents.contexts import Peaks
 from pipeline.latents.words import word
 from pipeline.lm.tokenizer import load_tokenizer
-from pipeline.metrics.common.number import Value
-from pipeline.metrics.common.tally import Resampling
+from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction.measure import Reconstruction, mean_activation
 from pipeline.metrics.reconstruction.temporal import Temporal
+from pipeline.results.number import Number
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.formats.given import Place
+from pipeline.sae.formats.external import Location
 from pipeline.sae.formats.read import read
 from pipeline.store import Store
 from pipeline.store import open_store as _open
@@ -43,11 +43,11 @@ def open_store(folder: str | Path = "data/activations") -> Store:
 
 def load_sae(folder: str | Path) -> SAE:
     """The SAE in `folder`: one of ours or of SAELens, dictionary_learning, sparsify or Gemma Scope."""
-    return read(Place(Path(folder), Path(folder).as_posix())).sae
+    return read(Location(Path(folder), Path(folder).as_posix())).sae
 
 
 @torch.no_grad()
-def measure(sae: SAE, store: Store, split: str = "test", resamples: int = 1000) -> dict[str, Value]:
+def measure(sae: SAE, store: Store, split: str = "test", resamples: int = 1000) -> dict[str, Number]:
     """The reconstruction stage's numbers on a split, by name; means over tokens carry 95 % intervals.
 
     Raises BadInput when the SAE takes activations of another width than the store's.

@@ -7,14 +7,12 @@ imports, those inside functions too, and so covers the branches that need a hub 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.stages import train
 from tests.e2e.sandbox import package_files_without_code
 from tests.test_layout import ROOT, reachable
 
@@ -110,14 +108,6 @@ def test_every_declared_key_exists_in_every_profile(profile: str) -> None:
                 for part in filled.split("."):
                     assert part in node, f"`{filled}` is missing in params.yaml"
                     node = node[part]
-
-
-@pytest.mark.parametrize(("stage", "keyed"), [("train", train.CODE)])
-def test_scratch_is_keyed_by_what_the_stage_declares(stage: str, keyed: Iterable[str | Path]) -> None:
-    """A killed run must not go on from work that other inputs made."""
-    code = [dep for dep in GRAPH["stages"][stage]["deps"] if dep.startswith(("pipeline/", "requirements/"))]
-    missing = {dep for dep in code if "${" not in dep} - {str(path) for path in keyed}
-    assert not missing
 
 
 @pytest.mark.parametrize("stage", ["reconstruction", "behavior", "absorption", "probing"])

@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from matplotlib.axes import Axes
+import altair as alt
+import pandas as pd
 
-from pipeline.charts.dots import dots, names, row_axis
-from pipeline.charts.style import GRID, Palette, canvas, nothing, png, style
-from pipeline.compare.board import Entry
-from pipeline.compare.headline import FLICKER_SHUFFLED, L0, SCORES
-from pipeline.compare.summary import by_run, over_seeds
+from pipeline.charts.panel import Panel, colour, sentence, shape, shown
+from pipeline.charts.rows import across, by_row, named, panel, points
+from pipeline.charts.runs import measured
 
-FLICKER = next(column for column in SCORES if column.name == "flicker")
-
-
-def temporal(entries: Sequence[Entry], palette: Palette) -> bytes:
-    """PNG: one panel per L0 target; full markers in text order, hollow ones over shuffled tokens."""
-    targets = sorted({entry.target for entry in entries if entry.target is not None})
-    if not targets:
-        return nothing("No SAE with an L0 target.")
-    with style():
-        groups = [by_run(entry for entry in entries if entry.target == target) for target in targets]
-        figure = canvas(5.5 * len(targets), 1.3 + 0.27 * max(len(runs) for runs in groups))
-        panels = figure.subplots(1, len(targets), squeeze=False, sharex=True)[0]
-        for axes, target, runs in zip(panels, targets, groups, strict=True):
-            labels = names(runs, L0)
-            row_axis(axes, labels, shown=axes is panels[0] or labels != names(groups[0], L0))
-            _panel(axes, runs, palette)
-            axes.set_title(f"L0 target {target:g}")
-            axes.set_xlabel("flicker: share of active latents off at the next token\n"
-                            "filled: text order, hollow: shuffled tokens")  # fmt: skip
-        return png(figure)
+FLICKER = {"stage": "reconstruction", "metric": "flicker"}
+SHUFFLED = {"stage": "reconstruction", "metric": "flicker_shuffled"}
 
 
-def _panel(axes: Axes, runs: Sequence[Sequence[Entry]], palette: Palette) -> None:
-    for place, run in enumerate(runs):
-        ordered, shuffled = (over_seeds(run, key).mean for key in (FLICKER.key, FLICKER_SHUFFLED))
-        if ordered is None or shuffled is None:
-            continue
-        axes.plot([ordered, shuffled], [place, place], color=GRID, lw=4, zorder=1)
-        colour, marker = palette.colour(run[0].variant), palette.marker(run[0].variant)
-        axes.plot(shuffled, place, marker, color=colour, mfc="white", ms=6.5, mew=1.2, zorder=4)
-    dots(axes, runs, FLICKER.key, palette)
+def temporal(summary: pd.DataFrame, methods: Sequence[str]) -> list[Panel]:
+    """A panel per L0 target; filled in the order of the text, hollow over shuffled tokens."""
+    shuffled = measured(summary, SHUFFLED)[["label", "run", "y"]].rename(columns={"y": "shuffled"})
+    both = named(measured(summary, FLICKER).merge(shuffled, on=["label", "run"], how="left"))
+    both = both[both["target"].notna()]
+    x = across(both, "share of active latents off at the next token", "shuffled")
+    layers = [*_shuffled(methods, x), *points(methods, x)]
+    return [
+        panel(rows, layers, f"Flicker, L0 target {target:g} (hollow: shuffled tokens)", "lower")
+        for target, rows in both.groupby("target")
+    ] or [sentence("No SAE with an L0 target.")]
+
+
+def _shuffled(methods: Sequence[str], x: alt.X) -> list[Any]:
+    both = by_row().transform_filter("isValid(datum.y) && isValid(datum.shuffled)")
+    hollow = alt.X("shuffled:Q", title=x["title"], axis=x["axis"], scale=x["scale"])
+    tooltip = [
+        alt.Tooltip("label:N", title="SAE"),
+        alt.Tooltip("shuffled:Q", title="flicker over shuffled tokens", format=".4~g"),
+    ]
+    return [
+        both.mark_rule(style="gap", strokeWidth=4).encode(x=x, x2="shuffled:Q"),
+        both.mark_point(style="hollow", size=58, strokeWidth=1.4).encode(
+            x=hollow, color=colour(methods), shape=shape(methods), strokeOpacity=shown(0.1), tooltip=tooltip
+        ),
+    ]

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from pipeline.claims.schema import Relation
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 L0 = "reconstruction/l0"
 NEAR = 0.10
 """SAEs whose L0 differ by no more than this share count as at one L0, as in the comparison."""
 
-Row = Mapping[str, str]
-"""One line of a table, every cell as text."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """The SAEs of one variant at one L0 target (None: a paper preset), all seeds."""
-
-    variant: str
-    name: str
-    target: float | None
-
-
-@dataclass(frozen=True)
-class Seed:
-    """One metric of one SAE; `low` and `high` bound its 95 % interval over items where there is one."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    reason: str
+SAE = ["label", "run", "target", "seed"]
 
 
 @dataclass(frozen=True)
@@ -60,98 +43,76 @@ class Measurement:
         return min(low, self.low), max(high, self.high)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Tables:
-    """scores.tsv by run and metric, and the version of each metric."""
+    """scores.tsv with each SAE's L0 beside its numbers, and the version of each metric."""
 
-    values: dict[Run, dict[str, dict[int, Seed]]] = field(default_factory=dict)
-    versions: dict[str, int] = field(default_factory=dict)
+    scores: DataFrame
+    versions: Mapping[str, int]
 
     @classmethod
-    def of(cls, scores: Iterable[Row], summary: Iterable[Row]) -> Tables:
-        """Index both tables; control rows, whose label is no variant, stay reachable under it."""
-        tables = cls()
-        for row in scores:
-            run = Run(row["label"], row["run"], _number(row["target"]))
-            seed = Seed(
-                _number(row["value"]), _number(row.get("low")), _number(row.get("high")), row["reason"]
-            )
-            by_metric = tables.values.setdefault(run, {})
-            by_metric.setdefault(_name(row), {})[int(row["seed"])] = seed
-        for row in summary:
-            tables.versions[_name(row)] = int(row["version"])
-        return tables
+    def of(cls, scores: DataFrame, summary: DataFrame) -> Tables:
+        """Control rows, whose label is no variant, stay reachable under it."""
+        scores = scores.assign(metric=scores.stage + "/" + scores.metric)
+        l0 = scores[scores.metric == L0].rename(columns={"value": "l0"})
+        names = summary.stage + "/" + summary.metric
+        return cls(
+            scores.merge(l0[[*SAE, "l0"]], on=SAE, how="left"), dict(zip(names, summary.version, strict=True))
+        )
 
     def variants(self) -> set[str]:
         """The variants (and controls) of this run."""
-        return {run.variant for run in self.values}
+        return set(self.scores.label)
 
     def measured(self, variant: str, metrics: Iterable[str], relation: Relation | None) -> list[Measurement]:
         """`metrics` of `variant` at each of its targets, or their relation to another variant there."""
-        runs = [run for run in self.values if run.variant == variant]
-        found = []
-        for metric in metrics:
-            for run in runs:
-                seeds = self.values[run].get(metric, {})
-                if relation is not None:
-                    seeds = self._related(run, metric, relation)
-                if seeds:
-                    found.append(self._measurement(run, metric, seeds))
-        return found
-
-    def _related(self, run: Run, metric: str, relation: Relation) -> dict[int, Seed]:
-        """The relation seed by seed; two SAEs whose L0 differ have none."""
-        own, other = self.values[run], self.values.get(Run(relation.than, run.name, run.target), {})
-        found = {}
-        for seed in own.get(metric, {}).keys() & other.get(metric, {}).keys():
-            l0 = [each.get(L0, {})[seed].value for each in (own, other)]
-            found[seed] = _relation(own[metric][seed], other[metric][seed], relation, l0)
-        return dict(sorted(found.items()))
-
-    def _measurement(self, run: Run, metric: str, seeds: Mapping[int, Seed]) -> Measurement:
-        values = [seed.value for seed in seeds.values() if seed.value is not None]
-        ends = [
-            (seed.low, seed.high) for seed in seeds.values() if seed.low is not None and seed.high is not None
+        return [
+            self._measurement(rows) for metric in metrics for rows in self._runs(variant, metric, relation)
         ]
-        l0 = [seed.value for seed in self.values[run].get(L0, {}).values() if seed.value is not None]
-        reasons = dict.fromkeys(seed.reason for seed in seeds.values() if seed.value is None)
+
+    def _runs(self, variant: str, metric: str, relation: Relation | None) -> Iterator[DataFrame]:
+        of_metric = self.scores[self.scores.metric == metric]
+        own = of_metric[of_metric.label == variant]
+        if relation is not None:
+            own = _related(own, of_metric[of_metric.label == relation.than], relation)
+        for _, rows in own.groupby("run", sort=False):
+            yield rows
+
+    def _measurement(self, seeds: DataFrame) -> Measurement:
+        """`seeds`: a row per seed of one run, with `value`, `low`, `high`, `reason` and `l0`."""
+        first = seeds.iloc[0]
+        known = seeds[seeds.value.notna()]
+        intervals = len(known) > 0 and bool(known[["low", "high"]].notna().all(axis=None))
         return Measurement(
-            run=run.name,
-            target=run.target,
-            metric=metric,
-            version=self.versions[metric],
-            l0=_mean(l0),
-            mean=_mean(values),
-            low=min(values, default=None),
-            high=max(values, default=None),
-            interval=(min(low for low, _ in ends), max(high for _, high in ends))
-            if ends and len(ends) == len(values)
-            else None,
-            seeds=len(values),
+            run=first.run,
+            target=_number(first.target),
+            metric=first.metric,
+            version=int(self.versions[first.metric]),
+            l0=_number(seeds.l0.mean()),
+            mean=_number(known.value.mean()),
+            low=_number(known.value.min()),
+            high=_number(known.value.max()),
+            interval=(float(known.low.min()), float(known.high.max())) if intervals else None,
+            seeds=len(known),
             of=len(seeds),
-            reason="; ".join(reasons),
+            reason="; ".join(seeds.reason[seeds.value.isna()].unique()),
         )
 
 
-def _relation(own: Seed, other: Seed, relation: Relation, l0: Sequence[float | None]) -> Seed:
-    """The relation of two SAEs of one seed and their `l0`; intervals of two ends make none of a ratio."""
-    if own.value is None or other.value is None:
-        return Seed(None, None, None, own.reason or other.reason)
-    if l0[0] is None or l0[1] is None or abs(l0[0] - l0[1]) > NEAR * l0[1]:
-        return Seed(None, None, None, f"{relation.than} is at another L0")
-    if other.value == 0:
-        return Seed(None, None, None, f"{relation.than} scores 0 there, so no ratio exists")
-    ratio = own.value / other.value
-    return Seed(1 - ratio if relation.kind == "less" else ratio, None, None, "")
+def _related(own: DataFrame, other: DataFrame, relation: Relation) -> DataFrame:
+    """The relation seed by seed; two SAEs whose L0 differ have none, and no ratio has an interval."""
+    pairs = own.merge(other, on=["run", "target", "seed"], suffixes=("", "_other")).sort_values("seed")
+    far = ~((pairs.l0 - pairs.l0_other).abs() <= NEAR * pairs.l0_other)
+    missing = pairs.value.isna() | pairs.value_other.isna()
+    reason = pairs.reason.where(pairs.reason != "", pairs.reason_other)
+    reason = reason.mask(~missing & far, f"{relation.than} is at another L0")
+    zero = ~missing & ~far & (pairs.value_other == 0)
+    reason = reason.mask(zero, f"{relation.than} scores 0 there, so no ratio exists")
+    ratio = (pairs.value / pairs.value_other).mask(missing | far | zero)
+    value = 1 - ratio if relation.kind == "less" else ratio
+    return pairs.assign(value=value, low=float("nan"), high=float("nan"), reason=reason)
 
 
-def _name(row: Row) -> str:
-    return f"{row['stage']}/{row['metric']}"
-
-
-def _number(cell: str | None) -> float | None:
-    return float(cell) if cell else None
-
-
-def _mean(values: list[float]) -> float | None:
-    return math.fsum(values) / len(values) if values else None
+def _number(value: Any) -> float | None:
+    """`value` as a number; None for NaN."""
+    return None if value != value else float(value)

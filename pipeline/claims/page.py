@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pipeline.claims.ledger import Entry
 from pipeline.claims.measured import Measurement
 from pipeline.claims.verdict import Here
+from pipeline.compare.escape import plain
 
 HEAD = "| method | printed L0 | metric | where | printed | known fault | measured here | verdict |"
 
@@ -94,7 +95,4 @@ def _note(text: str, notes: list[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """`text` with the characters escaped that Markdown or HTML would take for markup."""
-    for character in "\\|*_~[":
-        text = text.replace(character, "\\" + character)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
+    return plain(text, keep="`")

@@ -144,7 +144,7 @@ class Claims(_Record):
 
 def read_claims(path: Path = FILE) -> Claims:
     """Read and check the file; raises BadInput with one sentence that names the faulty record."""
-    return parse(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
+    return parse(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
 
 
 def parse(tree: Mapping[str, Any]) -> Claims:

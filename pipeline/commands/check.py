@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from pipeline.console.errors import BadInput
+from pipeline.console.evaluations import evaluations, section
+from pipeline.lm.section import EmbeddedModel, parse_model
 from pipeline.params import Params, read_params
+from pipeline.params.experiment import external, seeds, variants
 from pipeline.sae.formats.section import ExternalSection, require_name
+from pipeline.text.section import EmbeddedText, parse_text
 
 PROFILE = {
     "compute": "pipeline.params.compute:ComputeSection.parse",
@@ -27,18 +31,14 @@ PROFILE = {
 """Section of a profile to the function that validates it: (values, where) -> section."""
 
 TOP = {
-    "letter_task": "pipeline.tasks.letters.words:LettersSection.parse",
-    "probing_task": "pipeline.tasks.probing.task:LabelledSection.parse",
-    "reconstruction": "pipeline.metrics.reconstruction.measure:ReconstructionSection.parse",
-    "behavior": "pipeline.metrics.behavior.measure:BehaviorSection.parse",
-    "absorption": "pipeline.metrics.absorption.measure:AbsorptionSection.parse",
-    "probing": "pipeline.metrics.probing.measure:ProbingSection.parse",
-    "ground_truth": "pipeline.stages.ground_truth:GroundTruthSection.parse",
+    "inputs": "pipeline.params.experiment:Inputs.parse",
+    "letter_task": section("tasks.letters", "letter_task"),
+    "probing_task": section("tasks.probing", "probing_task"),
+    **{name: section(f"metrics.{name}", name) for name in evaluations()},
 }
 """Section outside the profiles to the function that validates it."""
 
-PLAIN = ("profile", "profiles", "variants", "seeds", "inputs", "external")
-INPUTS = ("model", "text", "labels")
+PLAIN = ("profile", "profiles", "variants", "seeds", "external")
 
 
 def run() -> None:
@@ -66,6 +66,11 @@ def parse_train(values: Mapping[str, Any], where: str) -> Any:
     return section
 
 
+def parse_external(values: Mapping[str, Any], where: str) -> None:
+    """The section of one SAE trained elsewhere, with what only its keys together can break."""
+    ExternalSection.parse(values, where).require(where)
+
+
 def variant_files() -> list[str]:
     """The variants that have a file in pipeline/sae."""
     folder = Path(__file__).parents[1] / "sae"
@@ -73,18 +78,18 @@ def variant_files() -> list[str]:
 
 
 def _faults(params: Params) -> Iterator[str]:
-    variants = variant_files()
+    files = variant_files()
     top = {key.split(".")[0] for key in TOP}
-    yield from _strangers("", params.keys(), {*PLAIN, *top, *variants})
-    yield from _list(params, "variants", str)
-    yield from _list(params, "seeds", int)
-    yield from _chosen_variants(params, variants)
-    yield from _inputs(params)
+    yield from _strangers("", params.keys(), {*PLAIN, *top, *files})
+    yield from _faults_of(variants, params)
+    yield from _faults_of(seeds, params)
+    yield from _faults_of(external, params, _value(params, "variants") or [])
+    yield from _chosen_variants(params, files)
     yield from _external(params)
     yield from _profiles(params)
     for key, parser in TOP.items():
         yield from _section(params, key, parser)
-    for name in variants:
+    for name in files:
         if name in params.keys():
             yield from _section(params, name, f"pipeline.sae.{name}:Config.parse")
 
@@ -97,14 +102,6 @@ def _strangers(where: str, keys: Collection[Any], known: Collection[str]) -> Ite
             yield f"params.yaml: `{place}` is not a parameter (known here: {', '.join(sorted(known))})."
 
 
-def _list(params: Params, key: str, kind: type) -> Iterator[str]:
-    values = _value(params, key)
-    if not isinstance(values, list) or not values or any(type(value) is not kind for value in values):
-        yield f"params.yaml: `{key}` must be a list of at least one {kind.__name__}, not {values!r}."
-    elif len(set(values)) < len(values):
-        yield f"params.yaml: `{key}` names one of its items twice: {values!r}."
-
-
 def _chosen_variants(params: Params, known: list[str]) -> Iterator[str]:
     """Each chosen variant has its file and its section; dvc.yaml names both."""
     chosen = _value(params, "variants")
@@ -115,31 +112,11 @@ def _chosen_variants(params: Params, known: list[str]) -> Iterator[str]:
             yield f"params.yaml: `variants` has {name!r}, but there is no section `{name}`."
 
 
-def _inputs(params: Params) -> Iterator[str]:
-    inputs = _value(params, "inputs")
-    if not isinstance(inputs, Mapping) or set(inputs) != set(INPUTS):
-        yield f"params.yaml: `inputs` must have exactly the keys {', '.join(INPUTS)}."
-    else:
-        for key, path in inputs.items():
-            if not isinstance(path, str):
-                yield f"params.yaml: `inputs.{key}` must be a path, not {path!r}; `data/none` means not used."
-
-
 def _external(params: Params) -> Iterator[str]:
     values = _value(params, "external")
-    if not isinstance(values, Mapping):
-        yield f"params.yaml: `external` must be a section ({{}} for none), not {values!r}."
-        return
-    for name, section in values.items():
-        if name in (_value(params, "variants") or []):
-            yield f"params.yaml: `external` and `variants` both name {name!r}; rename the external one."
-        try:
-            require_name(str(name))
-            if not isinstance(section, Mapping):
-                raise BadInput(f"params.yaml: `external.{name}` must be a section, not {section!r}.")
-            ExternalSection.parse(section, f"external.{name}").require(f"external.{name}")
-        except BadInput as error:
-            yield str(error)
+    for name in values if isinstance(values, Mapping) else {}:
+        yield from _faults_of(require_name, str(name))
+        yield from _section(params, f"external.{name}", "pipeline.commands.check:parse_external")
 
 
 def _profiles(params: Params) -> Iterator[str]:
@@ -154,17 +131,36 @@ def _profiles(params: Params) -> Iterator[str]:
             yield f"params.yaml: `{where}` must be a section, not {sections!r}."
             continue
         yield from _strangers(where, sections, PROFILE)
-        for key, parser in PROFILE.items():
-            yield from _section(params, f"{where}.{key}", parser)
+        faults = [
+            fault for key, parser in PROFILE.items() for fault in _section(params, f"{where}.{key}", parser)
+        ]
+        yield from faults or _faults_of(_require_shipped, sections, where)
+
+
+def _require_shipped(sections: Mapping[str, Any], where: str) -> None:
+    """Raise BadInput when the embedded model that ships was made with other params than the profile's."""
+    from pipeline.lm.shipped.folder import ShippedModel
+
+    model, text = parse_model(sections["model"], where), parse_text(sections["text"], where)
+    if isinstance(model, EmbeddedModel) and isinstance(text, EmbeddedText) and not model.retrain:
+        ShippedModel().require(model, text, where)
 
 
 def _section(params: Params, key: str, parser: str) -> Iterator[str]:
     """The faults of one section; an empty one (null) has every default."""
-    try:
+
+    def parse() -> None:
         values = params.value(key)
         if values is not None and not isinstance(values, Mapping):
             raise BadInput(f"params.yaml: `{key}` must be a section, not {values!r}.")
         _load(parser)(values or {}, key)
+
+    yield from _faults_of(parse)
+
+
+def _faults_of(read: Callable[..., object], *arguments: Any) -> Iterator[str]:
+    try:
+        read(*arguments)
     except BadInput as error:
         yield str(error)
 

@@ -1,4 +1,4 @@
-"""Command `latents`: one latent of a trained SAE in the terminal. Not a stage: it writes nothing."""
+"""Command `latent`: one latent of a trained SAE in the terminal. Not a stage: it writes nothing."""
 
 from __future__ import annotations
 

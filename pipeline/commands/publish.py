@@ -21,14 +21,14 @@ import pipeline
 from pipeline.console.errors import BadInput
 from pipeline.export.card import Origin, card
 from pipeline.lm.hub import first_line
+from pipeline.results.document import Results, read_results
 from pipeline.sae.core.folder import WEIGHTS, Run, load_sae, read_index, weights_hash
-from pipeline.stages.files import EVALUATIONS, evaluation_folder, sae_folder
-from pipeline.stages.read import read_json
+from pipeline.stages.files import evaluation_folder, sae_folder
 
 LOCK = Path("dvc.lock")
 SHARED = ("corpus", "model", "harvest", "letter_task", "probing_task")
 """The stages whose parameters every SAE depends on."""
-MEASURED = tuple(stage for stage in EVALUATIONS if stage != "ground_truth")
+MEASURED = ("reconstruction", "behavior", "absorption", "probing")
 
 
 def run(variant: str, seed: int, name: str, to: Path, upload_to: str | None) -> None:
@@ -84,13 +84,13 @@ def _aim(run: Run) -> str:
     return "paper preset" if run.target is None else f"L0 target {run.target}"
 
 
-def _results(stage: str, run: Run, sha256: str) -> dict[str, Any]:
-    """results.json of one evaluation; refused when it was measured on other weights."""
-    path = evaluation_folder(stage, run.variant) / "results.json"
-    found: dict[str, Any] = read_json(path, f"{stage}@{run.variant}")
-    rows = [row for row in found["rows"] if (row["seed"], row["run"]) == (run.seed, run.name)]
-    if not rows or rows[0]["sae_sha256"] != sha256:
-        raise BadInput(f"{path} was not measured on these weights: run `dvc repro {stage}@{run.variant}`.")
+def _results(stage: str, run: Run, sha256: str) -> Results:
+    """The results of one evaluation; refused when it was measured on other weights."""
+    folder = evaluation_folder(stage, run.variant)
+    found = read_results(folder, f"{stage}@{run.variant}")
+    saes = [row.identity for row in found.rows]
+    if not any((sae.seed, sae.run, sae.sae_sha256) == (run.seed, run.name, sha256) for sae in saes):
+        raise BadInput(f"{folder} was not measured on these weights: run `dvc repro {stage}@{run.variant}`.")
     return found
 
 
@@ -130,7 +130,7 @@ def _locked_params(run: Run) -> dict[str, Any]:
     """What params.yaml said when the weights and the numbers were made, nested; without the user's paths."""
     train = f"train@{run.variant}-{run.seed}"
     try:
-        stages = YAML(typ="safe", pure=True).load(LOCK.read_text(encoding="utf-8"))["stages"]
+        stages = YAML(typ="safe").load(LOCK.read_text(encoding="utf-8"))["stages"]
         used = [stages[stage] for stage in (*SHARED, train, *(f"{name}@{run.variant}" for name in MEASURED))]
     except FileNotFoundError:
         raise BadInput(f"{LOCK} is missing: run `dvc repro {train}`.") from None

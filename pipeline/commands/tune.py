@@ -6,21 +6,22 @@ params.yaml by hand, with the command. No test token is read, nothing is saved.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.metrics.reconstruction.temporal import Temporal
+from pipeline.parallel.processes import Say, spread
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.files import ACTIVATIONS
-from pipeline.store import Store, open_store
-from pipeline.training.guard import validate
-from pipeline.training.run import Job, train, validation_rows
+from pipeline.store import Store, hold, open_store
+from pipeline.store.blocks import blocks
+from pipeline.training.job import Job
+from pipeline.training.run import require, train
 from pipeline.training.section import TrainSection
+from pipeline.training.validation import validate, validation_rows
 
 
 def run(variant: str, key: str, values: list[float], seed: int) -> None:
@@ -30,36 +31,44 @@ def run(variant: str, key: str, values: list[float], seed: int) -> None:
     section = params.get("profile.train", TrainSection).model_copy(update={"world_size": 1})
     device = compute.apply()
     store = open_store(ACTIVATIONS)
+    require(section, store)
     x = validation_rows(store, section.validation_tokens).to(device)
     columns = ("L0 target", "L0", "explained variance", "norm ratio", "flicker", "smoothness", "dead")
     table = Table(key, *columns, title=f"tune {variant}")
-    section_values: dict[str, Any] = dict(params.value(variant))
+    given = params.value(variant)
+    pieces: list[tuple[float, Job, TrainSection]] = []
     for value in values:
         # 1 and 1.0 are one number on a command line, but not in a strict section: a switch is 0 or 1
-        section_values[key] = bool(value) if isinstance(section_values.get(key), bool) else value
-        for one in train(Job(variant, section_values, seed), section, store, device, compute.threads):
-            measured = validate(one.sae, x)
-            flicker, smoothness = steadiness(one.sae, store, section.validation_tokens, device)
-            dead = int(one.log[-1]["dead"]) if one.log else 0
-            table.add_row(
-                f"{value:g}", str(one.run.target), f"{measured.l0:.2f}",
-                one.run.reason or f"{measured.explained_variance:.4f}",
-                f"{measured.norm_ratio:.3f}", f"{flicker:.3f}", f"{smoothness:.3f}", str(dead),
-            )  # fmt: skip
+        typed = bool(value) if isinstance(given.get(key), bool) else value
+        job = Job.of(variant, {**given, key: typed}, seed)
+        pieces += [(value, job, part) for part in job.apart(section)]
+    torch.set_num_threads(max(1, compute.threads // len(section.l0)))
+    hold(store, "train")
+
+    def row(piece: tuple[float, Job, TrainSection], say: Say) -> list[str]:
+        value, job, part = piece
+        [one] = train(job, part, store, device)
+        measured = validate(one.sae, x)
+        flicker, smoothness = steadiness(one.sae, store, section.validation_tokens, device)
+        dead = int(one.log[-1]["dead"]) if one.log else 0
+        return [
+            f"{value:g}", str(one.run.target), f"{measured.l0:.2f}",
+            one.run.reason or f"{measured.explained_variance:.4f}",
+            f"{measured.norm_ratio:.3f}", f"{flicker:.3f}", f"{smoothness:.3f}", str(dead),
+        ]  # fmt: skip
+
+    for cells in spread(row, pieces, at_once=0 if device.type == "cpu" else 1):
+        table.add_row(*cells)
     Console().print(table)
 
 
 @torch.no_grad()
 def steadiness(sae: SAE, store: Store, tokens: int, device: torch.device) -> tuple[float, float]:
     """Flicker and smoothness (metrics/reconstruction/temporal.py) on validation contexts, to `tokens`."""
-    rows, length = store.split("validation"), store.context_length
-    stop = min(rows.stop, rows.start + max(1, tokens // length) * length)
-    index = torch.arange(rows.start, stop)[torch.from_numpy(store.valid[rows.start : stop])]
-    temporal = Temporal(sae.n, length)
-    x = store.rows(rows.start, stop)[index - rows.start]
-    document, position = (torch.from_numpy(array)[index] for array in (store.document, store.position))
-    temporal.add(x, sae.encode(x.to(device)), document, position, index // length)
-    total = temporal.tally.total
+    block = next(blocks(store, max(1, tokens // store.context_length), device, "validation"))
+    temporal = Temporal(sae.n, store.context_length)
+    temporal.add(block.x, sae.encode(block.x), block.document, block.position, block.context)
+    total = temporal.sums.total
     return (
         1 - total("stays_on") / max(total("on_followed"), 1),
         total("smoothness") / max(total("moving_pairs"), 1),

@@ -2,53 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from pipeline.compare.differences import Chapter, Grid
-from pipeline.compare.headline import ARROW, Headline
-from pipeline.compare.table import Cell, Group, Report, Row
+from pipeline.compare import report as reached
+from pipeline.compare import standing
+from pipeline.compare.columns import ARROW, Column
+from pipeline.compare.escape import plain
+from pipeline.compare.report import Cell, Report, Row
+from pipeline.compare.standing import Difference, Group
+
+BASELINE = "standard"
+"""What every row is compared with first; the first row where there is none of this name."""
+
+SIGN = {"better": "▲", "worse": "▼", "not distinguishable": "~"}
 
 
 def markdown(
     title: str,
     report: Report,
-    chapters: Sequence[Chapter],
+    groups: Sequence[Group],
     caption: Sequence[str],
     notes: Sequence[str],
 ) -> str:
     """A page: caption, one table per group, which rows differ, reasons, notes. Names are escaped."""
     blocks = [
-        f"# {_plain(title)}",
-        " ".join(_plain(line) for line in caption),
+        f"# {plain(title)}",
+        " ".join(plain(line) for line in caption),
         "↑ higher is better, ↓ lower is better.",
     ]
-    for group in [*report.groups, *report.truth]:
-        blocks += [f"## {_plain(group.title)}", _table(group)]
-    for chapter in chapters:
-        blocks += [f"## {_plain(chapter.title)}", *(_grid(grid) for grid in chapter.grids)]
+    for table in [*report.groups, *report.truth]:
+        blocks += [f"## {plain(table.title)}", _table(table)]
+    for group in groups:
+        source = "synthetic activations, " if group.source == "truth" else ""
+        blocks += [f"## Which rows differ: {source}L0 {group.target:g}", *_differences(group)]
     if report.footnotes:
-        reasons = [f"- [{n}] {_plain(text)}" for n, text in enumerate(report.footnotes, 1)]
+        reasons = [f"- [{n}] {plain(text)}" for n, text in enumerate(report.footnotes, 1)]
         blocks += ["## Reasons", "\n".join(reasons)]
-    blocks += ["## Notes", "\n".join(f"- {_plain(note)}" for note in notes)]
+    blocks += ["## Notes", "\n".join(f"- {plain(note)}" for note in notes)]
     return "\n\n".join(blocks) + "\n"
 
 
-def _grid(grid: Grid) -> str:
-    lines = [
-        "| | " + " | ".join(_plain(column) for column in grid.columns) + " |",
-        "|---|" + "--:|" * len(grid.columns),
+def _differences(group: Group) -> Iterator[str]:
+    """Values at the common L0, differences from the baseline, and a matrix of pairs per score."""
+    baseline = BASELINE if BASELINE in group.labels else group.labels[0]
+    heads = [each.column.head for each in group.scores]
+    values = [
+        [label, group.l0[label], *(_value(each.cells[label]) for each in group.scores)]
+        for label in group.labels
     ]
-    lines += [
-        f"| {_plain(label)} | " + " | ".join(_plain(box.text) for box in boxes) + " |"
-        for label, boxes in grid.rows
+    against = [
+        [label, *(_against(each.pairs[label][baseline]) for each in group.scores)]
+        for label in group.labels
+        if label != baseline
     ]
-    table = "\n".join(lines)
-    if grid.folded:
-        return f"<details><summary>{_plain(grid.title)}</summary>\n\n{table}\n\n</details>"
-    return f"**{_plain(grid.title)}**\n\n{table}"
+    against.append(["minimum detectable difference", *(each.detectable for each in group.scores)])
+    yield f"**Values at L0 {group.target:g} with 95 % intervals**\n\n{_lines(['L0', *heads], values)}"
+    yield f"**Difference from {plain(baseline)}**\n\n{_lines(heads, against)}"
+    for each in group.scores:
+        matrix = [[a, *(_signed(each.pairs[a].get(b)) for b in group.labels)] for a in group.labels]
+        title = plain(f"{each.column.head}, row minus column")
+        table = _lines(group.labels, matrix)
+        yield f"<details><summary>{title}</summary>\n\n{table}\n\n</details>"
 
 
-def _table(group: Group) -> str:
+def _lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| | " + " | ".join(map(plain, heads)) + " |", "|---|" + "--:|" * len(heads)]
+    return "\n".join([*lines, *("| " + " | ".join(map(plain, row)) + " |" for row in rows)])
+
+
+def _value(cell: standing.Cell) -> str:
+    interval = f" [{cell.interval[0]}, {cell.interval[1]}]" if cell.interval else ""
+    return f"{cell.text}{interval}{' i' if cell.interpolated else ''}"
+
+
+def _against(found: Difference) -> str:
+    if found.verdict == "not compared":
+        return found.verdict
+    return f"{found.text} ± {found.half} {SIGN[found.verdict]}"
+
+
+def _signed(found: Difference | None) -> str:
+    return f"{found.text} {SIGN[found.verdict]}" if found and found.text else ""
+
+
+def _table(group: reached.Group) -> str:
     lines = [
         "| | " + " | ".join(_head(column) for column in group.columns) + " |",
         "|---|" + "--:|" * len(group.columns),
@@ -57,12 +94,12 @@ def _table(group: Group) -> str:
     return "\n".join(lines)
 
 
-def _head(column: Headline) -> str:
-    return _plain(column.title) + ARROW[column.better]
+def _head(column: Column) -> str:
+    return plain(column.title) + ARROW[column.better]
 
 
 def _line(row: Row) -> str:
-    label = _plain(row.label) + _notes(row.notes)
+    label = plain(row.label) + _notes(row.notes)
     if row.control:
         label = "&emsp;" + label
     if row.reference:
@@ -83,10 +120,3 @@ def _cell(cell: Cell) -> str:
 
 def _notes(numbers: Sequence[int]) -> str:
     return "".join(f" [{number}]" for number in numbers)
-
-
-def _plain(text: str) -> str:
-    """`text` with the characters escaped that Markdown or HTML would take for markup."""
-    for character in "\\|*_`~[":
-        text = text.replace(character, "\\" + character)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")

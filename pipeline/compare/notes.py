@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.compare.board import Board, Entry
-from pipeline.compare.differences import summary
-from pipeline.compare.headline import SCORES, TRUTH
-from pipeline.compare.paired.comparison import Family
-from pipeline.compare.table import Report
+import pandas as pd
+
+from pipeline.compare.scores import Scores, Source
+from pipeline.compare.standing import Group
 
 ENOUGH_SEEDS = 5
 """Fewer training seeds than 3 to 5 establish no ranking (arXiv 2605.18229)."""
@@ -45,15 +44,10 @@ def caption(seeds: Sequence[int]) -> list[str]:
 
 
 def notes(
-    board: Board,
-    report: Report,
-    families: Sequence[Family],
-    seeds: Sequence[int],
-    profile: str,
-    tokens: Sequence[int],
+    scores: Scores, groups: Sequence[Group], seeds: Sequence[int], profile: str, tokens: Sequence[int]
 ) -> list[str]:
     """The remarks at the foot of the page, the setting first."""
-    said = [_setting(board.entries, profile, tokens), *_told_apart(families)]
+    said = [_setting(scores.text, profile, tokens), *_told_apart(groups)]
     said.append("Rows at different L0 are not comparable: most scores here move with L0.")
     said.append(ABSORPTION)
     if len(seeds) < ENOUGH_SEEDS:
@@ -62,24 +56,24 @@ def notes(
             f"{len(seeds)} training {plural} not establish a ranking: that takes at least 3 to 5 seeds and "
             "paired intervals (arXiv 2605.18229)."
         )
-    if any(row.control for group in report.groups for row in group.rows):
+    if any(run.control for run in scores.text.runs):
         said.append(
             "Rows in brackets are controls: the same method trained on the batches of the temporal "
             "methods (pairs, contexts), which separates the effect of correlated batches from that of a "
             "temporal term."
         )
-    said.extend(_elsewhere(board.entries))
-    said.extend(_truth(board))
-    said.append(f"Metric versions: {_versions(board)}.")
+    said.extend(_elsewhere(scores.text))
+    said.extend(_truth(scores.truth))
+    said.append(f"Metric versions: {_versions(scores)}.")
     return said
 
 
-def _setting(entries: Sequence[Entry], profile: str, tokens: Sequence[int]) -> str:
-    first = entries[0].identity
+def _setting(text: Source, profile: str, tokens: Sequence[int]) -> str:
+    first = text.saes.iloc[0]
     known = [
         f"{name} {first[key]}"
         for name, key in (("model", "model"), ("layer", "layer"), ("d =", "d"), ("n =", "n"))
-        if first.get(key) is not None
+        if pd.notna(first[key])
     ]
     if tokens:
         trained = f"{min(tokens):,}" if min(tokens) == max(tokens) else f"{min(tokens):,} to {max(tokens):,}"
@@ -87,38 +81,44 @@ def _setting(entries: Sequence[Entry], profile: str, tokens: Sequence[int]) -> s
     return f"Profile {profile}: " + ", ".join(known) + "."
 
 
-def _elsewhere(entries: Sequence[Entry]) -> list[str]:
-    given = [entry for entry in entries if entry.external]
-    if not given:
+def _elsewhere(text: Source) -> list[str]:
+    given = text.saes[text.saes.reading == "external"]
+    if given.empty:
         return []
-    sizes = ", ".join(f"{entry.label} (n = {entry.identity.get('n', 'unknown')})" for entry in given)
+    sizes = ", ".join(f"{sae.label} (n = {sae.n})" for sae in given.itertuples())
     return [
         f"Trained elsewhere, on other text and more or fewer tokens, and evaluated here like the others: "
         f"{sizes}. One SAE each, so no spread is known."
     ]
 
 
-def _told_apart(families: Sequence[Family]) -> list[str]:
+def _told_apart(groups: Sequence[Group]) -> list[str]:
     """How to read the differences, and how many there are; nothing when no pair could be compared."""
-    if any(pair.difference is not None for family in families for pair in family.pairs):
-        return [PAIRED, *summary(families)]
-    return []
-
-
-def _truth(board: Board) -> list[str]:
-    if not board.truth:
+    if not any(pair.text for group in groups for each in group.scores
+               for row in each.pairs.values() for pair in row.values()):  # fmt: skip
         return []
-    seeds = sorted({entry.seed for entry in board.truth})
+    said = [PAIRED]
+    for group in groups:
+        counts = "; ".join(f"{each.column.title}: {each.told_apart}/{group.pairs}" for each in group.scores)
+        source = "Synthetic activations, pairs" if group.source == "truth" else "Pairs"
+        said.append(f"{source} told apart at L0 {group.target:g}. {counts}.")
+    return said
+
+
+def _truth(truth: Source) -> list[str]:
+    if truth.saes.empty:
+        return []
+    seeds = sorted(truth.saes.seed.unique())
     return [
         "Synthetic activations: each variant trained anew on a source whose dictionary is known, "
         f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''} of its own ({', '.join(map(str, seeds))})."
     ]
 
 
-def _versions(board: Board) -> str:
+def _versions(scores: Scores) -> str:
     parts = [
-        f"{column.metric} {board.definitions[column.key].version}"
-        for column in (*SCORES, *TRUTH)
-        if column.key in board.definitions
+        f"{column.metric} {scores.definitions[column.key].version}"
+        for source in scores
+        for column in source.scores
     ]
     return ", ".join(parts) or "none"

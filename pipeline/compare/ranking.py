@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from pipeline.compare.board import Board, Entry
-from pipeline.compare.headline import TRUTH_STAGE
-from pipeline.compare.summary import by_run
+from pipeline.compare.scores import Source
 
 PROXIES = {
     "proxy_full_absorption": "full absorption",
@@ -22,66 +20,63 @@ FEWEST = 5
 
 RESAMPLES, SEED = 2000, 0
 
-COLUMNS = ("proxy", "exact", "target", "rho", "low", "high", "saes", "runs", "reason")
+
+def spearman(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Rank correlation (R,) of `x` and `y` (S,), each SAE taken as often as `counts` (R, S) says.
+
+    Ties share their mean rank; NaN where one side is constant. All resamples at once: 100 times faster
+    than one call of scipy.stats.spearmanr for each.
+    """
+    a, b = (_centred(counts @ _below(values), counts) for values in (x, y))
+    scale = np.sqrt((counts * a * a).sum(1) * (counts * b * b).sum(1))
+    return np.divide((counts * a * b).sum(1), scale, out=np.full(len(scale), np.nan), where=scale > 0)
 
 
-@dataclass(frozen=True)
-class Ranking:
-    """Spearman's rho over S SAEs of R runs with its 95 % interval, or the reason why there is none."""
-
-    rho: float | None
-    low: float | None
-    high: float | None
-    saes: int
-    runs: int
-    reason: str | None = None
+def _below(values: np.ndarray) -> np.ndarray:
+    """(S, S): how much element i adds to the mean rank of element j."""
+    return (values[:, None] < values) + 0.5 * (values[:, None] == values)
 
 
-def spearman(x: np.ndarray, y: np.ndarray) -> float:
-    """Rank correlation of `x` and `y` (S,), ties sharing their mean rank; NaN where one is constant."""
-    a, b = _ranks(x), _ranks(y)
-    a, b = a - a.mean(), b - b.mean()
-    scale = np.sqrt((a * a).sum() * (b * b).sum())
-    return float((a * b).sum() / scale) if scale else float("nan")
+def _centred(ranks: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    return ranks - (counts * ranks).sum(1, keepdims=True) / counts.sum(1, keepdims=True)
 
 
-def ranking(runs: Sequence[Sequence[Entry]], proxy: str, exact: str) -> Ranking:
-    """Spearman's rho of `proxy` and `exact` over the SAEs of `runs`; percentile bootstrap over runs.
+def ranking(saes: pd.DataFrame, proxy: str, exact: str) -> dict[str, Any]:
+    """Spearman's rho of `proxy` and `exact` over `saes`; percentile bootstrap over runs.
 
     Runs are drawn with all their seeds, because the seeds of one run are not independent of each other.
     Draws in which a side is constant have no rho and are left out.
     """
-    pairs = [np.array(found) for run in runs if (found := _pairs(run, proxy, exact))]
-    count = sum(len(each) for each in pairs)
-    if len(pairs) < FEWEST:
-        reason = f"{len(pairs)} runs have both values, ranks need {FEWEST}"
-        return Ranking(None, None, None, count, len(pairs), reason)
-    rho = spearman(*np.concatenate(pairs).T)
+    known = saes.reindex(columns=[proxy, exact]).dropna()
+    run = known.groupby(["label", "run"], sort=False).ngroup().to_numpy() if len(known) else np.zeros(0)
+    runs = len(set(run))
+    found: dict[str, Any] = {"saes": len(known), "runs": runs, "rho": None, "low": None, "high": None}
+    if runs < FEWEST:
+        return found | {"reason": f"{runs} runs have both values, ranks need {FEWEST}"}
+    x, y = known.to_numpy().T
+    rho = float(spearman(x, y, np.ones((1, len(x))))[0])
     if np.isnan(rho):
-        return Ranking(None, None, None, count, len(pairs), "all SAEs have the same value")
-    rng = np.random.default_rng(SEED)
-    drawn = [
-        spearman(*np.concatenate([pairs[i] for i in rng.integers(len(pairs), size=len(pairs))]).T)
-        for _ in range(RESAMPLES)
-    ]
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return Ranking(rho, float(low), float(high), count, len(pairs))
+        return found | {"reason": "all SAEs have the same value"}
+    drawn = np.random.default_rng(SEED).integers(runs, size=(RESAMPLES, runs))
+    counts = (drawn[:, :, None] == np.arange(runs)).sum(1)
+    low, high = np.nanquantile(spearman(x, y, counts[:, run]), [0.025, 0.975])
+    return found | {"rho": rho, "low": float(low), "high": float(high), "reason": None}
 
 
-def rankings(board: Board) -> list[dict[str, Any]]:
-    """Rows of `COLUMNS`: each proxy against each exact value, over all targets and at each of them."""
-    runs = [run for run in by_run(board.truth) if run[0].label == run[0].variant]
-    targets: list[float | None] = [None]
-    targets += sorted({run[0].target for run in runs if run[0].target is not None})
-    rows = []
-    for proxy in PROXIES:
-        for exact in EXACT:
-            for target in targets:
-                chosen = [run for run in runs if target is None or run[0].target == target]
-                found = ranking(chosen, proxy, exact)
-                which = {"proxy": proxy, "exact": exact, "target": "all" if target is None else target}
-                rows.append({**which, **{name: _cell(value) for name, value in vars(found).items()}})
-    return rows
+def rankings(source: Source) -> list[dict[str, Any]]:
+    """Rows of ranking.tsv: each proxy against each exact value, over all targets and at each of them."""
+    numbers = source.numbers[source.numbers.label == source.numbers.variant]
+    saes = numbers.pivot_table(
+        "value", ["label", "run", "target", "seed"], "metric", dropna=False, sort=False, observed=True
+    )
+    saes = saes.dropna(how="all")
+    targets = [None, *sorted(saes.index.get_level_values("target").dropna().unique())]
+    return [
+        {"proxy": proxy, "exact": exact, "target": "all" if target is None else f"{target:g}",
+         **ranking(saes if target is None else saes[saes.index.get_level_values("target") == target],
+                   proxy, exact)}
+        for proxy in PROXIES for exact in EXACT for target in targets
+    ]  # fmt: skip
 
 
 def notes(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -91,7 +86,7 @@ def notes(rows: Sequence[dict[str, Any]]) -> list[str]:
         if row["target"] != "all" or row["exact"] != EXACT[0]:
             continue
         name = PROXIES[row["proxy"]]
-        if row["rho"] == "":
+        if row["rho"] is None:
             said.append(f"{name}: no rank correlation ({row['reason']})")
         else:
             said.append(
@@ -100,19 +95,3 @@ def notes(rows: Sequence[dict[str, Any]]) -> list[str]:
             )
     asked = "Does the first-letter measurement rank SAEs as the truth does? Run on synthetic activations, "
     return [f"{asked}against exact absorption: {'; '.join(said)} (tables/ranking.tsv)."] if said else []
-
-
-def _pairs(run: Sequence[Entry], proxy: str, exact: str) -> list[tuple[float, float]]:
-    values = [(entry.get((TRUTH_STAGE, proxy)).value, entry.get((TRUTH_STAGE, exact)).value) for entry in run]
-    return [(a, b) for a, b in values if a is not None and b is not None]
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0, ties at their mean."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts + 1) / 2)[place]
-
-
-def _cell(value: Any) -> Any:
-    return "" if value is None else value

@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.compare.headline import Headline
-from pipeline.compare.table import Cell, Group, Report, Row
+from pipeline.compare.columns import Column
+from pipeline.compare.report import Cell, Group, Report, Row
 
 PLAIN = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 """A line of dashes under the head, nothing else."""
@@ -52,7 +52,7 @@ def _table(group: Group, terminal: bool) -> Table:
     return table
 
 
-def _head(column: Headline) -> str:
+def _head(column: Column) -> str:
     """The title in short lines, the direction of better below."""
     words = escape(column.title).replace(", ", "\n").replace(" ", "\n", 1)
     return words if column.better == "neither" else f"{words}\n[dim]{column.better}[/]"
@@ -62,7 +62,7 @@ def _label(row: Row) -> str:
     return f"  {row.label[row.label.index('(') :]}" if row.control and "(" in row.label else row.label
 
 
-def _cell(cell: Cell, column: Headline, terminal: bool) -> Text:
+def _cell(cell: Cell, column: Column, terminal: bool) -> Text:
     brief = column.name == "l0"  # its spread and seeds are in table.md; here every character counts
     text = cell.text
     if cell.spread and not brief:

@@ -11,16 +11,15 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ruamel.yaml import YAML
 
-from pipeline.compare.headline import L0, SCORES, Key
-from pipeline.compare.markdown import _plain as plain
+from pipeline.compare.escape import plain
+from pipeline.results.document import Results
 
 TEMPLATE = "card.md.j2"
 TAGS = ["sparse-autoencoder", "saelens", "mechanistic-interpretability"]
-HEADLINES = {column.key: column for column in (L0, *SCORES)}
 
 
 @dataclass(frozen=True)
-class Number:
+class Line:
     """One line of the card's tables."""
 
     title: str
@@ -44,9 +43,9 @@ class Origin:
     repository: str | None  # where the card is uploaded to
 
 
-def card(title: str, origin: Origin, evaluations: Sequence[Mapping[str, Any]], seed: int, run: str) -> str:
+def card(title: str, origin: Origin, evaluations: Sequence[Results], seed: int, run: str) -> str:
     """README.md: YAML front matter and Markdown. `evaluations` are the results.json of its variant."""
-    lines = [line for found in evaluations for line in _numbers(found, seed, run)]
+    lines = [line for results in evaluations for line in _lines(results, seed, run)]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, autoescape=False,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
@@ -55,8 +54,8 @@ def card(title: str, origin: Origin, evaluations: Sequence[Mapping[str, Any]], s
         front=_yaml(_front(origin)),
         title=plain(title),
         facts={plain(name): plain(str(value)) for name, value in origin.facts.items() if value is not None},
-        headlines=[number for key, number in lines if key in HEADLINES],
-        others=[number for key, number in lines if key not in HEADLINES],
+        headlines=[line for headline, line in lines if headline],
+        others=[line for headline, line in lines if not headline],
         params=_yaml(origin.params),
         commands=origin.commands,
         repository=origin.repository,
@@ -72,28 +71,26 @@ def _front(origin: Origin) -> dict[str, Any]:
     return front
 
 
-def _numbers(found: Mapping[str, Any], seed: int, run: str) -> list[tuple[Key, Number]]:
-    """The numbers of one evaluation that are meant for tables."""
-    rows = {row["seed"]: row["metrics"] for row in found["rows"] if row["run"] == run}
+def _lines(results: Results, seed: int, run: str) -> list[tuple[bool, Line]]:
+    """The numbers of one evaluation that are meant for tables, and whether each is a headline."""
+    rows = {row.identity.seed: row.numbers for row in results.rows if row.identity.run == run}
     lines = []
-    for name, definition in found["metrics"].items():
-        if not definition.get("aggregate", True) or name not in rows[seed]:
+    for name, definition in results.definitions.items():
+        if not definition.aggregate or name not in rows[seed]:
             continue
-        key = (found["stage"], name)
-        given = rows[seed][name]
-        over = [metrics[name]["value"] for metrics in rows.values() if name in metrics]
+        number, headline = rows[seed][name], definition.headline
+        over = [numbers[name].value for numbers in rows.values() if name in numbers]
         known = [value for value in over if value is not None]
-        title = HEADLINES[key].title if key in HEADLINES else name
-        value = f"not measured: {given['reason']}" if given["value"] is None else _text(given["value"])
-        low, high = given.get("low"), given.get("high")
-        lines.append((key, Number(
-            title=plain(title),
-            better=definition["better"].replace("neither", ""),
+        value = f"not measured: {number.reason}" if number.value is None else _text(number.value)
+        low, high = number.low, number.high
+        lines.append((headline is not None, Line(
+            title=plain(headline.title if headline else name),
+            better=definition.better.replace("neither", ""),
             value=plain(value),
             interval="" if low is None or high is None else f"{_text(low)} to {_text(high)}",
             seeds=f"{_text(min(known))} to {_text(max(known))} ({len(known)})" if len(known) > 1 else "",
-            items=given["items"],
-            definition=plain(definition["definition"]),
+            items=number.items,
+            definition=plain(definition.definition),
         )))  # fmt: skip
     return lines
 

@@ -10,10 +10,16 @@ what SAEBench itself writes where a number is not defined), never a guess; docs/
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
+
+from pipeline.results.document import Identity
+from pipeline.results.number import Number
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 UNDEFINED = -1
 """SAEBench: a number that is not defined."""
@@ -57,20 +63,21 @@ RIGHT = {
 }  # fmt: skip
 """What stands in `eval_result_unstructured` beside the fields, with items and intervals."""
 
-Row = Mapping[str, Any]
+Numbers = Mapping[str, Number]
+Content = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One SAE: its row of results.json (the identity) and its cfg.json."""
+    """One SAE and its cfg.json."""
 
-    row: Row
+    sae: Identity
     cfg: Mapping[str, Any]
 
     @property
     def release(self) -> str:
         """The file's name before SAEBench's `custom_sae`: variant, seed, run."""
-        return f"{self.row['variant']}_{self.row['seed']}_{self.row['run']}"
+        return f"{self.sae.variant}_{self.sae.seed}_{self.sae.run}"
 
     @property
     def file(self) -> str:
@@ -78,10 +85,10 @@ class Subject:
         return f"{self.release}_custom_sae_eval_results.json"
 
 
-def core(subject: Subject, reconstruction: Row, behavior: Row, config: Row) -> dict[str, Any] | None:
-    """The core file, from the SAE's rows of both evaluations."""
-    found = {**reconstruction["metrics"], **behavior["metrics"]}
-    if found["l0"]["value"] is None:
+def core(subject: Subject, reconstruction: Numbers, behavior: Numbers, config: Content) -> Content | None:
+    """The core file, from the SAE's numbers of both evaluations."""
+    found = {**reconstruction, **behavior}
+    if found["l0"].value is None:
         return None
     metrics: dict[str, dict[str, Any]] = {
         category: {name: _number(found[OURS.get(name, name)]) for name in names}
@@ -89,20 +96,17 @@ def core(subject: Subject, reconstruction: Row, behavior: Row, config: Row) -> d
     }
     # the tokens that were scored; SAEBench's own count includes special ones
     metrics["token_stats"] = {
-        "total_tokens_eval_reconstruction": found["kl_div_with_sae"]["items"],
-        "total_tokens_eval_sparsity_variance": found["l0"]["items"],
+        "total_tokens_eval_reconstruction": found["kl_div_with_sae"].items,
+        "total_tokens_eval_sparsity_variance": found["l0"].items,
     }
     return _output("core", subject, config, metrics, _right("core", found))
 
 
-def absorption(
-    subject: Subject, row: Row, letters: Sequence[Mapping[str, str]], config: Row
-) -> dict[str, Any] | None:
-    """The absorption file, from the SAE's row; our letters, of letters.tsv, stand beside."""
-    found = row["metrics"]
-    if found["mean_absorption_fraction_score"]["value"] is None:
+def absorption(subject: Subject, found: Numbers, letters: DataFrame, config: Content) -> Content | None:
+    """The absorption file, from the SAE's numbers; our letters, of letters.tsv, stand beside."""
+    if found["mean_absorption_fraction_score"].value is None:
         return None
-    mean = {name: found[name]["value"] for name in ABSORPTION}
+    mean: Content = {name: found[name].value for name in ABSORPTION}
     mean |= {name.replace("mean_", "std_dev_"): UNDEFINED for name in ABSORPTION}
     ours = {
         letter["letter"]: {
@@ -112,29 +116,25 @@ def absorption(
             "num_probe_true_positives": int(letter["true_positives"]),
             "num_split_features": int(letter["split_features"]),
         }
-        for letter in letters
-        if letter["kept"] == "1" and letter["true_positives"] != "0"
+        for letter in letters[(letters.kept == 1) & (letters.true_positives > 0)].to_dict("records")
     }
     kind = "absorption_first_letter"
     return _output(kind, subject, config, {"mean": mean}, {**_right(kind, found), "letters": ours})
 
 
-def probing(
-    subject: Subject, row: Row, problems: Sequence[Mapping[str, str]], config: Row
-) -> dict[str, Any] | None:
-    """The sparse probing file, from the SAE's row; our accuracies by class, of problems.tsv, stand beside."""
-    found = row["metrics"]
-    if found["sae_test_accuracy"]["value"] is None:
+def probing(subject: Subject, found: Numbers, problems: DataFrame, config: Content) -> Content | None:
+    """The sparse probing file, from the SAE's numbers; our accuracies by class, of problems.tsv, beside."""
+    if found["sae_test_accuracy"].value is None:
         return None
     sizes = [f"top_{k}_" for k in config["k_values"] if k in SIZES]
     metrics = {
-        side: {f"{side}_{size}test_accuracy": found[f"{side}_{size}test_accuracy"]["value"]
+        side: {f"{side}_{size}test_accuracy": found[f"{side}_{size}test_accuracy"].value
                for size in ("", *sizes)}
         for side in ("llm", "sae")
     }  # fmt: skip
-    right = {name: dict(given) for name, given in found.items() if name.startswith(("probing_", "raw_"))}
+    right = {name: vars(given) for name, given in found.items() if name.startswith(("probing_", "raw_"))}
     classes: dict[str, dict[str, dict[str, float]]] = {}
-    for problem in problems:
+    for problem in problems.to_dict("records"):
         of_set = classes.setdefault(problem["set"], {})
         ours = {
             f"probing_k{problem['k']}": "accuracy", f"raw_neurons_k{problem['k']}": "raw_neurons",
@@ -145,8 +145,8 @@ def probing(
     return _output("sparse_probing", subject, config, metrics, {**right, "classes": classes})
 
 
-def _output(kind: str, subject: Subject, config: Row, metrics: Row, unstructured: Row) -> dict[str, Any]:
-    label = subject.row["label"]
+def _output(kind: str, subject: Subject, config: Content, metrics: Content, unstructured: Content) -> Content:
+    label = subject.sae.label
     cfg = {**subject.cfg, "architecture": CLASSES.get(label, label)}
     if "training_tokens" in subject.cfg["metadata"]:
         cfg["training_tokens"] = subject.cfg["metadata"]["training_tokens"]
@@ -167,10 +167,9 @@ def _output(kind: str, subject: Subject, config: Row, metrics: Row, unstructured
     return {**content, "eval_id": identity, "datetime_epoch_millis": 0}
 
 
-def _right(kind: str, found: Row) -> dict[str, dict[str, Any]]:
-    return {name: dict(found[name]) for name in RIGHT[kind]}
+def _right(kind: str, found: Numbers) -> Content:
+    return {name: vars(found[name]) for name in RIGHT[kind]}
 
 
-def _number(measured: Row) -> float:
-    value = measured["value"]
-    return UNDEFINED if value is None else float(value)
+def _number(number: Number) -> float:
+    return UNDEFINED if number.value is None else float(number.value)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.lm.section import EmbeddedModel
+from pipeline.lm.site import Site
 
 BETAS = (0.9, 0.95)
 CLIP = 1.0
@@ -60,8 +61,8 @@ def train(model: Any, contexts: Tensor, section: EmbeddedModel) -> Iterator[Step
 
     AdamW (Loshchilov and Hutter, 2019), warm-up, then constant, then linear decay over the last half.
     """
-    optimizer = torch.optim.AdamW(_groups(model, section.weight_decay), lr=section.lr, betas=BETAS)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, section))
+    optimizer = torch.optim.AdamW(parameter_groups(model, section.weight_decay), lr=section.lr, betas=BETAS)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, section))
     model.train()
     for index, batch in enumerate(contexts.split(section.batch)[: section.steps]):
         with _precision(section):
@@ -79,14 +80,14 @@ def _precision(section: EmbeddedModel) -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16, enabled=section.precision == "bfloat16")
 
 
-def _rate(step: int, section: EmbeddedModel) -> float:
+def learning_rate_factor(step: int, section: EmbeddedModel) -> float:
     """Factor on the learning rate in `step`."""
     start = DECAY_FROM * section.steps
     left = (section.steps - step) / (section.steps - start)
     return min(1.0, (step + 1) / max(section.warmup, 1), left)
 
 
-def _groups(model: Any, decay: float) -> list[dict[str, Any]]:
+def parameter_groups(model: Any, decay: float) -> list[dict[str, Any]]:
     """Weight decay on matrices only: RMSNorm multiplies by 1 + w, so decay would pull it towards 1."""
     matrices = [each for each in model.parameters() if each.ndim > 1]
     vectors = [each for each in model.parameters() if each.ndim <= 1]
@@ -112,17 +113,17 @@ def cross_entropy(model: Any, contexts: Tensor) -> float:
 
 
 @torch.no_grad()
-def residual_at_end(model: Any, prompts: list[list[int]], layer: int) -> Tensor:
-    """Residual stream (W, d) after block `layer` at the last token of prompts of one length."""
-    found = []
+def residual_at_end(model: Any, prompts: list[list[int]], site: Site) -> Tensor:
+    """Activations (W, d) at `site` at the last token of prompts of one length."""
+    states = []
     for batch in torch.tensor(prompts).split(EVALUATION_BATCH):
-        found.append(_last_states(model, batch, layer))
-    return torch.cat(found)
+        states.append(_last_states(model, batch, site))
+    return torch.cat(states)
 
 
-def _last_states(model: Any, batch: Tensor, layer: int) -> Tensor:
+def _last_states(model: Any, batch: Tensor, site: Site) -> Tensor:
     caught: list[Tensor] = []
-    handle = model.model.layers[layer].register_forward_hook(
+    handle = model.get_submodule(site.module("model.layers")).register_forward_hook(
         lambda _module, _inputs, output: caught.append(output[0] if isinstance(output, tuple) else output)
     )
     try:

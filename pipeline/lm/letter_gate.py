@@ -32,13 +32,13 @@ def letter_accuracy(residual: Tensor, letters: list[str], seed: int) -> tuple[fl
 
 def _split_right(x: Tensor, y: Tensor, seed: int) -> Tensor:
     """Whether each held-out word of one split is predicted right, boolean."""
-    train = _split(y, seed)
+    train = train_split(y, seed)
     x = (x - x[train].mean(0)) / x[train].std(0).clamp(min=1e-6)
-    weight = _fit(x[train], y[train], int(y.max()) + 1)
+    weight = fit_multinomial(x[train], y[train], int(y.max()) + 1)
     return (_with_one(x[~train]) @ weight).argmax(1) == y[~train]
 
 
-def _split(y: Tensor, seed: int) -> Tensor:
+def train_split(y: Tensor, seed: int) -> Tensor:
     """True for the training words (W,): the same share of every letter, at least one word held out."""
     generator = torch.Generator().manual_seed(seed)
     train = torch.zeros(len(y), dtype=torch.bool)
@@ -53,8 +53,8 @@ def _with_one(x: Tensor) -> Tensor:
     return torch.cat([x, torch.ones_like(x[:, :1])], 1)
 
 
-def _fit(x: Tensor, y: Tensor, classes: int) -> Tensor:
-    """Weights (d + 1, classes); the last row is the bias."""
+def fit_multinomial(x: Tensor, y: Tensor, classes: int) -> Tensor:
+    """Weights (d + 1, classes), the last row the bias: cross-entropy plus L2 |w|^2, by L-BFGS."""
     x = _with_one(x)
     weight = torch.zeros(x.shape[1], classes, dtype=x.dtype, requires_grad=True)
     optimizer = torch.optim.LBFGS([weight], max_iter=ITERATIONS, line_search_fn="strong_wolfe")

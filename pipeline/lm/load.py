@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.architectures import architecture, first_blocks, last_blocks
+from pipeline.lm.architectures import architecture
+from pipeline.lm.cut import first_blocks, last_blocks
 from pipeline.lm.hub import first_line, hub_error
 from pipeline.lm.resolved import Resolved, read_resolved
+from pipeline.lm.site import Site
 from pipeline.lm.tokenizer import load_tokenizer
 
 
@@ -24,7 +26,7 @@ class LanguageModel:
 
     def __init__(self, model: Any, tokenizer: Any, resolved: Resolved) -> None:
         self.model, self.tokenizer, self.resolved = model, tokenizer, resolved
-        self._kind = architecture(resolved.architecture, resolved.model_id)
+        self._architecture = architecture(resolved.architecture, resolved.model_id)
 
     @property
     def model_id(self) -> str:
@@ -62,39 +64,38 @@ class LanguageModel:
         device: torch.device = self.model.device
         return device
 
-    def check_layer(self, layer: int) -> None:
-        """Raise BadInput unless `layer` is one of the model's blocks."""
-        if not 0 <= layer < self.layers:
+    def require(self, site: Site) -> None:
+        """Raise BadInput unless the model has `site`."""
+        if not 0 <= site.layer < self.layers:
             raise BadInput(
-                f"layer {layer} does not exist: {self.model_id} has {self.layers} blocks; "
-                f"set `harvest.layer` to 0 to {self.layers - 1}."
+                f"layer {site.layer} does not exist: {self.model_id} has {self.layers} blocks; "
+                f"set `harvest.site` to {site.kind}.0 to {site.kind}.{self.layers - 1}."
             )
 
     @torch.no_grad()
-    def forward_to(self, ids: Tensor, layer: int, mask: Tensor | None = None) -> Tensor:
-        """The residual stream (B, T, d) float32 after block `layer` (zero-based) of ids (B, T) int64.
+    def forward_to(self, ids: Tensor, site: Site, mask: Tensor | None = None) -> Tensor:
+        """The activations (B, T, d) float32 at `site` of ids (B, T) int64.
 
-        TransformerLens' blocks.{layer}.hook_resid_post; transformers' hidden_states[layer + 1], except
-        that its last entry is after the final norm. No later block runs. Raises BadInput for a layer
-        that does not exist.
+        transformers' hidden_states[layer + 1], except that its last entry is after the final norm. No
+        later block runs. Raises BadInput for a site that does not exist.
         """
-        self.check_layer(layer)
+        self.require(site)
         base = self.model.base_model
-        with first_blocks(base, self._kind, layer + 1):
+        with first_blocks(base, self._architecture, site.layer + 1):
             out = base(input_ids=ids.to(self.device), use_cache=False, **self._masked(mask))
         hidden: Tensor = out.last_hidden_state
         return hidden.float()
 
     @torch.no_grad()
-    def forward_from(self, residual: Tensor, layer: int, mask: Tensor | None = None, last: int = 0) -> Tensor:
-        """Logits (B, T, V) float32 of the rest of the model, from residual (B, T, d) after block `layer`.
+    def forward_from(self, residual: Tensor, site: Site, mask: Tensor | None = None, last: int = 0) -> Tensor:
+        """Logits (B, T, V) float32 of the rest of the model, from residual (B, T, d) at `site`.
 
-        forward_from(forward_to(ids, layer), layer) are the model's logits; with `last` above zero those of
-        the last positions alone, (B, last, V). Raises BadInput for a layer that does not exist.
+        forward_from(forward_to(ids, site), site) are the model's logits; with `last` above zero those of
+        the last positions alone, (B, last, V). Raises BadInput for a site that does not exist.
         """
-        self.check_layer(layer)
+        self.require(site)
         residual = residual.to(self.device, self.model.dtype)
-        with last_blocks(self.model.base_model, self._kind, layer + 1, residual):
+        with last_blocks(self.model.base_model, self._architecture, site.layer + 1, residual):
             out = self.model(
                 inputs_embeds=residual, use_cache=False, logits_to_keep=last, **self._masked(mask)
             )

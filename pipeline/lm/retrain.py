@@ -11,6 +11,7 @@ from pipeline.console.progress import Progress
 from pipeline.lm.embedded import build_model, cross_entropy, residual_at_end, train
 from pipeline.lm.letter_gate import letter_accuracy
 from pipeline.lm.section import EmbeddedModel
+from pipeline.lm.site import Site
 from pipeline.text.embedded.prompts import drilled_words, letter_prompts
 from pipeline.text.embedded.stream import contexts
 from pipeline.text.section import EmbeddedText
@@ -38,7 +39,7 @@ def measure(model: Any, tokenizer: Any, section: EmbeddedModel, text: EmbeddedTe
     """First-letter accuracy (letter_gate.py) and held-out cross-entropy in nats."""
     words = drilled_words(text)
     prompts = tokenizer(letter_prompts(words, SHOTS, section.seed))["input_ids"]
-    residual = residual_at_end(model, prompts, section.gate_layer)
+    residual = residual_at_end(model, prompts, Site("resid_post", section.gate_layer))
     accuracy, held_out = letter_accuracy(residual, [word[0].lower() for word in words], section.seed)
     return {
         "first_letter_accuracy": accuracy,

@@ -12,7 +12,7 @@ from pipeline.params import Section
 
 
 class EmbeddedModel(Section):
-    """A tiny Gemma-2-architecture model of ours; measured choices in docs/embedded-model.md."""
+    """A tiny Gemma-2-architecture model of ours; measured choices in docs/model.md."""
 
     source: Literal["embedded"]
     retrain: bool = Field(

@@ -52,7 +52,7 @@ def special_ids(tokenizer: Any) -> list[int]:
 
 def bos_id(tokenizer: Any, model_id: str) -> int:
     """The id that begins a context: BOS, or EOS where a model has no BOS of its own."""
-    found = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    if found is None:
+    token = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    if token is None:
         raise BadInput(f"the tokenizer of {model_id} has neither a BOS nor an EOS token; add one to it.")
-    return int(found)
+    return int(token)

@@ -58,16 +58,7 @@
   repair();
 
   // Charts
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const config = () => {
-    const [ink, soft, line] = ["--ink", "--soft", "--line"].map(colour);
-    return {
-      background: "transparent", font: "system-ui, sans-serif", view: { stroke: null },
-      title: { color: ink, anchor: "start", fontSize: 13, fontWeight: 600 },
-      axis: { labelColor: soft, titleColor: soft, gridColor: line, domainColor: line, tickColor: line, titleFontWeight: 400 },
-      legend: { labelColor: soft, titleColor: soft, titleFontWeight: 400 },
-    };
-  };
+  const config = () => ({ ...data.look[document.documentElement.dataset.theme], background: "transparent", font: "system-ui, sans-serif" });
   let focus = "";
   const views = new Map();
   const draw = async (node) => {
@@ -77,9 +68,7 @@
     views.set(node, drawn);
     if (focus) bring(drawn);
   };
-  const bring = (drawn) => {
-    try { drawn.view.signal("focus", focus).runAsync(); } catch { /* a heat map has no such signal */ }
-  };
+  const bring = (drawn) => drawn.view.signal("focus", focus).runAsync();
   const nearby = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (entry.isIntersecting) { nearby.unobserve(entry.target); draw(entry.target); }

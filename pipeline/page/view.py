@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.charts import altair as charts
-from pipeline.compare.headline import ARROW, TRUTH_STAGE
-from pipeline.page.standing import groups
+import pandas as pd
+
+from pipeline.charts import look
+from pipeline.charts.figures import TRUTH, Columns, embedded, panels
+from pipeline.charts.probing import probing
+from pipeline.compare.columns import ARROW
 
 Row = Mapping[str, Any]
 
@@ -18,55 +21,63 @@ class Artefacts:
     """What the stages before wrote, read and not yet interpreted."""
 
     report: Mapping[str, Any]
-    curves: Sequence[Row]
-    pairs: Sequence[Row]
-    training: Sequence[Row]
-    letters: Sequence[Row]
-    problems: Sequence[Row]
+    standing: Sequence[Mapping[str, Any]]
+    tables: Mapping[str, pd.DataFrame]  # summary, training, letters
+    problems: pd.DataFrame
     claims: Sequence[Mapping[str, Any]]
     latents: Sequence[Mapping[str, Any]]
     params: Mapping[str, Any]
     versions: Sequence[str]
 
 
-def view(found: Artefacts) -> dict[str, Any]:
+def view(artefacts: Artefacts) -> dict[str, Any]:
     """The template's names."""
-    standing = groups(found.curves, found.pairs)
-    labels = list(dict.fromkeys(label for group in standing for label in group.labels))
-    palette = charts.colours(labels)
-    on_text = [row for row in found.curves if row["stage"] != TRUTH_STAGE]
-    targets = {str(row["run"]): row["target"] for row in on_text}
-    drawn = {
-        "pareto": charts.against_l0(found.curves, palette),
-        "training": charts.training(found.training, palette),
-        "letters": charts.letters(found.letters),
-        "probing": charts.probing(found.problems, targets),
-        "truth": charts.truth_against_l0(found.curves, palette),
+    report, summary = artefacts.report, artefacts.tables["summary"]
+    methods = look.methods(summary["label"])
+    labels = list(dict.fromkeys(summary["label"]))
+    charts = {
+        name: [embedded(panel) for panel in each]
+        for name, each in {
+            **panels(artefacts.tables, scores(report)),
+            "probing": probing(artefacts.problems, _targets(summary)),
+        }.items()
     }
+    own = {each["variant"]: each["params"] for each in artefacts.latents}
     return {
-        "title": found.report["title"],
-        "report": found.report,
+        "title": report["title"],
+        "report": report,
         "arrow": ARROW,
-        "standing": standing,
-        "palette": palette,
-        "controls": [label for label in labels if charts.variant(label) != label],
-        "charts": {name: len(specs) for name, specs in drawn.items()},
-        "claims": found.claims,
-        "browser": bool(found.latents),
-        "params": list(
-            _flat({**found.params, **{each["variant"]: each["params"] for each in found.latents}})
-        ),
-        "versions": found.versions,
-        "data": {"charts": drawn, "browser": list(found.latents)},
+        "standing": artefacts.standing,
+        "places": {label: methods.index(look.method(label)) % len(look.SHAPES) for label in labels},
+        "colours": look.COLOURS,
+        "controls": [label for label in labels if look.method(label) != label],
+        "charts": {name: len(each) for name, each in charts.items()},
+        "claims": artefacts.claims,
+        "browser": bool(artefacts.latents),
+        "params": list(_flat({**artefacts.params, **own})),
+        "versions": artefacts.versions,
+        "data": {
+            "charts": charts,
+            "look": {theme: look.config(theme) for theme in look.COLOURS},
+            "browser": list(artefacts.latents),
+        },
     }
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    lines: list[tuple[str, str]] = []
+def scores(report: Mapping[str, Any]) -> Columns:
+    """The headline scores of all tables, each once."""
+    columns = [column for group in (*report["groups"], *report["truth"]) for column in group["columns"]]
+    return list({(each["stage"], each["metric"]): each for each in columns if each["name"] != "l0"}.values())
+
+
+def _targets(summary: pd.DataFrame) -> dict[str, float]:
+    runs = summary[(summary["stage"] != TRUTH) & summary["target"].notna()]
+    return dict(zip(runs["run"], runs["target"], strict=True))
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in tree.items():
-        name = f"{prefix}{key}"
         if isinstance(value, Mapping) and value:
-            lines += _flat(value, f"{name}.")
+            yield from _flat(value, f"{prefix}{key}.")
         else:
-            lines.append((name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)))
-    return lines
+            yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -17,11 +17,12 @@ import os
 import pickle
 import signal
 import threading
+import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from multiprocessing.connection import Connection, wait
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 
@@ -29,6 +30,9 @@ from pipeline.console.errors import BadInput
 
 WORKERS = "SAELINE_WORKERS"
 """The environment variable that says how many processes a stage may use. No parameter: it changes no bit."""
+
+SECONDS = 0.2
+"""Between two messages of progress."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,9 +50,11 @@ def workers() -> int:
     return int(asked)
 
 
-def spread(
-    work: Callable[[T, Say], R], items: Iterable[T], hear: Say = lambda message: None, at_once: int = 0
-) -> list[R]:
+def ignore(message: Any) -> None:
+    """Hear nothing."""
+
+
+def spread(work: Callable[[T, Say], R], items: Iterable[T], hear: Say = ignore, at_once: int = 0) -> list[R]:
     """`work(item, say)` of every item, in the items' order; what a work says is given to `hear`.
 
     At most `at_once` forked processes (0: `workers()`), which end when this one does, in whatever way;
@@ -87,6 +93,40 @@ def spread(
         for end in lifeline:
             os.close(end)
     return [results[index] for index in range(len(given))]
+
+
+class Count:
+    """Says how much is done a few times a second, however often it is told.
+
+    In a work `with Count(say) as count: train(..., on_step=count)`; in the parent `hear=adding(bar.advance)`.
+    """
+
+    def __init__(self, say: Say, shown: bool = True) -> None:
+        """Figures are passed on if they are to be `shown`: those of one work, where several run at once."""
+        self._say, self._shown = say, shown
+        self._count, self._figures, self._said = 0, dict[str, float](), time.monotonic()
+
+    def __call__(self, count: int, figures: Mapping[str, float]) -> None:
+        """`count` more are done."""
+        self._count += count
+        self._figures = {name: figures[name] for name in ("loss", "l0") if name in figures}
+        if time.monotonic() - self._said >= SECONDS:
+            self._tell()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        self._say((self._count, self._figures if self._shown else {}))
+        self._count, self._said = 0, time.monotonic()
+
+
+def adding(advance: Callable[..., None]) -> Say:
+    """Hear what `Count` says, and give it to a progress bar's `advance(count, **figures)`."""
+    return lambda message: advance(message[0], **message[1])
 
 
 def keep_memory() -> None:

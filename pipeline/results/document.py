@@ -5,22 +5,25 @@ The tables beside it are declared in it with their columns' types, so that a rea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.console.errors import BadInput
 from pipeline.results.definition import Definition
 from pipeline.results.files import damaged, read_json, write_json
-from pipeline.results.number import Number
-from pipeline.results.table import NAMES, Columns, read_table
+from pipeline.results.number import Number, missing
+from pipeline.results.table import NAMES, Columns, read_table, write_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 SCHEMA = 2
 NAME = "results.json"
+WHICH: Columns = {"label": str, "seed": int, "run": str}
+"""The first columns of every table: which SAE a row belongs to."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,19 @@ class Row:
 
     identity: Identity
     numbers: Mapping[str, Number]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on one SAE: numbers by name, and its rows of each table."""
+
+    numbers: Mapping[str, Number]
+    tables: Mapping[str, Iterable[Mapping[str, Any]]] = field(default_factory=dict)
+
+
+def nothing(definitions: Iterable[Definition], reason: str) -> Measured:
+    """Every number missing, for one reason."""
+    return Measured({each.name: missing(reason) for each in definitions})
 
 
 @dataclass(frozen=True)
@@ -86,6 +102,24 @@ def write_results(folder: Path, results: Results) -> None:
             "rows": [_row(row) for row in results.rows],
         },
     )
+
+
+def write_measured(
+    folder: Path, evaluation: str, variant: str, definitions: Iterable[Definition],
+    tables: Mapping[str, Columns], found: Sequence[tuple[Identity, Measured]], own_saes: bool = False,
+) -> None:  # fmt: skip
+    """Write results.json and `tables` into `folder`; each table's row begins with the columns of `WHICH`."""
+    declared = {file: {**WHICH, **columns} for file, columns in tables.items()}
+    rows = tuple(Row(identity, measured.numbers) for identity, measured in found)
+    defined = {each.name: each for each in definitions}
+    write_results(folder, Results(evaluation, variant, defined, rows, declared, own_saes))
+    for file, columns in declared.items():
+        write_table(folder / file, columns, chain.from_iterable(_labelled(file, *each) for each in found))
+
+
+def _labelled(file: str, identity: Identity, measured: Measured) -> Iterator[Mapping[str, Any]]:
+    which = {column: getattr(identity, column) for column in WHICH}
+    return ({**which, **row} for row in measured.tables.get(file, ()))
 
 
 def read_results(folder: Path, stage: str) -> Results:

@@ -13,7 +13,7 @@ differ; the loop reports that gap beside the SAE (`training_view`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 import torch
@@ -22,14 +22,14 @@ from torch import Tensor
 
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.core.sequence import moving_average
 from pipeline.sae.core.sparse import row_dots
+from pipeline.sae.core.state import Average, State
 from pipeline.sae.core.variant import (
+    LoopState,
     Objective,
     PenaltyConfig,
     Recipe,
     Step,
-    Tools,
     Variant,
     reconstruct,
     relu_pairs,
@@ -54,10 +54,23 @@ class Config(PenaltyConfig):
     )
 
 
+@dataclass
+class Importance(State):
+    """The three averages, (n,) each, and what follows from them."""
+
+    magnitude: Average = field(default_factory=Average)
+    frequency: Average = field(default_factory=Average)
+    contribution: Average = field(default_factory=Average)
+    combined: Tensor | None = None  # (n,) the importance; None before the first batch
+    mask: Tensor | None = None  # (n,) 0 or 1, for the next batch; None: all 1
+
+
 class Method(Variant):
     """ReLU codes under L1, randomly masked by importance."""
 
+    keeps = Importance
     config: Config
+    state: Importance
 
     def recipe(self, base: Recipe) -> Recipe:
         """The preset's loop: 5 M tokens at batch 2048; the paper's summary prints no optimizer."""
@@ -72,7 +85,7 @@ class Method(Variant):
         """Reconstruction and L1 of the codes that the mask leaves on."""
         pairs = relu_pairs(step)
         f = step.encode_at(pairs)
-        mask = self.state.get("mask", torch.ones(self.n, device=f.device))[pairs.latent]
+        mask = torch.ones_like(f) if self.state.mask is None else self.state.mask[pairs.latent]
         kept = f * mask
         scored = reconstruct(step, kept, pairs)
         terms = {"reconstruction": scored.loss, "sparsity": step.coefficient * kept.sum() / len(step.x)}
@@ -81,21 +94,26 @@ class Method(Variant):
             self._update_importance(step, pairs, f.detach(), mask, error)
         return Objective(terms, Codes(pairs, f.detach()), error)
 
-    def after_step(self, step: Step, objective: Objective, tools: Tools) -> None:
+    def after_step(self, step: Step, objective: Objective, loop: LoopState) -> None:
         """Draw the next step's mask: none in the first tenth, ramping up over the second."""
         ramp = min(max(step.progress / 0.1 - 1, 0.0), 1.0)
         p = self.mask_probability(self.config.sharpness * ramp)
-        draw = torch.rand(self.n, generator=tools.generator).to(p.device)
-        self.state["mask"] = (draw >= p).float()
+        draw = torch.rand(self.n, generator=loop.generator).to(p.device)
+        self.state.mask = (draw >= p).float()
+
+    @property
+    def importance(self) -> Tensor:
+        """(n,) each average over its mean over latents, weighted; only after a batch."""
+        assert self.state.combined is not None
+        return self.state.combined
 
     def theta(self) -> Tensor:
         """() threshold on the importance; the standard deviation is the population's."""
-        importance = self.state["importance"]
-        return importance.mean() + self.config.threshold * importance.std(correction=0)
+        return self.importance.mean() + self.config.threshold * self.importance.std(correction=0)
 
     def mask_probability(self, sharpness: float) -> Tensor:
         """(n,) p_i = 1 - exp(-sharpness (theta - Imp_i)/theta) below theta, 0 elsewhere or for theta <= 0."""
-        importance, theta = self.state["importance"], self.theta()
+        importance, theta = self.importance, self.theta()
         if theta <= 0:
             return torch.zeros_like(importance)
         return (1 - torch.exp(-sharpness * (theta - importance).clamp_min(0) / theta)).clamp(0, 1)
@@ -110,24 +128,17 @@ class Method(Variant):
         sums = (pairs.sum_by_latent(each) for each in (torch.ones_like(f), f, change))
         count, size, gain = step.total(torch.stack([*sums]))
         fires = count > 0
-        magnitude = self._average_where(torch.where(fires, size / count.clamp_min(1), 0.0), fires)
-        frequency = moving_average(self.state, "frequency", count / step.tokens, self.config.decay)
-        batch_contribution = (gain / step.tokens).clamp_min(0)
-        contribution = moving_average(self.state, "contribution", batch_contribution, self.config.decay)
-        self.state["importance"] = torch.zeros_like(frequency)
-        for weight, value in zip(self.config.weights, (magnitude, frequency, contribution), strict=True):
+        kept, decay = self.state, self.config.decay
+        averages = (
+            kept.magnitude.move_where(torch.where(fires, size / count.clamp_min(1), 0.0), fires, decay),
+            kept.frequency.move(count / step.tokens, decay),
+            kept.contribution.move((gain / step.tokens).clamp_min(0), decay),
+        )
+        kept.combined = torch.zeros_like(count)
+        for weight, value in zip(self.config.weights, averages, strict=True):
             mean = value.mean()
             if mean > 0:
-                self.state["importance"] += weight * value / mean
-
-    def _average_where(self, value: Tensor, where: Tensor) -> Tensor:
-        """The magnitude's average: moves only where a latent fired, corrected by its own updates."""
-        decay = self.config.decay
-        total = self.state.setdefault("magnitude", torch.zeros_like(value))
-        weight = self.state.setdefault("magnitude_weight", torch.zeros_like(value))
-        total.copy_(torch.where(where, decay * total + (1 - decay) * value, total))
-        weight.copy_(torch.where(where, decay * weight + (1 - decay), weight))
-        return torch.where(weight > 0, total / weight.clamp_min(1e-12), 0.0)
+                kept.combined += weight * value / mean
 
     def _without(self, weights: Mapping[str, Tensor], removed: Tensor) -> SAE:
         threshold = torch.where(removed, torch.inf, 0.0)
@@ -137,19 +148,20 @@ class Method(Variant):
         """A standard SAE, or under `hard` a jumprelu one whose removed latents have threshold +inf."""
         if self.config.inference == "soft":
             return super().export(weights)
-        return self._without(weights, self.state["importance"] < self.theta())
+        return self._without(weights, self.importance < self.theta())
 
     def statistics(self) -> dict[str, Tensor]:
         """The three averages with their zero start divided out, the importance and the latest mask."""
-        state = self.state
-        if "importance" not in state:
-            return {}
-        averages = {
-            name: state[name] / state[f"{name}_weight"].clamp_min(1e-12)
-            for name in ("magnitude", "frequency", "contribution")
+        kept = self.state
+        known = {
+            "magnitude": kept.magnitude.value(),
+            "frequency": kept.frequency.value(),
+            "contribution": kept.contribution.value(),
+            "importance": kept.combined,
+            "mask": kept.mask,
         }
-        return averages | {name: state[name] for name in ("importance", "mask") if name in state}
+        return {name: value for name, value in known.items() if value is not None}
 
     def training_view(self, weights: Mapping[str, Tensor]) -> SAE | None:
         """The SAE under its latest mask."""
-        return self._without(weights, self.state["mask"] == 0)
+        return None if self.state.mask is None else self._without(weights, self.state.mask == 0)

@@ -15,21 +15,18 @@ other one measured); both tokens of a pair reconstruct, because both are encoded
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from pipeline.sae.core.batchtop import BatchTopConfig, batch_top, learn_threshold, thresholded
+from pipeline.sae.core.auxk import auxk
+from pipeline.sae.core.batch_topk import BatchTopConfig, BatchTopMethod
 from pipeline.sae.core.codes import Codes, Pairs
-from pipeline.sae.core.dead import auxk
-from pipeline.sae.core.gram import products
-from pipeline.sae.core.inference import SAE
+from pipeline.sae.core.inner_products import products
 from pipeline.sae.core.prefixes import prefix_errors
 from pipeline.sae.core.sequence import follows
-from pipeline.sae.core.variant import Objective, Step, Tools, Variant
+from pipeline.sae.core.variant import Objective, Step
 
 
 class Config(BatchTopConfig):
@@ -43,11 +40,10 @@ class Config(BatchTopConfig):
     )  # fmt: skip
 
 
-class Method(Variant):
+class Method(BatchTopMethod):
     """Nested dictionaries, selection by batch, the inner one held similar over neighbouring tokens."""
 
     reading = "pairs"
-    controlled = False
     config: Config
 
     @property
@@ -57,8 +53,7 @@ class Method(Variant):
 
     def objective(self, step: Step) -> Objective:
         """The weighted reconstructions of both prefixes, InfoNCE on the high-level codes, and AuxK."""
-        assert self.l0 is not None
-        pairs = batch_top(step.pre, self.l0 * step.tokens, step.world)
+        pairs = self.select(step)
         f = step.encode_at(pairs)
         errors = prefix_errors(step, f, pairs, [self.high, self.n])
         losses = errors.square().sum((0, 2)) / len(step.x)
@@ -67,18 +62,8 @@ class Method(Variant):
             "contrastive": self.config.weight * info_nce(step, f, pairs, self.high),
         }
         error = errors[:, -1]
-        aux = auxk(step, error, self.config.aux_weight)
-        if aux is not None:
-            terms["auxk"] = aux
+        terms |= auxk(step, error, self.config.aux_weight)
         return Objective(terms, Codes(pairs, f.detach()), error.detach())
-
-    def after_step(self, step: Step, objective: Objective, tools: Tools) -> None:
-        """Learn the inference threshold."""
-        learn_threshold(self.state, step, objective.codes, self.config.threshold_decay)
-
-    def export(self, weights: Mapping[str, Tensor]) -> SAE:
-        """A jumprelu SAE whose one threshold stands for all latents."""
-        return thresholded(super().export(weights), self.state)
 
 
 def info_nce(step: Step, f: Tensor, pairs: Pairs, high: int) -> Tensor:

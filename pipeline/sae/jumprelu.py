@@ -21,14 +21,14 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from pipeline.sae.core.auxk import silent_dead
 from pipeline.sae.core.codes import Codes, Pairs
-from pipeline.sae.core.dead import silent_dead
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.variant import (
+    LoopState,
     Objective,
     PenaltyConfig,
     Step,
-    Tools,
     Variant,
     Weights,
     reconstruct,
@@ -77,10 +77,10 @@ class Method(Variant):
             terms["pre_activation"] = self.config.pre_activation_weight * (theta[dead] - mean_pre).sum()
         return Objective(terms, Codes(active, f.detach()[on]), scored.error.detach())
 
-    def after_step(self, step: Step, objective: Objective, tools: Tools) -> None:
+    def after_step(self, step: Step, objective: Objective, loop: LoopState) -> None:
         """Keep theta at or above 0."""
         with torch.no_grad():
-            tools.weights["threshold"].clamp_min_(0)
+            loop.weights["threshold"].clamp_min_(0)
 
     def export(self, weights: Mapping[str, Tensor]) -> SAE:
         """A jumprelu SAE."""

@@ -5,18 +5,15 @@ L = sum over prefixes m of |x - sum_{i < m} f_i d_i - b_dec|^2, with one batch-w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
-from torch import Tensor
 
-from pipeline.sae.core.batchtop import BatchTopConfig, batch_top, learn_threshold, thresholded
+from pipeline.sae.core.auxk import auxk
+from pipeline.sae.core.batch_topk import BatchTopConfig, BatchTopMethod
 from pipeline.sae.core.codes import Codes
-from pipeline.sae.core.dead import auxk
-from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.prefixes import prefix_errors
-from pipeline.sae.core.variant import Objective, Step, Tools, Variant
+from pipeline.sae.core.variant import Objective, Step
 
 
 class Config(BatchTopConfig):
@@ -27,10 +24,9 @@ class Config(BatchTopConfig):
     )
 
 
-class Method(Variant):
+class Method(BatchTopMethod):
     """Nested dictionaries, selection by batch."""
 
-    controlled = False
     config: Config
 
     def sizes(self) -> list[int]:
@@ -43,21 +39,10 @@ class Method(Variant):
         The mean instead of the paper's sum keeps the loss on the scale of the other variants; Adam is
         indifferent to the factor.
         """
-        assert self.l0 is not None
-        pairs = batch_top(step.pre, self.l0 * step.tokens, step.world)
+        pairs = self.select(step)
         f = step.encode_at(pairs)
         errors = prefix_errors(step, f, pairs, self.sizes())
         terms = {"reconstruction": errors.square().sum() / errors[:, :, 0].numel()}
         error = errors[:, -1]
-        aux = auxk(step, error, self.config.aux_weight)
-        if aux is not None:
-            terms["auxk"] = aux
+        terms |= auxk(step, error, self.config.aux_weight)
         return Objective(terms, Codes(pairs, f.detach()), error.detach())
-
-    def after_step(self, step: Step, objective: Objective, tools: Tools) -> None:
-        """Learn the inference threshold."""
-        learn_threshold(self.state, step, objective.codes, self.config.threshold_decay)
-
-    def export(self, weights: Mapping[str, Tensor]) -> SAE:
-        """A jumprelu SAE whose one threshold stands for all latents."""
-        return thresholded(super().export(weights), self.state)

@@ -13,6 +13,7 @@ acts on the update, because Adam undoes a scaled gradient, relative to the media
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -20,13 +21,14 @@ from pydantic import Field
 from torch import Tensor
 
 from pipeline.sae.core.codes import Pairs
-from pipeline.sae.core.sequence import follows, moving_average
+from pipeline.sae.core.sequence import follows
+from pipeline.sae.core.state import Average, State
 from pipeline.sae.core.variant import (
+    LoopState,
     Objective,
     PenaltyConfig,
     Recipe,
     Step,
-    Tools,
     Variant,
     reconstruct,
     relu_pairs,
@@ -46,11 +48,22 @@ class Config(PenaltyConfig):
     preset: Literal["ours", "paper"] = Field("ours", description="paper: the printed configuration")
 
 
+@dataclass
+class Firing(State):
+    """What the two mechanisms follow over the steps."""
+
+    beta: Tensor | None = None  # () average of the reconstruction loss, from the first one on
+    rate: Average = field(default_factory=Average)  # (n,) share of tokens firing
+    h: Tensor | None = None  # (n,) that average after the latest batch
+
+
 class Method(Variant):
     """ReLU codes under L1, with a penalty on change between neighbouring tokens."""
 
     reading = "pairs"
+    keeps = Firing
     config: Config
+    state: Firing
 
     @property
     def paper(self) -> bool:
@@ -74,42 +87,45 @@ class Method(Variant):
         terms = {"reconstruction": scored.loss, "sparsity": step.coefficient * f.sum() / len(step.x)}
         if self.config.temporal_penalty:
             weight = 1e-4 if self.paper else self.config.weight
-            alpha = self._alpha(step.mean(scored.loss.detach()))
+            alpha = self.alpha(step.mean(scored.loss.detach()))
             terms["temporal"] = weight * alpha * change_penalty(step, f, pairs)
         rate = pairs.sum_by_latent(torch.ones_like(f.detach())) / len(step.x)
-        self.state["h"] = moving_average(self.state, "rate", step.mean(rate), self.config.decay)
+        self.state.h = self.state.rate.move(step.mean(rate), self.config.decay)
         return Objective(terms, scored.codes, scored.error.detach())
 
-    def _alpha(self, loss: Tensor) -> Tensor:
-        beta = self.state.setdefault("beta", loss.clone())
+    def alpha(self, loss: Tensor) -> Tensor:
+        """() weight of the penalty at this reconstruction `loss` (), whose average it moves."""
+        if self.state.beta is None:
+            self.state.beta = loss.clone()
+        beta = self.state.beta
         beta.mul_(self.config.decay).add_(loss, alpha=1 - self.config.decay)
         return torch.sigmoid(5 * (beta - loss) / (1.0 if self.paper else beta.clamp_min(1e-12)))
 
     def update_scale(self) -> Tensor | None:
         """(n,) s_i = clip(median(h)/h_i, 0.1, 10) with mean 1; printed: clip(1/h_i, 0.1, 10)."""
-        if not self.config.gradient_scaling or "h" not in self.state:
+        h = self.state.h
+        if not self.config.gradient_scaling or h is None:
             return None
-        h = self.state["h"]
         if self.paper:
             return (1 / (1e-6 + h)).clamp(0.1, 10)
         scale = (h.median().clamp_min(1e-12) / h.clamp_min(1e-12)).clamp(0.1, 10)
         return scale / scale.mean()
 
-    def after_step(self, step: Step, objective: Objective, tools: Tools) -> None:
+    def after_step(self, step: Step, objective: Objective, loop: LoopState) -> None:
         """Replace dead latents when an event is due."""
-        if not self.config.resampling or not self._due(step):
+        h = self.state.h
+        if not self.config.resampling or not self._due(step) or h is None:
             return
-        h = self.state["h"]
         if self.paper:
             candidates = (h < 0.005).nonzero().squeeze(1)
         else:
             assert self.l0 is not None
-            dead = step.dead & (tools.fired > 0)  # step.dead is from before this batch
+            dead = step.dead & (loop.fired > 0)  # step.dead is from before this batch
             candidates = ((h < 0.01 * self.l0 / self.n) & dead).nonzero().squeeze(1)
             candidates = candidates[h[candidates].argsort(stable=True)]
             candidates = candidates[: max(1, int(self.config.resample_cap * self.n))]
         if len(candidates):
-            self._resample(candidates, step, objective, tools)
+            self._resample(candidates, step, objective, loop)
 
     def _due(self, step: Step) -> bool:
         if self.paper:
@@ -118,15 +134,15 @@ class Method(Variant):
         every = max(1, round(self.config.resample_every * step.steps))
         return step.index % every == 0 and 0.1 <= step.progress <= 0.8
 
-    def _resample(self, latents: Tensor, step: Step, objective: Objective, tools: Tools) -> None:
+    def _resample(self, latents: Tensor, step: Step, objective: Objective, loop: LoopState) -> None:
         """Give `latents` new directions: residuals (printed: inputs) drawn in proportion to squared error."""
         error = step.gather(objective.error)
         squared = error.square().sum(1)
-        drawn = torch.multinomial(squared.cpu(), len(latents), replacement=True, generator=tools.generator)
+        drawn = torch.multinomial(squared.cpu(), len(latents), replacement=True, generator=loop.generator)
         source = step.gather(step.x) if self.paper else error
         rows = source[drawn.to(latents.device)]
         rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
-        W_enc, W_dec, b_enc = (tools.weights[name] for name in ("W_enc", "W_dec", "b_enc"))
+        W_enc, W_dec, b_enc = (loop.weights[name] for name in ("W_enc", "W_dec", "b_enc"))
         size: Tensor | float = 1.0
         if not self.paper:
             alive = ~step.dead
@@ -136,15 +152,21 @@ class Method(Variant):
             W_enc[:, latents] = (size * rows).T
             W_dec[latents] = rows
             b_enc[latents] = 0.0
-            for moment in tools.moments["W_enc"]:
-                moment[:, latents] = 0.0
-            for name in ("W_dec", "b_enc"):
-                for moment in tools.moments[name]:
-                    moment[latents] = 0.0
+            for name in ("W_enc", "W_dec", "b_enc"):
+                for moment in (loop.moments[name].first, loop.moments[name].second):
+                    by_latent = moment.T if name == "W_enc" else moment
+                    by_latent[latents] = 0.0
         # a fresh start: counted as if firing at the target rate, and not dead for a full window
         fresh = 0.005 if self.paper or self.l0 is None else self.l0 / self.n
-        self.state["rate"][latents] = fresh * self.state["rate_weight"]
-        tools.fired[latents] = 0
+        rate = self.state.rate
+        if rate.total is not None and rate.weight is not None:
+            rate.total[latents] = fresh * rate.weight
+        loop.fired[latents] = 0
+
+    def statistics(self) -> dict[str, Tensor]:
+        """The firing rate, and its average before the zero start was divided out."""
+        known = {"h": self.state.h, "rate": self.state.rate.total}
+        return {name: value for name, value in known.items() if value is not None}
 
 
 def change_penalty(step: Step, f: Tensor, pairs: Pairs) -> Tensor:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.sae.core.dead import auxk
+from pipeline.sae.core.auxk import auxk
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.core.top import row_top
+from pipeline.sae.core.topk import row_top
 from pipeline.sae.core.variant import MethodConfig, Objective, Step, Variant, reconstruct
 
 
@@ -32,9 +32,7 @@ class Method(Variant):
         pairs = row_top(step.pre, self.l0)
         scored = reconstruct(step, step.encode_at(pairs), pairs)
         terms = {"reconstruction": scored.loss}
-        aux = auxk(step, scored.error, self.config.aux_weight)
-        if aux is not None:
-            terms["auxk"] = aux
+        terms |= auxk(step, scored.error, self.config.aux_weight)
         return Objective(terms, scored.codes, scored.error.detach())
 
     def export(self, weights: Mapping[str, Tensor]) -> SAE:

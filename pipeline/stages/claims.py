@@ -9,9 +9,12 @@ from pipeline.claims.measured import Tables
 from pipeline.claims.page import page
 from pipeline.claims.schema import Claims, read_claims
 from pipeline.claims.verdict import Here
+from pipeline.compare.schemas import SCORES, SUMMARY
+from pipeline.lm.site import chosen_site
 from pipeline.params import Params, read_params
-from pipeline.stages.files import REPORTS, fresh, write_json
-from pipeline.stages.read import read_tsv
+from pipeline.results.files import write_json
+from pipeline.results.table import read_table
+from pipeline.stages.files import REPORTS, fresh
 
 TABLES = REPORTS / "tables"
 
@@ -22,7 +25,8 @@ def run() -> None:
     profile = params.profile
     claims = read_claims()
     tables = Tables.of(
-        read_tsv(TABLES / "scores.tsv", "compare"), read_tsv(TABLES / "summary.tsv", "compare")
+        read_table(TABLES / "scores.tsv", SCORES, "compare"),
+        read_table(TABLES / "summary.tsv", SUMMARY, "compare"),
     )
     here = _here(params, profile, claims, tables)
     found = entries(claims, tables, here)
@@ -39,7 +43,7 @@ def _here(params: Params, profile: str, claims: Claims, tables: Tables) -> Here:
         profile=profile,
         # only hub sources have a name that a paper could state
         model=str(model.get("name", model["source"])),
-        layer=params.value("profile.harvest.layer"),
+        layer=chosen_site(params).layer,
         n=params.value("profile.train.n"),
         text=str(text.get("name", text["source"])),
         context_length=text["context_length"],

@@ -19,7 +19,7 @@ SHOWN_ONLY = ("console",)
 APART = {Path("pipeline") / name for name in ("stages", "commands", "metrics", "tasks", "sae")}
 """Folders whose parts have nothing to do with one another: never a dependency as a whole."""
 
-TRAINING, METHODS = PACKAGE / "training/run.py", PACKAGE / "sae"
+TRAINING, METHODS = PACKAGE / "training/job.py", PACKAGE / "sae"
 """Training imports a method by its name, which no import says."""
 
 

@@ -3,45 +3,41 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.charts.letters import letters
-from pipeline.charts.pareto import pareto
-from pipeline.charts.style import Palette
-from pipeline.charts.temporal import temporal
-from pipeline.charts.training import training
-from pipeline.charts.truth import truth
+import pandas as pd
+
+from pipeline.charts.figures import figures
 from pipeline.compare import notes as remarks
-from pipeline.compare import ranking, series
-from pipeline.compare.board import Board, Entry, board
-from pipeline.compare.differences import chapters
-from pipeline.compare.digest import digest
+from pipeline.compare import ranking, schemas, tables
 from pipeline.compare.markdown import markdown
-from pipeline.compare.paired import tables as paired
+from pipeline.compare.metrics_json import metrics_json
 from pipeline.compare.paired.comparison import families
-from pipeline.compare.paired.sampling import sample
-from pipeline.compare.table import report
+from pipeline.compare.paired.resampling import resample
+from pipeline.compare.report import report
+from pipeline.compare.scores import Scores, Source, each_row, gather
+from pipeline.compare.standing import document, standing
 from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
-from pipeline.params.read import Params, read_params
-from pipeline.stages.files import (
-    EVALUATIONS,
-    REPORTS,
-    evaluation_folder,
-    external_folder,
-    fresh,
-    sae_folder,
-    write_json,
-    write_tsv,
-)
-from pipeline.stages.read import read_json, read_tsv, typed
+from pipeline.params.experiment import Experiment
+from pipeline.params.read import read_params
+from pipeline.results.document import NAME, Results, read_beside, read_results
+from pipeline.results.files import absent, read_json, write_json
+from pipeline.results.table import Columns, write_table
+from pipeline.stages.files import EVALUATED, REPORTS, external_folder, fresh, sae_folder
 
 TITLE = "Sparse autoencoders compared"
-GIVEN = tuple(stage for stage in EVALUATIONS if stage != "ground_truth")
-"""The evaluations of an SAE trained elsewhere: only a training method can be tried on synthetic data."""
+FIGURES = REPORTS / "figures"
+SCHEMA = 1
+"""Of report.json."""
+Long = dict[str, tuple[Columns, Any]]
+"""Tables by name: their columns and rows."""
+LETTERS = ("absorption", "letters.tsv")
+"""The table that the chart of first letters is drawn from."""
 
 
 def run() -> None:
@@ -49,144 +45,137 @@ def run() -> None:
 
     Raises BadInput naming the stage to run when a result is missing or belongs to other weights.
     """
-    params = read_params()
-    variants, seeds = _list(params, "variants", str), _list(params, "seeds", int)
-    given = _external(params, variants)
-    profile = params.profile
-    _name_stale(variants, seeds, given)
-    whole = board(
-        {(variant, seed): _index(variant, seed) for variant in variants for seed in seeds}
-        | {(name, 0): _given_index(name) for name in given},
-        {(stage, variant): _results(stage, variant) for stage in EVALUATIONS for variant in variants}
-        | {(stage, name): _results(stage, name, "_external") for stage in GIVEN for name in given},
-    )
-    if not whole.entries:
+    experiment = Experiment.read(read_params())
+    _name_stale(experiment)
+    trained, found = indices(experiment), evaluations(experiment)
+    if not any(trained.values()):
         raise BadInput(
             "No SAE was trained: every index.json under models/sae is empty; run `dvc repro train`."
         )
-    curves = [(entry, _training_tsv(entry)) for entry in whole.entries if not entry.external]
-    by_letter = series.letters(_letters(whole, [*variants, *given]))
-    compared = families(whole, sample(whole, _items))
-    tables, told_apart = report(whole, compared), chapters(compared)
-    caption = remarks.caption(seeds)
-    notes = remarks.notes(whole, tables, compared, seeds, profile, _tokens(curves))
-    ranked = ranking.rankings(whole)
+    scores = gather(trained, list(found.values()))
+    curves = list(_curves(scores.text))
+    compared = families(scores, resample(scores, partial(table_of, found)))
+    rows, groups = report(scores, compared), standing(scores, compared)
+    ranked = ranking.rankings(scores.truth)
+    caption = remarks.caption(experiment.seeds)
+    notes = remarks.notes(scores, groups, experiment.seeds, experiment.profile, _tokens(curves))
     notes += ranking.notes(ranked)
-    figures = _figures(whole, curves, by_letter, Palette([*variants, *given]))
-
-    folder = fresh(REPORTS / "tables")
-    write_tsv(folder / "scores.tsv", series.SCORE_COLUMNS, series.scores(whole))
-    write_tsv(folder / "summary.tsv", series.SUMMARY_COLUMNS, series.summaries(whole))
-    write_tsv(folder / "pareto.tsv", series.PARETO_COLUMNS, series.pareto(whole))
-    write_tsv(folder / "training.tsv", series.TRAINING_COLUMNS, series.training(curves))
-    write_tsv(folder / "letters.tsv", series.LETTER_COLUMNS, by_letter)
-    write_tsv(folder / "ranking.tsv", ranking.COLUMNS, ranked)
-    write_tsv(folder / "pairs.tsv", paired.PAIR_COLUMNS, paired.pairs(compared))
-    write_tsv(folder / "curves.tsv", paired.CURVE_COLUMNS, paired.curves(whole, compared))
-    _write(folder / "table.md", markdown(TITLE, tables, told_apart, caption, notes).encode())
-    # what the page needs beside the TSVs: the rows as printed, and what must be known to read them
-    said = {"title": TITLE, "caption": caption, "notes": notes, **asdict(tables)}
-    write_json(folder / "report.json", said)
-    pictures = fresh(REPORTS / "figures")
-    for name, png in figures.items():
-        _write(pictures / f"{name}.png", png)
-    write_json(REPORTS / "metrics.json", digest(whole))
-    show(tables, caption, notes)
-    print(f"\nWritten: {REPORTS / 'metrics.json'}, {folder}/, {pictures}/", file=sys.stderr)
-
-
-def _figures(
-    whole: Board,
-    curves: list[tuple[Entry, list[dict[str, Any]]]],
-    by_letter: list[dict[str, Any]],
-    palette: Palette,
-) -> dict[str, bytes]:
-    return {
-        "pareto": pareto(whole.entries, palette),
-        "training": training(curves, palette),
-        "letters": letters(by_letter),
-        "ground_truth": truth(whole.truth, palette),
-        "temporal": temporal(whole.entries, palette),
+    long: Long = {
+        "scores": (schemas.SCORES, tables.scores(scores)),
+        "summary": (schemas.SUMMARY, tables.summary(scores)),
+        "pareto": tables.pareto(scores),
+        "training": (schemas.TRAINING, tables.training(curves)),
+        "letters": (schemas.LETTERS, tables.letters(_letters(found), scores.text)),
+        "ranking": (schemas.RANKING, ranked),
+        "pairs": (schemas.PAIRS, tables.pairs(compared)),
+        "curves": (schemas.CURVES, tables.curves(scores, compared)),
     }
+    pictures = _draw(long, scores)
+    folder = _write(long, pictures)
+    (folder / "table.md").write_text(markdown(TITLE, rows, groups, caption, notes), encoding="utf-8")
+    write_json(folder / "standing.json", document(groups))
+    said = {"schema": SCHEMA, "title": TITLE, "caption": caption, "notes": notes, **asdict(rows)}
+    write_json(folder / "report.json", said)
+    write_json(REPORTS / "metrics.json", metrics_json(scores))
+    show(rows, caption, notes)
+    print(f"\nWritten: {REPORTS / 'metrics.json'}, {folder}/, {FIGURES}/", file=sys.stderr)
 
 
-def _list(params: Params, key: str, kind: type) -> list[Any]:
-    values = params.value(key)
-    if not isinstance(values, list) or not values or any(type(value) is not kind for value in values):
-        raise BadInput(
-            f"params.yaml: `{key}` must be a list of at least one {kind.__name__}, not {values!r}."
-        )
-    if len(set(values)) < len(values):
-        raise BadInput(f"params.yaml: `{key}` names one of its items twice: {values!r}.")
-    return list(values)
+def _draw(long: Long, scores: Scores) -> dict[str, bytes]:
+    columns = [asdict(column) for source in scores for column in source.scores]
+    return figures({name: table for name, (_, table) in long.items()}, columns)
 
 
-def _external(params: Params, variants: list[str]) -> list[str]:
-    values = params.value("external")
-    if not isinstance(values, dict):
-        raise BadInput(f"params.yaml: `external` must be a section ({{}} for none), not {values!r}.")
-    twice = [name for name in values if name in variants]
-    if twice:
-        raise BadInput(
-            f"params.yaml: `external` and `variants` both name {twice[0]!r}; rename the external one."
-        )
-    return list(values)
+def _write(long: Long, pictures: dict[str, bytes]) -> Path:
+    """The folder of the tables."""
+    folder = fresh(REPORTS / "tables")
+    for name, (types, table) in long.items():
+        write_table(folder / f"{name}.tsv", types, table)
+    fresh(FIGURES)
+    for name, png in pictures.items():
+        (FIGURES / f"{name}.png").write_bytes(png)
+    return folder
 
 
-def _given_index(name: str) -> list[dict[str, Any]]:
-    return read_json(external_folder(name) / "index.json", f"external@{name}")
+def indices(experiment: Experiment) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    """The index.json of every (variant, seed); raises BadInput for one that is missing."""
+    trained = {
+        (variant, seed): read_json(sae_folder(variant, seed) / "index.json", f"train@{variant}-{seed}")
+        for variant in experiment.variants
+        for seed in experiment.seeds
+    }
+    given = {
+        (name, 0): read_json(external_folder(name) / "index.json", f"external@{name}")
+        for name in experiment.external
+    }
+    return trained | given
 
 
-def _index(variant: str, seed: int) -> list[dict[str, Any]]:
-    path = sae_folder(variant, seed) / "index.json"
-    return read_json(path, f"train@{variant}-{seed}")
+def evaluations(experiment: Experiment) -> dict[tuple[str, str], Results]:
+    """What lies in reports/evaluations, by (evaluation, variant); raises BadInput where one variant lacks
+    what another has."""
+    found: dict[tuple[str, str], Results] = {}
+    for folder in _folders(EVALUATED):
+        of_variants = {name: folder / name for name in experiment.names if (folder / name / NAME).is_file()}
+        results = {
+            name: read_results(path, _stage(folder.name, name, experiment))
+            for name, path in of_variants.items()
+        }
+        if not results:
+            continue
+        own = any(each.own_saes for each in results.values())
+        for name in experiment.variants if own else experiment.names:
+            if name not in results:
+                raise absent(folder / name / NAME, _stage(folder.name, name, experiment))
+        found |= {(folder.name, name): each for name, each in results.items()}
+    return found
 
 
-def _results(stage: str, variant: str, kind: str = "") -> dict[str, Any]:
-    path = evaluation_folder(stage, variant) / "results.json"
-    return read_json(path, f"{stage}{kind}@{variant}")
+def _stage(evaluation: str, variant: str, experiment: Experiment) -> str:
+    return f"{evaluation}{'_external' if variant in experiment.external else ''}@{variant}"
 
 
-def _items(stage: str, variant: str, file: str) -> list[dict[str, Any]]:
-    return typed(read_tsv(evaluation_folder(stage, variant) / file, f"{stage}@{variant}"))
+def table_of(found: dict[tuple[str, str], Results], stage: str, variant: str, file: str) -> pd.DataFrame:
+    """A table beside the results of `stage` for `variant`."""
+    return read_beside(EVALUATED / stage / variant, found[stage, variant], file, f"{stage}@{variant}")
 
 
-def _training_tsv(entry: Entry) -> list[dict[str, Any]]:
-    path = sae_folder(entry.variant, entry.seed) / entry.run / "training.tsv"
-    return typed(read_tsv(path, f"train@{entry.variant}-{entry.seed}"))
+def _letters(found: dict[tuple[str, str], Results]) -> pd.DataFrame:
+    evaluation, file = LETTERS
+    parts = [table_of(found, evaluation, variant, file) for stage, variant in found if stage == evaluation]
+    return pd.concat(parts, ignore_index=True)
 
 
-def _letters(whole: Board, variants: list[str]) -> Iterator[tuple[Entry, list[dict[str, Any]]]]:
-    """Each SAE with its rows of reports/absorption/{variant}/letters.tsv."""
-    for variant in variants:
-        path = evaluation_folder("absorption", variant) / "letters.tsv"
-        rows = typed(read_tsv(path, f"absorption@{variant}"))
-        for entry in whole.entries:
-            if entry.variant == variant:
-                yield entry, [row for row in rows if (row["seed"], row["run"]) == (entry.seed, entry.run)]
+def _curves(text: Source) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """Each SAE that was trained here with its training.tsv."""
+    for sae in each_row(text.saes[text.saes.reading != "external"]):
+        path = sae_folder(str(sae.variant), int(sae.seed)) / str(sae.run) / "training.tsv"
+        try:
+            yield sae, pd.read_csv(path, sep="\t")
+        except FileNotFoundError:
+            raise absent(path, f"train@{sae.variant}-{sae.seed}") from None
 
 
-def _tokens(curves: list[tuple[Entry, list[dict[str, Any]]]]) -> list[int]:
+def _tokens(curves: Sequence[tuple[Any, pd.DataFrame]]) -> list[int]:
     """Training tokens of each SAE that finished, from the last row of its training.tsv."""
-    ends = [rows[-1].get("tokens") for entry, rows in curves if rows and not entry.diverged]
-    return [int(end) for end in ends if end is not None]
+    ended = [points for sae, points in curves if pd.isna(sae.diverged)]
+    return [int(points.tokens.iloc[-1]) for points in ended if len(points) and "tokens" in points]
 
 
-def _name_stale(variants: list[str], seeds: list[int], given: list[str]) -> None:
+def _name_stale(experiment: Experiment) -> None:
     """Say on stderr which folders of earlier runs are ignored; they change nothing."""
-    known = {*variants, *given}
+    seeds = {str(seed) for seed in experiment.seeds}
     stale = [
         folder
-        for parent in (Path("models/sae"), *(REPORTS / stage for stage in EVALUATIONS))
+        for parent in (Path("models/sae"), *_folders(EVALUATED))
         for folder in _folders(parent)
-        if folder.name not in known
+        if folder.name not in experiment.names
     ]
-    numbers = {str(seed) for seed in seeds}
     stale += [
         folder
-        for variant in variants
+        for variant in experiment.variants
         for folder in _folders(Path("models/sae") / variant)
-        if folder.name not in numbers
+        if folder.name not in seeds
     ]
     for folder in stale:
         print(f"ignored: {folder} is not in the variants and seeds of params.yaml", file=sys.stderr)
@@ -194,7 +183,3 @@ def _name_stale(variants: list[str], seeds: list[int], given: list[str]) -> None
 
 def _folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

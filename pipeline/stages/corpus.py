@@ -11,6 +11,7 @@ from pipeline.lm.hub import hub_commit, hub_snapshot
 from pipeline.lm.section import HubModel, LocalModel, ModelSection, parse_model
 from pipeline.lm.tokenizer import bos_id, load_tokenizer, special_ids, tokenizer_sha256
 from pipeline.params import read_params
+from pipeline.params.experiment import input_path
 from pipeline.stages.files import TOKENS, fresh, write_tsv
 from pipeline.text.contexts import write_tokens
 from pipeline.text.corpus import build, columns
@@ -27,7 +28,7 @@ def run() -> None:
     profile = f"profiles.{params.profile}"
     text = parse_text(params.value("profile.text"), f"{profile}.text")
     model = parse_model(params.value("profile.model"), f"{profile}.model")
-    tokenizer = _tokenizer(text, model, Path(params.value("inputs.model")))
+    tokenizer = _tokenizer(text, model, input_path(params, "model"))
     about: dict[str, Any] = {
         "special_ids": special_ids(tokenizer),
         "bos_id": bos_id(tokenizer, profile),
@@ -37,7 +38,7 @@ def run() -> None:
         "source": _describe(text),
     }
     with Progress("corpus", total=_wanted(text), unit="tokens") as bar:
-        corpus = build(text, tokenizer, about["bos_id"], Path(params.value("inputs.text")), bar.advance)
+        corpus = build(text, tokenizer, about["bos_id"], input_path(params, "text"), bar.advance)
     folder = fresh(TOKENS)
     write_tokens(folder, corpus.splits, about)
     names = columns(corpus.documents)

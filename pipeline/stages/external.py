@@ -13,14 +13,13 @@ from pipeline.lm.hub import hub_snapshot
 from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.folder import EXTERNAL, Run, save_sae, write_index
-from pipeline.sae.formats.given import Given, Place
+from pipeline.sae.formats.external import ExternalSAE, Location
 from pipeline.sae.formats.read import FILES, read
 from pipeline.sae.formats.section import ExternalSection, require_name
 from pipeline.sae.formats.sparsify import RUN
 from pipeline.stages.files import ACTIVATIONS, external_folder, fresh
 from pipeline.store import Store, open_store
-from pipeline.training.guard import Validation, validate
-from pipeline.training.run import validation_rows
+from pipeline.training.validation import Validation, validate, validation_rows
 
 
 def run(name: str) -> None:
@@ -40,7 +39,7 @@ def run(name: str) -> None:
     write(name, section, given, measured.l0, store)
 
 
-def place(section: ExternalSection) -> Place:
+def place(section: ExternalSection) -> Location:
     """The folder on this machine; a repository of the hub is fetched, its SAE's files only."""
     if section.repo is None:
         root = Path(section.path)
@@ -49,15 +48,15 @@ def place(section: ExternalSection) -> Place:
         known = {file for files in FILES.values() for file in files}
         wanted = [str(Path(section.folder) / file) for file in sorted(known)]
         root = hub_snapshot(section.repo, section.revision, [*wanted, RUN])
-    return Place(root / section.folder, section.name, root if section.folder else None)
+    return Location(root / section.folder, section.name, root if section.folder else None)
 
 
-def require_match(given: Given, section: ExternalSection, store: Store, where: str) -> None:
+def require_match(given: ExternalSAE, section: ExternalSection, store: Store, where: str) -> None:
     """Raise BadInput unless the SAE reads the activations that the store holds."""
     attrs = store.attrs
     model = section.model if section.model is not None else given.model
-    layer = section.layer if section.layer is not None else given.layer
-    for key, value, ours in (("model", model, attrs.model_id), ("layer", layer, attrs.layer)):
+    site = section.site or given.site
+    for key, value, ours in (("model", model, attrs.model_id), ("site", site, attrs.site)):
         if value is None:
             raise BadInput(
                 f"`{where}`: its files do not say which {key} it was trained on; if it is that of "
@@ -69,10 +68,10 @@ def require_match(given: Given, section: ExternalSection, store: Store, where: s
             f"the profile of its model, or, if both names mean one model, set "
             f"`{where}.model: {attrs.model_id}`."
         )
-    if layer != attrs.layer:
+    if site != attrs.site:
         raise BadInput(
-            f"`{where}` reads layer {layer}, but {ACTIVATIONS} holds layer {attrs.layer}: choose another "
-            "SAE, or set `harvest.layer` of the profile."
+            f"`{where}` reads {site}, but {ACTIVATIONS} holds {attrs.site}: choose another "
+            "SAE, or set `harvest.site` of the profile."
         )
     if given.sae.d != store.d:
         raise BadInput(
@@ -86,7 +85,7 @@ def require_match(given: Given, section: ExternalSection, store: Store, where: s
         )
 
 
-def write(name: str, section: ExternalSection, given: Given, l0: float, store: Store) -> None:
+def write(name: str, section: ExternalSection, given: ExternalSAE, l0: float, store: Store) -> None:
     """The folder as a train stage would leave it."""
     folder = fresh(external_folder(name))
     attrs = store.attrs
@@ -109,7 +108,7 @@ def write(name: str, section: ExternalSection, given: Given, l0: float, store: S
     ])  # fmt: skip
 
 
-def _say(name: str, given: Given, measured: Validation) -> None:
+def _say(name: str, given: ExternalSAE, measured: Validation) -> None:
     print(
         f"external {name}: {given.kind} of {given.format}, d {given.sae.d}, n {given.sae.n}; on validation "
         f"tokens L0 {measured.l0:.4g}, explained variance {measured.explained_variance:.4g}",

@@ -6,8 +6,6 @@ The stages are the only code that knows these paths.
 from __future__ import annotations
 
 import csv
-import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,8 +19,10 @@ LM = Path("models/lm")
 REPORTS = Path("reports")
 SCRATCH = Path(".scratch")
 
-EVALUATIONS = ("reconstruction", "behavior", "absorption", "probing", "ground_truth")
-"""The evaluation stages, in the order of the table's columns."""
+EVALUATED = REPORTS / "evaluations"
+"""A folder per evaluation, each with one per variant; nothing else lies here."""
+VERSIONS = Path("requirements/numeric.txt")
+"""The libraries that results depend on."""
 
 
 def sae_folder(variant: str, seed: int) -> Path:
@@ -36,8 +36,8 @@ def external_folder(name: str) -> Path:
 
 
 def evaluation_folder(stage: str, variant: str) -> Path:
-    """What an evaluation stage writes for one variant: `results.json` and tables beside it."""
-    return REPORTS / stage / variant
+    """What an evaluation writes for one variant: `results.json` and tables beside it."""
+    return EVALUATED / stage / variant
 
 
 def fresh(folder: Path) -> Path:
@@ -45,14 +45,6 @@ def fresh(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` with sorted keys, complete or not at all; NaN and infinity are refused."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
 
 
 def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

@@ -8,123 +8,113 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field
 
 from pipeline.console.progress import Progress
-from pipeline.metrics.common.number import Value, missing, results, row
 from pipeline.metrics.ground_truth import proxy
 from pipeline.metrics.ground_truth.measure import METRICS as EXACT
 from pipeline.metrics.ground_truth.measure import Measured, absent, measure
 from pipeline.metrics.ground_truth.proxy import proxy_task, proxy_values
-from pipeline.metrics.ground_truth.synthetic import Sample, Source, SourceSection, draw, make_source
-from pipeline.params import Section, read_params
+from pipeline.metrics.ground_truth.section import GroundTruthSection
+from pipeline.metrics.ground_truth.synthetic import Sample, Source, draw, make_source
+from pipeline.parallel.processes import Count, Say, adding, spread
+from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
+from pipeline.results.document import Identity, write_measured
+from pipeline.results.document import Measured as SaeResults
+from pipeline.results.number import Number, missing
+from pipeline.results.table import Columns
 from pipeline.sae.core.folder import TENSORS, save_sae, weights_hash
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.files import evaluation_folder, fresh, write_json, write_tsv
-from pipeline.store import Mode, Store
+from pipeline.stages.files import evaluation_folder, fresh
+from pipeline.stages.saes import identified
+from pipeline.store import Store
 from pipeline.tasks.letters.task import LetterTask
-from pipeline.training.run import Job, Trained, encoded_tokens, train
+from pipeline.training.job import Job, method
+from pipeline.training.run import Trained, require, train
 from pipeline.training.section import TrainSection
 
-COLUMNS = ("label", "seed", "run", "feature", "kind", "parent", "latent", "cosine", "f1")
+TABLES: dict[str, Columns] = {
+    "features.tsv": {
+        "feature": int, "kind": str, "parent": int, "latent": int, "cosine": float, "f1": float
+    },
+}  # fmt: skip
+"""One row per true feature; a feature without a parent, or an F1 that is not defined, has an empty cell."""
 METRICS = EXACT + proxy.METRICS
 TRAIN, TEST = 1, 2
 """Streams of a seed: what is trained on (and validated) and what is measured are drawn apart."""
 
 
-class GroundTruthSection(Section):
-    """Section `ground_truth` of params.yaml: the source, and how every variant is trained on it."""
-
-    seeds: list[int] = Field([0, 1], min_length=1, description="each draws a source, its tokens and weights")
-    n: int = Field(256, gt=0, description="dictionary size; the default source has 192 true features")
-    l0: list[int] = Field(
-        [5, 10], min_length=1, description="L0 targets; the default source has 4.7 true features per token"
-    )
-    tokens: int = Field(300_000, gt=0, description="tokens encoded in training")
-    batch: int = Field(512, gt=1, description="tokens per step")
-    lr: float = Field(0.01, gt=0, description="peak learning rate, before a method's lr_scale")
-    dead_tokens: int = Field(20_000, gt=0, description="a latent silent for this many tokens counts as dead")
-    train_contexts: int = Field(2048, gt=0, description="contexts to train on")
-    validation_contexts: int = Field(64, gt=0, description="contexts on which L0 and the guards are measured")
-    test_contexts: int = Field(512, gt=0, description="contexts that are measured")
-    source: SourceSection = Field(
-        SourceSection.model_validate({}), description="sizes and rates of the synthetic source"
-    )
-
-    def training(self) -> TrainSection:
-        """These values as the training room takes them: no log rows but the last, no checkpoints."""
-        shared = self.model_dump(include={"n", "l0", "tokens", "batch", "lr", "dead_tokens"})
-        validation = self.validation_contexts * self.source.context_length
-        never = {"log_every": sys.maxsize, "checkpoint_every": sys.maxsize}
-        return TrainSection.parse({**shared, "validation_tokens": validation, **never}, "ground_truth")
-
-
 @dataclass(frozen=True)
-class Plan:
-    """One variant, its section's values, and the readings it is trained on (None: the method's own)."""
+class Trial:
+    """The source of one seed: tokens to train on, tokens to measure on, and the proxy's task."""
 
-    variant: str
-    values: Mapping[str, Any]
-    section: GroundTruthSection
-    device: torch.device
-    threads: int
+    seed: int
+    source: Source
+    store: Store
+    test: Sample
+    letters: LetterTask | str
 
-    def jobs(self, seed: int) -> list[Job]:
-        """The trainings of `seed`: the method's own reading, then its control rows."""
-        readings: list[Mode | None] = [None, *self.values.get("controls", [])]
-        return [Job(self.variant, self.values, seed, reading) for reading in readings]
+    @classmethod
+    def of(cls, section: GroundTruthSection, seed: int) -> Trial:
+        """Drawn from `seed`."""
+        source = make_source(section.source, seed)
+        test = draw(source, section.test_contexts, seed, TEST)
+        drawn = draw(source, section.train_contexts + section.validation_contexts, seed, TRAIN)
+        return cls(seed, source, _store(drawn, section), test, proxy_task(source, test, seed))
 
-    def tokens(self) -> int:
-        """Tokens encoded by all trainings."""
-        section = self.section
-        return sum(
-            encoded_tokens(job, section.training()) for seed in section.seeds for job in self.jobs(seed)
-        )
+
+def training_of(section: GroundTruthSection) -> TrainSection:
+    """The section's values as the training room takes them: no log rows but the last, no checkpoints."""
+    shared = section.model_dump(include={"n", "l0", "tokens", "batch", "lr", "dead_tokens"})
+    validation = section.validation_contexts * section.source.context_length
+    never = {"log_every": sys.maxsize, "checkpoint_every": sys.maxsize}
+    return TrainSection.parse({**shared, "validation_tokens": validation, **never}, "ground_truth")
 
 
 def run(variant: str) -> None:
-    """Train `variant` on every seed's source and measure it there.
+    """Train `variant` on every seed's source and measure it there, each SAE in a process of its own.
 
     Raises BadInput for a section that cannot work. A diverged SAE's metrics are its reason.
     """
     params = read_params()
     section = params.get("ground_truth", GroundTruthSection)
     compute = params.get("profile.compute", ComputeSection)
-    plan = Plan(variant, params.value(variant), section, compute.apply(), compute.threads)
-    rows: list[dict[str, Any]] = []
-    features: list[dict[str, Any]] = []
-    with Progress(f"ground truth {variant}", plan.tokens(), "tokens") as bar:
-        for seed in section.seeds:
-            source = make_source(section.source, seed)
-            test = draw(source, section.test_contexts, seed, TEST)
-            letters = proxy_task(source, test, seed)
-            for trained in _train(plan, source, seed, bar):
-                measured = _measure(trained, source, test)
-                rows.append(row(_identity(trained), _values(trained, measured, letters)))
-                features += _features(trained, source, measured) if measured else []
+    config, training, device = params.get(variant, method(variant)[0]), training_of(section), compute.apply()
+    first = Job(variant, config, section.seeds[0])
+    parts = first.apart(training)
+    # before anything is drawn: two threads of small operations would wait for each other
+    torch.set_num_threads(max(1, compute.threads // len(parts)))
+    trials = [Trial.of(section, seed) for seed in section.seeds]
+    require(training, trials[0].store)
+    pieces = [
+        (trial, replace(first, seed=trial.seed, reading=reading), part)
+        for trial in trials for reading in first.readings for part in parts
+    ]  # fmt: skip
+
+    def one(piece: tuple[Trial, Job, TrainSection], say: Say) -> tuple[Identity, SaeResults]:
+        trial, job, part = piece
+        with Count(say, shown=piece is pieces[0]) as count:
+            [trained] = train(job, part, trial.store, device, count)
+        return _measurement(replace(trained, sae=_on_cpu(trained.sae)), trial)
+
+    with Progress(f"ground truth {variant}", first.tokens(training) * len(pieces), "tokens") as bar:
+        at_once = 0 if device.type == "cpu" else 1
+        measured = spread(one, pieces, adding(bar.advance), at_once)
     folder = fresh(evaluation_folder("ground_truth", variant))
-    write_json(folder / "results.json", results("ground_truth", variant, METRICS, rows))
-    write_tsv(folder / "features.tsv", COLUMNS, features)
+    write_measured(folder, "ground_truth", variant, METRICS, TABLES, measured, own_saes=True)
 
 
-def _train(plan: Plan, source: Source, seed: int, bar: Progress) -> Iterator[Trained]:
-    """The SAEs of one seed, on the CPU, where they are measured."""
-    section = plan.section
-    store = _store(draw(source, section.train_contexts + section.validation_contexts, seed, TRAIN), section)
-
-    def show(tokens: int, figures: dict[str, float]) -> None:
-        bar.advance(tokens, **{name: figures[name] for name in ("loss", "l0") if name in figures})
-
-    for job in plan.jobs(seed):
-        for trained in train(job, section.training(), store, plan.device, plan.threads, show):
-            yield replace(trained, sae=_on_cpu(trained.sae))
+def _measurement(trained: Trained, trial: Trial) -> tuple[Identity, SaeResults]:
+    measured = _measure(trained, trial.source, trial.test)
+    features = [*_features(trial.source, measured)] if measured else []
+    identity = identified(trained.run, trained.sae, _hash(trained.sae), "synthetic", None)
+    return identity, SaeResults(_values(trained, measured, trial.letters), {"features.tsv": features})
 
 
 def _store(sample: Sample, section: GroundTruthSection) -> Store:
@@ -140,7 +130,7 @@ def _measure(trained: Trained, source: Source, test: Sample) -> Measured | None:
     return measure(trained.sae, source, test) if trained.run.status == "ok" else None
 
 
-def _values(trained: Trained, measured: Measured | None, letters: LetterTask | str) -> dict[str, Value]:
+def _values(trained: Trained, measured: Measured | None, letters: LetterTask | str) -> dict[str, Number]:
     """Exact metrics and the proxy's, or the reason for each."""
     if measured is None:
         reason = trained.run.reason or "the training diverged"
@@ -153,28 +143,6 @@ def _on_cpu(sae: SAE) -> SAE:
     return replace(sae, **{name: t.cpu() for name, t in tensors.items() if t is not None})
 
 
-def _identity(trained: Trained) -> dict[str, Any]:
-    """What stages/saes.py gives for an SAE on disk."""
-    run, sae = trained.run, trained.sae
-    return {
-        "variant": run.variant,
-        "label": run.label,
-        "seed": run.seed,
-        "reading": run.reading,
-        "target": run.target,
-        "run": run.name,
-        "status": run.status,
-        "reason": run.reason,
-        "l0": run.l0,
-        "on_target": run.on_target,
-        "sae_sha256": _hash(sae),
-        "model": "synthetic",
-        "layer": None,
-        "n": sae.n,
-        "d": sae.d,
-    }
-
-
 def _hash(sae: SAE) -> str:
     """The hash that the SAE's weights file would have."""
     with tempfile.TemporaryDirectory() as folder:
@@ -182,20 +150,12 @@ def _hash(sae: SAE) -> str:
         return weights_hash(Path(folder))
 
 
-def _features(trained: Trained, source: Source, measured: Measured) -> Iterator[dict[str, Any]]:
-    """One row per true feature; an F1 that is not defined stays an empty cell."""
-    run = trained.run
+def _features(source: Source, measured: Measured) -> Iterator[dict[str, Any]]:
+    """One row per true feature."""
     columns = (source.parent, measured.matches.latent, measured.matches.cosine, measured.f1)
     kinds, lists = source.kinds, [column.tolist() for column in columns]
     for feature, (kind, parent, latent, cosine, f1) in enumerate(zip(kinds, *lists, strict=True)):
         yield {
-            "label": run.label,
-            "seed": run.seed,
-            "run": run.name,
-            "feature": feature,
-            "kind": kind,
-            "parent": parent if parent >= 0 else "",
-            "latent": latent,
-            "cosine": cosine,
-            "f1": "" if f1 != f1 else f1,
-        }
+            "feature": feature, "kind": kind, "parent": parent if parent >= 0 else None, "latent": latent,
+            "cosine": cosine, "f1": f1,
+        }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The stage `harvest`: run the language model up to a block over all tokens, keep its residual stream."""
+"""The stage `harvest`: run the language model up to a site over all tokens, keep its activations."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run() -> None:
     device = compute.apply()
     tokens = open_tokens(TOKENS)
     lm = load_lm(LM, device, compute.lm_precision)
-    lm.check_layer(section.layer)
+    lm.require(section.site)
     _check_tokens(tokens, lm)
     if launched() is None and arguments():
         relaunch(["harvest"], 1, compute.threads)
@@ -74,7 +74,7 @@ def _harvest(
             pieces = []
             for start in range(span.start, span.stop, section.batch_contexts):
                 ids = torch.from_numpy(tokens.tokens[start : min(start + section.batch_contexts, span.stop)])
-                pieces.append(lm.forward_to(ids.long(), section.layer).cpu())
+                pieces.append(lm.forward_to(ids.long(), section.site).cpu())
                 bar.advance(ids.numel())
             writer.write(chunk, torch.cat(pieces))
 
@@ -91,8 +91,8 @@ def _header(section: HarvestSection, tokens: Tokens, lm: LanguageModel) -> Heade
         revision=lm.resolved.revision,
         weights_sha256=lm.weights_sha256,
         tokenizer_hash=tokens.tokenizer_hash,
-        layer=section.layer,
-        hook_name=f"blocks.{section.layer}.hook_resid_post",
+        layer=section.site.layer,
+        hook_name=section.site.hook_name,
         d=lm.d,
         context_length=tokens.context_length,
         special_ids=sorted(tokens.special_ids),

@@ -1,29 +1,30 @@
 """Stage `latents@VARIANT`: what some latents of a variant's SAEs respond to, for the page's browser.
 
 The first training seed, every L0 target; controls and paper presets are left to `python -m pipeline
-latents`. Writes reports/latents/VARIANT/latents.json, whose size is bounded (docs/page.md).
+latent`. Writes reports/latents/VARIANT/latents.json, whose size is bounded (docs/latents.md).
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pipeline.console.errors import BadInput
 from pipeline.latents.choose import TEXT, choose
 from pipeline.latents.describe import describe
 from pipeline.latents.lens import lens
 from pipeline.latents.observe import Observed, observe
 from pipeline.latents.words import Words
-from pipeline.lm.load import LanguageModel, load_lm
+from pipeline.lm.load import LanguageModel
 from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection
+from pipeline.results.document import read_beside, read_results
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.files import ACTIVATIONS, LM, REPORTS, evaluation_folder, fresh
-from pipeline.stages.read import read_tsv, typed
+from pipeline.stages.files import ACTIVATIONS, REPORTS, evaluation_folder, fresh
+from pipeline.stages.language import model_of
 from pipeline.stages.saes import Trained, require_width, trained_saes
 from pipeline.store import Store, open_store
 from pipeline.store.blocks import blocks
@@ -41,11 +42,7 @@ class Scene:
     def __init__(self, device: torch.device, precision: Any) -> None:
         self.device = device
         self.store: Store = open_store(ACTIVATIONS)
-        self.lm: LanguageModel = load_lm(LM, device, precision)
-        if self.lm.weights_sha256 != self.store.attrs.weights_sha256:
-            raise BadInput(
-                f"{ACTIVATIONS} was harvested with other weights than {LM}: run `dvc repro harvest`."
-            )
+        self.lm: LanguageModel = model_of(self.store, device, precision)
         self.words = Words(self.lm.tokenizer)
         rows = self.store.split("test")
         first = torch.from_numpy(self.store.valid[rows.start : rows.start + self.store.context_length])
@@ -101,7 +98,7 @@ def run(variant: str) -> None:
 def _sae(
     scene: Scene, trained: Trained, latents: list[dict[str, Any]], words: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    identity = trained.identity
+    identity = asdict(trained.identity)
     name = f"{identity['variant']} {identity['run']}"
     chosen = choose(_own(latents, identity), _own(words, identity), scene.strongest(trained.sae), name)
     records = scene.records(trained.sae, list(chosen))
@@ -128,10 +125,8 @@ def _own(rows: list[dict[str, Any]], identity: dict[str, Any]) -> list[dict[str,
     return [row for row in rows if all(row[key] == identity[key] for key in ("label", "seed", "run"))]
 
 
-def _table(stage: str, variant: str, file: str) -> list[dict[str, Any]]:
-    path = evaluation_folder(stage, variant) / file
-    return typed(read_tsv(path, f"{stage}@{variant}"), TEXTS)
-
-
-TEXTS = ("label", "run", "word", "letter")
-"""Columns that are text even where it reads as a number."""
+def _table(evaluation: str, variant: str, file: str) -> list[dict[str, Any]]:
+    """The rows of a table that `evaluation` wrote."""
+    folder, stage = evaluation_folder(evaluation, variant), f"{evaluation}@{variant}"
+    rows: list[Any] = read_beside(folder, read_results(folder, stage), file, stage).to_dict("records")
+    return rows

@@ -9,15 +9,17 @@ from torch import Tensor
 
 from pipeline.console.progress import Progress
 from pipeline.lm.load import LanguageModel, load_lm
+from pipeline.lm.site import Site, chosen_site
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.stages.files import LETTERS, LM, fresh
-from pipeline.tasks.letters.ablation import AblationTask, Halves, save_ablation
+from pipeline.tasks.batches import batched
+from pipeline.tasks.letters.ablation import AblationTask, CutModel, save_ablation
 from pipeline.tasks.letters.ablation import build as build_ablation
 from pipeline.tasks.letters.saebench_probe import fit, save_probe
+from pipeline.tasks.letters.section import LetterTaskSection
 from pipeline.tasks.letters.task import LetterTask, save_letters, save_unusable
 from pipeline.tasks.letters.words import (
-    LettersSection,
     Prompter,
     Word,
     choose_examples,
@@ -30,33 +32,30 @@ from pipeline.tasks.letters.words import (
     vocabulary,
 )
 
-BATCH_TOKENS = 8192
-"""Tokens per forward pass."""
-
 
 def run() -> None:
     """Write the task, or the reason why this model's vocabulary has none."""
     params = read_params()
-    section = params.get("letter_task", LettersSection)
+    section = params.get("letter_task", LetterTaskSection)
     compute = params.get("profile.compute", ComputeSection)
     device = compute.apply()
-    layer = int(params.value("profile.harvest.layer"))
+    site = chosen_site(params)
     lm = load_lm(LM, device, compute.lm_precision)
-    lm.check_layer(layer)
+    lm.require(site)
     found = vocabulary(lm.tokenizer, lm.special_ids)
     prompter = Prompter.of(lm.tokenizer, lm.bos_id)
     readable = prompter.readable(found)
     words = limited(readable, section.max_words, section.seed)
     facts = {
-        "model": lm.model_id, "layer": layer, "seed": section.seed, "in_context": section.in_context,
+        "model": lm.model_id, "layer": site.layer, "seed": section.seed, "in_context": section.in_context,
         "words_in_vocabulary": len(found), "words_dropped_not_one_token": len(found) - len(readable),
         "words_dropped_by_max_words": len(readable) - len(words), "line": "{word}" + prompter.form.ask + " X",
     }  # fmt: skip
     reason = unusable(words, section.in_context)
-    task = None if reason else build(lm, layer, prompter, words, section, facts)
+    task = None if reason else build(lm, site, prompter, words, section, facts)
     ablation: AblationTask | str = str(reason)
     if task is not None:
-        ablation = build_ablation(prompter, words, task, Halves.of(lm, layer), section)
+        ablation = build_ablation(prompter, words, task, CutModel.of(lm, site), section)
     folder = fresh(LETTERS)
     if task is None:
         save_unusable(folder, str(reason), facts)
@@ -67,7 +66,7 @@ def run() -> None:
 
 
 def build(
-    lm: LanguageModel, layer: int, prompter: Prompter, words: list[Word], section: LettersSection,
+    lm: LanguageModel, site: Site, prompter: Prompter, words: list[Word], section: LetterTaskSection,
     facts: dict[str, object],
 ) -> LetterTask:  # fmt: skip
     """The task of `words`: two prompts per scored word, one for the probes and one to be scored on."""
@@ -77,22 +76,22 @@ def build(
     rng = Random(f"examples {section.seed}")
     with Progress("letters", total=2 * len(words), unit="prompts") as bar:
         chosen = choose_examples(everything, fold_pools(fold), section.in_context, rng)
-        x = residuals(lm, layer, prompter, words, everything, chosen, bar)
+        x = residuals(lm, site, prompter, words, everything, chosen, bar)
         weight, bias = fit_probes(x, letter, of_fold)
         own = out_of_fold(x, of_fold, weight, bias).gather(1, letter[:, None])[:, 0]
         scored = torch.nonzero(own > 0).flatten()
         subset = scored.tolist()
         chosen = choose_examples(subset, [everything] * len(subset), section.in_context, rng)
-        x_scored = residuals(lm, layer, prompter, words, subset, chosen, bar)
+        x_scored = residuals(lm, site, prompter, words, subset, chosen, bar)
     texts = [word.text for word in words]
     return LetterTask(texts, x, letter, of_fold, scored, x_scored, weight, bias, dict(facts))
 
 
 def residuals(
-    lm: LanguageModel, layer: int, prompter: Prompter, words: list[Word], which: list[int],
+    lm: LanguageModel, site: Site, prompter: Prompter, words: list[Word], which: list[int],
     examples: list[list[int]], bar: Progress,
 ) -> Tensor:  # fmt: skip
-    """(len(which), d) float32 on the CPU: the residual stream at each word's token, after block `layer`."""
+    """(len(which), d) float32 on the CPU: the activations at each word's token."""
     prompts = [
         prompter.ids(words[i], [words[j] for j in chosen]) for i, chosen in zip(which, examples, strict=True)
     ]
@@ -103,10 +102,9 @@ def residuals(
         assert prompter.finds(words[which[row]], ids)
         by_length.setdefault(len(ids), []).append(row)
     for length, rows in sorted(by_length.items()):
-        size = max(BATCH_TOKENS // length, 1)
-        for start in range(0, len(rows), size):
-            batch = rows[start : start + size]
+        for part in batched(len(rows), length):
+            batch = rows[part]
             tokens = torch.tensor([prompts[row] for row in batch])
-            out[batch] = lm.forward_to(tokens, layer)[:, -prompter.offset].cpu()
+            out[batch] = lm.forward_to(tokens, site)[:, -prompter.offset].cpu()
             bar.advance(len(batch))
     return out

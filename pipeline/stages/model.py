@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pipeline.console.errors import BadInput
 from pipeline.lm.resolve import resolve_hub, resolve_local, write_resolved
 from pipeline.lm.section import EmbeddedModel, HubModel, parse_model
 from pipeline.lm.shipped.folder import ShippedModel
 from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection
-from pipeline.stages.files import LM, fresh, write_json
+from pipeline.params.experiment import input_path
+from pipeline.results.files import write_json
+from pipeline.stages.files import LM, fresh
 from pipeline.text.embedded.tokenizer import embedded_tokenizer
 from pipeline.text.section import EmbeddedText, parse_text
 
@@ -24,7 +24,7 @@ def run() -> None:
     elif isinstance(section, HubModel):
         resolve_hub(section.name, section.revision, fresh(LM))
     else:
-        resolve_local(Path(params.value("inputs.model")), fresh(LM))
+        resolve_local(input_path(params, "model"), fresh(LM))
 
 
 def _embedded(params: Params, section: EmbeddedModel) -> None:

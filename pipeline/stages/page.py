@@ -1,7 +1,7 @@
 """Stage `page`: the tables, charts, claims and latents as one page, reports/index.html.
 
-Reads what other stages wrote and computes no number. The page holds no time, host or path, so the same
-inputs give the same bytes.
+Reads what other stages wrote, decides nothing and computes no number. The page holds no time, host or path,
+so the same inputs give the same bytes.
 """
 
 from __future__ import annotations
@@ -10,73 +10,74 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from pipeline.compare.schemas import LETTERS, SUMMARY, TRAINING
 from pipeline.page.render import render
 from pipeline.page.view import Artefacts, view
-from pipeline.params import Params, read_params
-from pipeline.stages.files import REPORTS
-from pipeline.stages.read import read_json, read_tsv, typed
+from pipeline.params.experiment import Experiment
+from pipeline.params.read import Params, read_params
+from pipeline.results.document import read_beside, read_results
+from pipeline.results.files import read_json
+from pipeline.results.table import read_table
+from pipeline.stages.files import REPORTS, evaluation_folder
 
 TABLES = REPORTS / "tables"
+DRAWN = {"summary": SUMMARY, "training": TRAINING, "letters": LETTERS}
+"""The tables that charts are drawn from."""
 VERSIONS = Path("requirements/numeric.txt")
-SECTIONS = (
-    "seeds",
-    "letter_task",
-    "probing_task",
-    "reconstruction",
-    "behavior",
-    "absorption",
-    "probing",
-    "ground_truth",
-)
-"""Shown as they stand, after the profile and before the methods' own."""
 
 
 def run() -> None:
     """Write reports/index.html; raises BadInput naming the stage to run when an artefact is missing."""
     params = read_params()
-    variants, external = params.value("variants"), params.value("external")
-    # first, so that a profile that does not exist is named before a file that cannot be there
-    shown = _shown(params, variants, external)
-    found = Artefacts(
-        report=read_json(TABLES / "report.json", "compare"),
-        curves=_rows(TABLES / "curves.tsv", "compare"),
-        pairs=_rows(TABLES / "pairs.tsv", "compare"),
-        training=_rows(TABLES / "training.tsv", "compare"),
-        letters=_rows(TABLES / "letters.tsv", "compare"),
-        problems=[
-            row
-            for name in (*variants, *external)
-            for row in _rows(REPORTS / "probing" / name / "problems.tsv", f"probing@{name}")
-        ],
+    experiment = Experiment.read(params)
+    shared = _shared(params)  # first, so that an unknown profile is named before a file that cannot be there
+    report = read_json(TABLES / "report.json", "compare")
+    artefacts = Artefacts(
+        report=report,
+        standing=read_json(TABLES / "standing.json", "compare")["groups"],
+        tables={name: read_table(TABLES / f"{name}.tsv", DRAWN[name], "compare") for name in DRAWN},
+        problems=pd.concat(map(_problems, experiment.names)),
         claims=read_json(REPORTS / "claims/claims.json", "claims")["claims"],
         latents=[
             read_json(REPORTS / "latents" / name / "latents.json", f"latents@{name}")
-            for name in (*variants, *external)
+            for name in experiment.names
         ],
-        params=shown,
+        params={
+            "profile": params.profile,
+            "variants": experiment.variants,
+            "seeds": experiment.seeds,
+            **{name: params.value(name) for name in ("letter_task", "probing_task", *_evaluations(report))},
+            **shared,
+            "external": _external(params),
+        },
         versions=VERSIONS.read_text(encoding="utf-8").splitlines(),
     )
     path = REPORTS / "index.html"
-    path.write_text(render(view(found)), encoding="utf-8")
+    path.write_text(render(view(artefacts)), encoding="utf-8")
     print(f"Written: {path}, {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
 
-def _shown(params: Params, variants: list[str], external: dict[str, Any]) -> dict[str, Any]:
-    """The parameters behind the page, without the user's paths."""
+def _problems(name: str) -> pd.DataFrame:
+    folder, stage = evaluation_folder("probing", name), f"probing@{name}"
+    return read_beside(folder, read_results(folder, stage), "problems.tsv", stage)
+
+
+def _evaluations(report: dict[str, Any]) -> list[str]:
+    """The evaluations behind the tables; each has the section of its name."""
+    groups = [*report["groups"], *report["truth"]]
+    return list(dict.fromkeys(column["stage"] for group in groups for column in group["columns"]))
+
+
+def _shared(params: Params) -> dict[str, Any]:
+    names = ("text", "model", "harvest", "train")
+    return {f"profiles.{params.profile}.{name}": params.value(f"profile.{name}") for name in names}
+
+
+def _external(params: Params) -> dict[str, Any]:
+    """Without the user's paths."""
     return {
-        "profile": params.profile,
-        "variants": variants,
-        **{name: params.value(name) for name in SECTIONS},
-        **{f"profiles.{params.profile}.{name}": params.value(f"profile.{name}")
-           for name in ("text", "model", "harvest", "train")},
-        "external": {name: {key: value for key, value in given.items() if key != "path"}
-                     for name, given in external.items()},
-    }  # fmt: skip
-
-
-TEXTS = ("label", "a", "b", "run", "letter", "set", "class", "stage", "metric", "reason", "verdict", "how")
-"""Columns that are text even where it reads as a number; empty text is the empty string."""
-
-
-def _rows(path: Path, stage: str) -> list[dict[str, Any]]:
-    return typed(read_tsv(path, stage), TEXTS)
+        name: {key: value for key, value in given.items() if key != "path"}
+        for name, given in params.value("external").items()
+    }

@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
 from pipeline.console.progress import Progress
 from pipeline.lm.load import LanguageModel, load_lm
-from pipeline.metrics.probing.measure import Padded, dense_logits, right
+from pipeline.lm.site import Site, chosen_site
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
+from pipeline.params.experiment import input_path
 from pipeline.stages.files import LM, PROBING, fresh
-from pipeline.tasks.probing.task import (
-    LabelledSection,
-    ProbingTask,
-    Problem,
-    make_problems,
-    save_probing,
-    text_means,
-)
+from pipeline.tasks.batches import batched
+from pipeline.tasks.probing.dense import dense_logits
+from pipeline.tasks.probing.problems import SPLITS, Padded, Problem, make_problems, right
+from pipeline.tasks.probing.section import ProbingTaskSection
+from pipeline.tasks.probing.task import ProbingTask, save_probing, text_means
 from pipeline.text.labelled import LabelledSet, labelled_sets
 from pipeline.text.section import parse_text
-
-BATCH_TOKENS = 8192
-"""Tokens per forward pass, padding included."""
 
 
 def run() -> None:
     """Write the task."""
     params = read_params()
-    section = params.get("probing_task", LabelledSection)
+    section = params.get("probing_task", ProbingTaskSection)
     text = parse_text(params.value("profile.text"), f"profiles.{params.profile}.text")
     compute = params.get("profile.compute", ComputeSection)
     device = compute.apply()
-    layer = int(params.value("profile.harvest.layer"))
-    labelled = labelled_sets(text, Path(params.value("inputs.labels")), section.per_class, section.seed)
+    site = chosen_site(params)
+    labelled = labelled_sets(text, input_path(params, "labels"), section.per_class, section.seed)
     if not labelled:
         raise BadInput(
             "there are no labelled sets for sparse probing: name a CSV file (columns text, label) under "
@@ -45,22 +38,22 @@ def run() -> None:
         )
     problems = problems_of(labelled, section)
     lm = load_lm(LM, device, compute.lm_precision)
-    lm.check_layer(layer)
+    lm.require(site)
     texts = [each for labels in labelled for each in labels.texts]
     limit = min(section.max_tokens, text.context_length)
-    x, offsets = activations(lm, layer, tokenize(lm, texts, limit))
+    x, offsets = activations(lm, site, tokenize(lm, texts, limit))
     facts = {
-        "model": lm.model_id, "layer": layer, "seed": section.seed, "max_tokens": limit,
+        "model": lm.model_id, "layer": site.layer, "seed": section.seed, "max_tokens": limit,
         "sets": {each.name: len(each.texts) for each in labelled}, "tokens": len(x),
     }  # fmt: skip
     mean = text_means(x, offsets)
-    train, validation, test = (Padded.of(problems, split) for split in ("train", "validation", "test"))
+    train, validation, test = (Padded.of(problems, split) for split in SPLITS)
     answers = right(dense_logits(mean, train, validation, test), test)
     dense = [row[real].tolist() for row, real in zip(answers, test.real, strict=True)]
     save_probing(fresh(PROBING), ProbingTask(x, offsets, mean, problems, dense, facts))
 
 
-def problems_of(labelled: list[LabelledSet], section: LabelledSection) -> list[Problem]:
+def problems_of(labelled: list[LabelledSet], section: ProbingTaskSection) -> list[Problem]:
     """Every set's problems; texts are numbered through all sets."""
     problems: list[Problem] = []
     first = 0
@@ -80,18 +73,17 @@ def tokenize(lm: LanguageModel, texts: list[str], limit: int) -> list[list[int]]
     return [[lm.bos_id, *ids[: limit - 1]] for ids in found]
 
 
-def activations(lm: LanguageModel, layer: int, texts: list[list[int]]) -> tuple[Tensor, Tensor]:
-    """(N, d) float32 residual stream of all tokens but special ones, and offsets (X + 1,), by text."""
+def activations(lm: LanguageModel, site: Site, texts: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """(N, d) float32 activations at `site` of all tokens but special ones, and offsets (X + 1,), by text."""
     rows: list[Tensor] = [torch.empty(0)] * len(texts)
     special = torch.tensor(lm.special_ids)
     # texts of like length go together, so that little is padded
     order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
-    size = max(BATCH_TOKENS // max(map(len, texts)), 1)
     with Progress("labelled texts", total=len(texts), unit="texts") as bar:
-        for start in range(0, len(order), size):
-            batch = order[start : start + size]
+        for part in batched(len(order), max(map(len, texts))):
+            batch = order[part]
             ids, mask = pad([texts[i] for i in batch], lm.bos_id)
-            residual = lm.forward_to(ids, layer, mask).cpu()
+            residual = lm.forward_to(ids, site, mask).cpu()
             kept = mask & ~torch.isin(ids, special)
             for row, i in enumerate(batch):
                 rows[i] = residual[row][kept[row]]

@@ -8,16 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.console.errors import BadInput
 from pipeline.export.saebench import Subject, absorption, core, probing
-from pipeline.metrics.absorption.measure import AbsorptionSection
-from pipeline.metrics.probing.measure import ProbingSection
-from pipeline.metrics.reconstruction.measure import ReconstructionSection
+from pipeline.metrics.absorption.section import AbsorptionSection
+from pipeline.metrics.probing.section import ProbingSection
+from pipeline.metrics.reconstruction.section import ReconstructionSection
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
+from pipeline.params.experiment import external, variants
 from pipeline.params.read import Params
+from pipeline.results.document import Identity, Results, read_beside, read_results
+from pipeline.results.files import read_json, write_json
+from pipeline.results.number import Number
 from pipeline.stages.files import (
     LETTERS,
     PROBING,
@@ -26,13 +30,15 @@ from pipeline.stages.files import (
     external_folder,
     fresh,
     sae_folder,
-    write_json,
 )
-from pipeline.stages.read import read_json, read_tsv
+from pipeline.tasks.disk import load_facts
 from pipeline.tasks.letters import task as letter_task
-from pipeline.tasks.letters.words import LettersSection
+from pipeline.tasks.letters.section import LetterTaskSection
 from pipeline.tasks.probing import task as probing_task
-from pipeline.tasks.probing.task import LabelledSection
+from pipeline.tasks.probing.section import ProbingTaskSection
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 TABLES = {
     "reconstruction": "contexts.tsv", "behavior": "contexts.tsv", "absorption": "letters.tsv",
@@ -41,66 +47,63 @@ TABLES = {
 """Each evaluation that is read, and its table that is."""
 
 KINDS = ("core", "absorption", "sparse_probing")
-SAE = ("label", "seed", "run")
 
 
 @dataclass(frozen=True)
 class Evaluated:
     """results.json and one table of an evaluation of one variant."""
 
-    results: Mapping[str, Any]
-    table: list[dict[str, str]]
+    results: Results
+    table: DataFrame
 
     @classmethod
     def of(cls, stage: str, variant: str) -> Evaluated:
         """What `stage` wrote; raises BadInput when it did not."""
         folder, name = evaluation_folder(stage, variant), f"{stage}@{variant}"
-        return cls(read_json(folder / "results.json", name), read_tsv(folder / TABLES[stage], name))
+        results = read_results(folder, name)
+        return cls(results, read_beside(folder, results, TABLES[stage], name))
 
-    def row(self, subject: Subject) -> Mapping[str, Any]:
-        """The SAE's row; raises BadInput when it has none, or one of other weights."""
-        keys = (*SAE, "sae_sha256")
-        for row in self.results["rows"]:
-            if all(row[key] == subject.row[key] for key in keys):
-                return dict(row)
-        stage, variant = self.results["stage"], self.results["variant"]
+    def numbers(self, sae: Identity) -> Mapping[str, Number]:
+        """The SAE's numbers; raises BadInput when it has none, or those of other weights."""
+        for row in self.results.rows:
+            if _which(row.identity) == _which(sae):
+                return row.numbers
+        stage, variant = self.results.evaluation, self.results.variant
         raise BadInput(
-            f"reports/{stage}/{variant} was measured on other SAEs than reports/reconstruction/{variant}: "
+            f"The {stage} of {variant} was measured on other SAEs than its reconstruction: "
             f"run `dvc repro {stage}@{variant}`."
         )
 
-    def rows(self, subject: Subject) -> list[dict[str, str]]:
+    def rows(self, sae: Identity) -> DataFrame:
         """The SAE's rows of the table."""
-        return [row for row in self.table if all(row[key] == str(subject.row[key]) for key in SAE)]
+        table = self.table
+        return table[(table.label == sae.label) & (table.seed == sae.seed) & (table.run == sae.run)]
+
+
+def _which(sae: Identity) -> tuple[str, int, str, str | None]:
+    return sae.label, sae.seed, sae.run, sae.sae_sha256
 
 
 def run() -> None:
     """Write the files of every SAE that has the numbers for them."""
     params = read_params()
-    model = _Settings(params)
+    taken = variants(params)
+    settings = _Settings(params)
     written: dict[Path, Any] = {}
-    variants = params.value("variants")
-    for variant in [*variants, *params.value("external")]:
+    for variant in [*taken, *external(params, taken)]:
         found = {stage: Evaluated.of(stage, variant) for stage in TABLES}
-        for row in found["reconstruction"].results["rows"]:
-            own = variant in variants
-            folder = sae_folder(variant, row["seed"]) if own else external_folder(variant)
-            maker = f"train@{variant}-{row['seed']}" if own else f"external@{variant}"
-            subject = Subject(row, read_json(folder / row["run"] / "cfg.json", maker))
+        for row in found["reconstruction"].results.rows:
+            sae, own = row.identity, variant in taken
+            folder = sae_folder(variant, sae.seed) if own else external_folder(variant)
+            maker = f"train@{variant}-{sae.seed}" if own else f"external@{variant}"
+            subject = Subject(sae, read_json(folder / sae.run / "cfg.json", maker))
+            numbers = {stage: each.numbers(sae) for stage, each in found.items()}
+            letters, problems = (found[stage].rows(sae) for stage in ("absorption", "probing"))
             contents = (
-                core(
-                    subject, found["reconstruction"].row(subject), found["behavior"].row(subject),
-                    model.core(subject, found),
-                ),
-                absorption(
-                    subject, found["absorption"].row(subject), found["absorption"].rows(subject),
-                    model.absorption(subject),
-                ),
-                probing(
-                    subject, found["probing"].row(subject), found["probing"].rows(subject),
-                    model.probing(subject),
-                ),
-            )  # fmt: skip
+                core(subject, numbers["reconstruction"], numbers["behavior"], settings.core(subject, found)),
+                absorption(subject, numbers["absorption"], letters, settings.absorption(subject)),
+                probing(subject, numbers["probing"], problems, settings.probing(subject)),
+            )
             for kind, content in zip(KINDS, contents, strict=True):
                 if content is not None:
                     written[Path(kind) / subject.file] = content
@@ -117,24 +120,24 @@ class _Settings:
         self._absorption = params.get("absorption", AbsorptionSection)
         self._k = params.get("probing", ProbingSection).k
         self._seeds = (
-            params.get("letter_task", LettersSection).seed,
-            params.get("probing_task", LabelledSection).seed,
+            params.get("letter_task", LetterTaskSection).seed,
+            params.get("probing_task", ProbingTaskSection).seed,
         )
         self._common = {"llm_dtype": params.get("profile.compute", ComputeSection).lm_precision}
         source = params.value("profile.text.source")
         self._text = params.value("profile.text.name") if source == "hub" else source
         self._length = params.value("profile.text.context_length")
-        self._letters = read_json(LETTERS / letter_task.FACTS, "letter_task")
-        self._labelled = read_json(PROBING / probing_task.FACTS, "probing_task")
+        self._letters = load_facts(LETTERS, letter_task.NAME, letter_task.STAGE)
+        self._labelled = load_facts(PROBING, probing_task.NAME, probing_task.STAGE)
 
     def core(self, subject: Subject, found: Mapping[str, Evaluated]) -> dict[str, Any]:
         """Batches are those of reconstruction, which SAEBench's `mse` depends on."""
         batches = {
-            stage: -(-len(found[stage].rows(subject)) // self._batch)
+            stage: -(-len(found[stage].rows(subject.sae)) // self._batch)
             for stage in ("behavior", "reconstruction")
         }
         return {
-            **self._common, "model_name": subject.row["model"], "dataset": self._text,
+            **self._common, "model_name": subject.sae.model, "dataset": self._text,
             "context_size": self._length, "batch_size_prompts": self._batch,
             "n_eval_reconstruction_batches": batches["behavior"],
             "n_eval_sparsity_variance_batches": batches["reconstruction"],
@@ -149,7 +152,7 @@ class _Settings:
         """Thresholds of `absorption`, the prompt of the letter task."""
         section = self._absorption
         return {
-            **self._common, "model_name": subject.row["model"], "random_seed": self._seeds[0],
+            **self._common, "model_name": subject.sae.model, "random_seed": self._seeds[0],
             "f1_jump_threshold": section.f1_jump, "max_k_value": section.max_k,
             "min_GT_probe_f1": section.min_probe_f1, "min_feats_for_eval": section.min_letters,
             "prompt_template": self._letters["line"].removesuffix(" X"),
@@ -160,7 +163,7 @@ class _Settings:
         problems = self._labelled["problems"]
         train, test = (max(len(each["items"][split]) for each in problems) for split in ("train", "test"))
         return {
-            **self._common, "model_name": subject.row["model"], "random_seed": self._seeds[1],
+            **self._common, "model_name": subject.sae.model, "random_seed": self._seeds[1],
             "dataset_names": list(dict.fromkeys(each["labelled"] for each in problems)),
             "probe_train_set_size": train, "probe_test_set_size": test, "k_values": self._k,
             "context_length": self._labelled["facts"]["max_tokens"],

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from pipeline.console.errors import BadInput
+from pipeline.results.document import Identity
 from pipeline.sae.core.folder import Run, load_sae, read_index, weights_hash
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.files import external_folder, sae_folder
@@ -22,7 +22,7 @@ class Trained:
     run: Run
     folder: Path
     sae: SAE
-    identity: dict[str, Any]
+    identity: Identity
 
     @property
     def control_k(self) -> int:
@@ -41,24 +41,18 @@ def trained_saes(variant: str, seeds: list[int], device: torch.device | str = "c
         for run in read_index(folder):
             sae, cfg = load_sae(folder / run.name, device)
             metadata = cfg["metadata"]
-            identity = {
-                "variant": run.variant,
-                "label": run.label,
-                "seed": run.seed,
-                "reading": run.reading,
-                "target": run.target,
-                "run": run.name,
-                "status": run.status,
-                "reason": run.reason,
-                "l0": run.l0,
-                "on_target": run.on_target,
-                "sae_sha256": weights_hash(folder / run.name),
-                "model": metadata["model_name"],
-                "layer": metadata["layer"],
-                "n": sae.n,
-                "d": sae.d,
-            }
+            weights = weights_hash(folder / run.name)
+            identity = identified(run, sae, weights, metadata["model_name"], metadata["layer"])
             yield Trained(run, folder / run.name, sae, identity)
+
+
+def identified(run: Run, sae: SAE, sha256: str, model: str, layer: int | None) -> Identity:
+    """The identity of `sae`, which `run` trained on `model` after block `layer`."""
+    return Identity(
+        variant=run.variant, label=run.label, seed=run.seed, reading=run.reading, target=run.target,
+        run=run.name, status=run.status, reason=run.reason, l0=run.l0, on_target=run.on_target,
+        sae_sha256=sha256, model=model, layer=layer, n=sae.n, d=sae.d,
+    )  # fmt: skip
 
 
 def _folders(variant: str, seeds: list[int]) -> list[Path]:

@@ -8,6 +8,8 @@ that a killed run continues bit for bit and a changed input starts afresh.
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,80 +18,77 @@ from safetensors.torch import save_file
 
 from pipeline.console.launch import launched, relaunch
 from pipeline.console.progress import Progress
+from pipeline.parallel.processes import Count, Say, adding, ignore, spread
 from pipeline.parallel.ranks import join
 from pipeline.parallel.world import World
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
+from pipeline.results.files import write_json
 from pipeline.sae.core.folder import save_sae, write_index
-from pipeline.stages.files import ACTIVATIONS, sae_folder, write_json, write_tsv
+from pipeline.stages.code import closure
+from pipeline.stages.files import ACTIVATIONS, sae_folder, write_tsv
 from pipeline.stages.scratch import publish, scratch
-from pipeline.store import Mode, Store, open_store
-from pipeline.training.run import Job, Trained, encoded_tokens, method, train
+from pipeline.store import Store, hold, open_store
+from pipeline.training.job import Job, method
+from pipeline.training.run import Trained, require, train
 from pipeline.training.section import TrainSection
-
-CODE = (
-    "pipeline/stages/train.py",
-    "pipeline/stages/files.py",
-    "pipeline/stages/scratch.py",
-    "pipeline/parallel",
-    "pipeline/params",
-    "pipeline/store",
-    "pipeline/training",
-    "pipeline/sae/core",
-    "requirements/numeric.txt",
-)
-"""The code whose change makes a checkpoint stale; dvc.yaml declares the same."""
 
 
 def run(variant: str, seed: int) -> None:
     """Train `variant` with `seed` at every L0 target; for standard also on its control readings.
 
-    With `train.world_size` above 1 it starts itself again through torchrun, unless torchrun started it.
+    On the CPU each SAE has a process of its own. With `train.world_size` above 1 the stage starts
+    itself again through torchrun, unless torchrun started it, and targets take turns.
     """
     params = read_params()
     compute = params.get("profile.compute", ComputeSection)
     section = params.get("profile.train", TrainSection)
-    config = params.get(variant, method(variant)[0])
-    values = params.value(variant)
+    job = Job(variant, params.get(variant, method(variant)[0]), seed)
     device = compute.apply()
     store = open_store(ACTIVATIONS)
     if launched() is None and section.world_size > 1:
         relaunch(["train", variant, str(seed)], section.world_size, compute.threads)
     section.require_world(launched() or 1)
     world = join(device)
-    key = {"values": values, "train": section.model_dump(), "compute": compute.model_dump()}
-    code = [Path(file) for file in (*CODE, f"pipeline/sae/{variant}.py")]
+    require(section, store, world)
+    key = {each: values.model_dump() for each, values in
+           (("method", job.config), ("train", section), ("compute", compute))}  # fmt: skip
+    code = [*closure("stages.train", f"sae.{variant}"), Path("requirements/numeric.txt")]
     folder = scratch(f"train-{variant}-{seed}", key, [ACTIVATIONS, *code])
-    readings: list[Mode | None] = [None, *getattr(config, "controls", [])]
-    trained: list[Trained] = []
-    for reading in readings:
-        job = Job(variant, values, seed, reading)
-        checkpoint = folder / f"checkpoint-{reading}"
-        trained += _train(job, section, store, device, compute.threads, checkpoint, world)
+    trained = _train_all(job, section, store, device, compute.threads, folder / "checkpoints", world)
     if not world.leads:
         return
-    tokens = encoded_tokens(Job(variant, values, seed), section)
     for one in trained:
-        _write(folder / one.run.name, one, tokens, store)
+        _write(folder / one.run.name, one, job.tokens(section), store)
     write_index(folder, [one.run for one in trained])
-    for reading in readings:
-        shutil.rmtree(folder / f"checkpoint-{reading}", ignore_errors=True)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     publish(folder, sae_folder(variant, seed))
 
 
-def _train(
-    job: Job, section: TrainSection, store: Store, device: torch.device, threads: int, checkpoint: Path,
+def _train_all(
+    job: Job, section: TrainSection, store: Store, device: torch.device, threads: int, checkpoints: Path,
     world: World,
 ) -> list[Trained]:  # fmt: skip
-    title = " ".join(part for part in ("train", job.variant, job.reading or "", str(job.seed)) if part)
-    if not world.leads:
-        return train(job, section, store, device, threads, None, checkpoint, world)
-    with Progress(title, total=encoded_tokens(job, section), unit="tokens") as bar:
+    """The SAEs of all readings and targets, in this order."""
+    jobs = [replace(job, reading=reading) for reading in job.readings]
+    alone = world.size == 1 and device.type == "cpu"
+    sections = job.apart(section) if alone else [section]
+    pieces = [(each, part) for each in jobs for part in sections]
+    tokens = job.tokens(section) * len(jobs) * len(job.apart(section))
 
-        def show(tokens: int, figures: dict[str, float]) -> None:
-            bar.advance(tokens, **{name: figures[name] for name in ("loss", "l0") if name in figures})
+    def one(piece: tuple[Job, TrainSection], say: Say) -> list[Trained]:
+        each, part = piece
+        checkpoint = checkpoints / "-".join(map(str, (each.reading, *part.l0)))
+        with Count(say, shown=piece is pieces[0]) as count:
+            return train(each, part, store, device, count, checkpoint, world)
 
-        return train(job, section, store, device, threads, show, checkpoint, world)
+    if alone:
+        torch.set_num_threads(max(1, threads // len(sections)))
+        hold(store, "train")
+    bar = Progress(f"train {job.variant} {job.seed}", tokens, "tokens")
+    with bar if world.leads else nullcontext():
+        trained = spread(one, pieces, adding(bar.advance) if world.leads else ignore, 0 if alone else 1)
+    return [each for piece in trained for each in piece]
 
 
 def _write(folder: Path, one: Trained, tokens: int, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""How the bytes of a chunk are packed; sizes and speeds of each choice are in docs/store.md."""
+"""How the bytes of a chunk are packed; sizes and speeds of each choice are in docs/harvest.md."""
 
 from __future__ import annotations
 

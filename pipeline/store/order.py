@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.store.pool import Chunks
+from pipeline.store.rows import Chunks
 from pipeline.store.store import Store
 
 Mode = Literal["tokens", "pairs", "contexts"]

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.store.rows import Chunks, Pool
 from pipeline.store.store import Store
-
-Chunks = tuple[range, ...]
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Rows x (n, d) in the stored dtype, and their numbers in the store (n,)."""
-
-    x: Tensor
-    rows: NDArray[np.int64]
-    whole: Tensor | None = None  # the memory that x is the beginning of, where it is the pool's own
 
 
 def load(store: Store, chunks: Chunks, spare: Tensor | None = None) -> Pool:
@@ -44,7 +32,7 @@ class Pools:
     """The current pool and, read by a thread meanwhile, the next: two pools in memory at most.
 
     Memory of a pool that was read through is that of the next but one: new memory of this size would be
-    mapped page by page each time (docs/store.md).
+    mapped page by page each time (docs/harvest.md).
     """
 
     def __init__(self, store: Store) -> None:
@@ -56,6 +44,8 @@ class Pools:
 
     def get(self, chunks: Chunks, then: Chunks) -> Pool:
         """The pool of `chunks`, while that of `then`, which will be asked for next, is being read."""
+        if chunks in self._store.held:
+            return self._store.held[chunks]
         if self._current is None or self._current[0] != chunks:
             self._free()
             self._current = (chunks, self._take(chunks))

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pipeline.console.errors import BadInput
 from pipeline.store.order import Mode, cuts, pool_order, pools, split_chunks, stream_length
-from pipeline.store.pool import Chunks, Pools
+from pipeline.store.pool import Pools, load
+from pipeline.store.rows import Chunks
 from pipeline.store.store import Store
 
 POOL_ROWS = 2**19
@@ -132,6 +133,13 @@ class Reader:
         length = self.store.context_length
         return Batch(x.float(), _longs(self.store.document[rows]), _longs(self.store.position[rows]),
                      _longs(rows // length))  # fmt: skip
+
+
+def hold(store: Store, split: str) -> None:
+    """Read `split` for all readers of `store`, those of forked processes too, if it fits in one pool."""
+    plan = pools(split_chunks(store, split), POOL_ROWS, 0, 0)
+    if len(plan) == 1:
+        store.held[plan[0]] = load(store, plan[0])
 
 
 def _too_few(batch: int, parts: int) -> str:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 import zarr
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
 from pipeline.store.schema import TORCH_DTYPE, Dtype
+
+Chunks = tuple[range, ...]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Rows x (n, d) in the stored dtype, and their numbers in the store (n,)."""
+
+    x: Tensor
+    rows: NDArray[np.int64]
+    whole: Tensor | None = None  # the memory that x is the beginning of, where it is the pool's own
 
 
 class Rows(Protocol):

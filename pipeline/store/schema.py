@@ -8,6 +8,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.console.errors import BadInput
+from pipeline.lm.site import Site
 
 SCHEMA = "saeline-activations"
 VERSION = 1
@@ -42,6 +43,11 @@ class Header(BaseModel):
     logical_dtype: Dtype
     codec: Codec
     chunk_contexts: int
+
+    @property
+    def site(self) -> Site:
+        """What the rows are: version 1 holds the residual stream after a block only."""
+        return Site("resid_post", self.layer)
 
 
 class Attrs(Header):

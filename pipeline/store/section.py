@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from pipeline.lm.site import SiteField
 from pipeline.params.section import Section
 from pipeline.store.schema import Codec, Dtype
 
 
 class HarvestSection(Section):
-    """Layer, row precision and layout of the activation store."""
+    """Site, row precision and layout of the activation store."""
 
-    layer: int = Field(ge=0, description="block, zero-based, whose output is kept: hook_resid_post")
+    site: SiteField = Field(description="what is kept: `resid_post.LAYER`, the stream after a block")
     dtype: Dtype = Field("float32", description="precision of the stored rows")
     batch_contexts: int = Field(32, ge=1, description="contexts per forward pass; changes the last bits")
     chunk_mib: float = Field(

@@ -16,7 +16,7 @@ from pipeline.console.errors import BadInput
 from pipeline.store.codecs import quiet
 from pipeline.store.moments import Moments
 from pipeline.store.remote import keys, open_remote
-from pipeline.store.rows import DiskRows, MemoryRows, Rows
+from pipeline.store.rows import Chunks, DiskRows, MemoryRows, Pool, Rows
 from pipeline.store.schema import STORED_DTYPE, Attrs, from_json
 
 Ints = np.ndarray[Any, np.dtype[np.int32]]
@@ -34,6 +34,7 @@ class Store:
         self.tokens, self.document, self.position = tokens, document, position
         self.valid = ~np.isin(tokens, attrs.special_ids)
         self.source = source
+        self.held: dict[Chunks, Pool] = {}  # by chunks: what `hold` has read
 
     @property
     def d(self) -> int:
@@ -188,9 +189,9 @@ def open_arrays(group: zarr.Group, attrs: Attrs, path: Path | str) -> Store:
 def _array(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, path: Path | str) -> zarr.Array:
     array = group.get(name)
     if not isinstance(array, zarr.Array) or array.shape != shape or str(array.dtype) != dtype:
-        found = f"{array.shape} {array.dtype}" if isinstance(array, zarr.Array) else "nothing"
+        instead = f"{array.shape} {array.dtype}" if isinstance(array, zarr.Array) else "nothing"
         raise BadInput(
-            f"{path}/{name} should be {shape} {dtype} but is {found}; remove the store and run "
+            f"{path}/{name} should be {shape} {dtype} but is {instead}; remove the store and run "
             "`dvc checkout` or `dvc repro harvest`."
         )
     return array

@@ -64,20 +64,20 @@ def open_tokens(path: Path) -> Tokens:
         group = zarr.open_group(path, mode="r", zarr_format=3)
     except FileNotFoundError:
         raise BadInput(f"{path} holds no token store: run `dvc repro corpus` first.") from None
-    found: dict[str, Any] = dict(group.attrs)
-    if (found.get("schema"), found.get("version")) != (SCHEMA, VERSION):
+    about: dict[str, Any] = dict(group.attrs)
+    if (about.get("schema"), about.get("version")) != (SCHEMA, VERSION):
         raise BadInput(
-            f"{path} is {found.get('schema')!r} version {found.get('version')!r}, not {SCHEMA!r} version "
+            f"{path} is {about.get('schema')!r} version {about.get('version')!r}, not {SCHEMA!r} version "
             f"{VERSION}: run `dvc repro -f corpus`."
         )
     tokens, document = (_array(group, name, path) for name in ("tokens", "document"))
-    splits = {name: (int(found["splits"][name][0]), int(found["splits"][name][1])) for name in SPLITS}
+    splits = {name: (int(about["splits"][name][0]), int(about["splits"][name][1])) for name in SPLITS}
     missing = (tokens < 0).any() or (document < 0).any()  # absent chunks read as the fill value
     if tokens.shape != document.shape or splits["test"][1] != len(tokens) or missing:
         raise BadInput(f"{path} is incomplete: run `dvc repro -f corpus`.")
     return Tokens(
-        tokens, document, splits, [int(i) for i in found["special_ids"]], int(found["bos_id"]),
-        int(found["vocab_size"]), int(found["context_length"]), found["tokenizer_hash"], found["source"],
+        tokens, document, splits, [int(i) for i in about["special_ids"]], int(about["bos_id"]),
+        int(about["vocab_size"]), int(about["context_length"]), about["tokenizer_hash"], about["source"],
     )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ import numpy as np
 
 from pipeline.console.errors import BadInput
 from pipeline.text.contexts import SPLITS
+from pipeline.text.embedded.generator import documents
+from pipeline.text.embedded.grammar import Document
 from pipeline.text.encode import encode
 from pipeline.text.packing import Packed, pack
 from pipeline.text.section import EmbeddedText, HubText, LocalText, TextSection
@@ -69,32 +71,33 @@ def _counts(section: TextSection) -> dict[str, int]:
 
 def _embedded(section: EmbeddedText, bos: int, watch: Callable[[int], None]) -> Corpus:
     """One stream of fresh documents per split: generated until there are enough."""
-    from pipeline.text.embedded.generator import documents
-
     splits, labels = {}, {}
     for name, contexts in _counts(section).items():
-        found: list[dict[str, str]] = []
-
-        def numbered(name: str = name, found: list[dict[str, str]] = found) -> Iterator[Numbered]:
-            for index, document in enumerate(documents(section, f"corpus {name}")):
-                found.append({"kind": document.kind, **document.labels})
-                watch(len(document.ids))
-                yield index, document.ids
-
-        splits[name] = pack(numbered(), bos, section.context_length, contexts)
-        labels[name] = found
+        rows: list[dict[str, str]] = []
+        stream = _listed(documents(section, f"corpus {name}"), rows, watch)
+        splits[name], labels[name] = pack(stream, bos, section.context_length, contexts), rows
     return _corpus(splits, labels)
+
+
+def _listed(
+    documents: Iterable[Document], rows: list[dict[str, str]], watch: Callable[[int], None]
+) -> Iterator[Numbered]:
+    """Numbered documents, each put down in `rows` with its kind and labels."""
+    for index, document in enumerate(documents):
+        rows.append({"kind": document.kind, **document.labels})
+        watch(len(document.ids))
+        yield index, document.ids
 
 
 def _fill(ids: Iterator[list[int]], section: HubText | LocalText, bos: int, where: str) -> Corpus:
     """Take documents in order until each split has the contexts it asks for."""
     counts = _counts(section)
     splits = {name: pack(enumerate(ids), bos, section.context_length, counts[name]) for name in FILL_ORDER}
-    found = sum(split.contexts for split in splits.values())
-    if found < sum(counts.values()):
+    filled = sum(split.contexts for split in splits.values())
+    if filled < sum(counts.values()):
         raise BadInput(
-            f"{where} gives {found:,} contexts of {section.context_length} tokens, but the text section asks "
-            f"for {sum(counts.values()):,}: ask for fewer or give more text."
+            f"{where} gives {filled:,} contexts of {section.context_length} tokens, but the text section "
+            f"asks for {sum(counts.values()):,}: ask for fewer or give more text."
         )
     return _corpus(splits)
 

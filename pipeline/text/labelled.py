@@ -44,9 +44,9 @@ def labelled_sets(section: TextSection, labels_path: Path, per_class: int, seed:
 
 def check_labels(labelled: LabelledSet) -> None:
     """Raise BadInput when there is nothing to tell apart."""
-    found = sorted(set(labelled.labels))
-    if len(found) < 2:
+    labels = sorted(set(labelled.labels))
+    if len(labels) < 2:
         raise BadInput(
-            f"Labelled set `{labelled.name}` has {len(found)} label(s) ({', '.join(found) or 'no texts'}): "
+            f"Labelled set `{labelled.name}` has {len(labels)} label(s) ({', '.join(labels) or 'no texts'}): "
             "a probe needs at least two; add texts with another label or leave the set out."
         )

@@ -7,11 +7,9 @@ import re
 from pathlib import Path
 
 from pipeline.console.errors import BadInput
+from pipeline.params.experiment import UNUSED
 from pipeline.text.choose import at_most
 from pipeline.text.labelled import LabelledSet
-
-UNUSED = "none"
-"""The file name that stands for "not used" in `inputs`."""
 
 
 def read_documents(path: Path, words: int) -> list[str]:

@@ -12,7 +12,7 @@ from pipeline.params import Section
 
 
 class EmbeddedText(Section):
-    """Seeded, labelled English-like text with spelling drills; measured choices in docs/text.md."""
+    """Seeded, labelled English-like text with spelling drills; measured choices in docs/corpus.md."""
 
     source: Literal["embedded"]
     context_length: int = Field(ge=16, description="tokens per context, BOS included")

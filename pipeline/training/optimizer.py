@@ -1,20 +1,46 @@
-"""Adam, the learning-rate schedule and the unit-norm decoder.
-
-Fused Adam: 1.1 to 1.3 times a whole dense step of the default CPU path at d 256, n 4096.
-"""
+"""Adam, the learning-rate schedule and the unit-norm decoder."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from pipeline.sae.core.variant import Recipe, Weights
+from pipeline.sae.core.variant import Moments, Recipe, Weights
+
+BETAS, EPS = (0.9, 0.999), 1e-8
+"""torch's defaults."""
 
 
-def make_optimizer(weights: Weights, recipe: Recipe) -> torch.optim.Optimizer:
-    """Fused Adam or AdamW over `weights`, float32 master values."""
-    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(list(weights.values()), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+class Adam:
+    """torch's fused Adam or AdamW over `weights`, float32 master values.
+
+    The kernel is called directly: making a torch.optim.Optimizer imports torch._dynamo, 1.4 s of every
+    process. Fused Adam: 1.1 to 1.3 times a whole dense step of the default CPU path at d 256, n 4096.
+    """
+
+    def __init__(self, weights: Weights, recipe: Recipe) -> None:
+        self._weights, self._decay = weights, recipe.weight_decay
+        self._kernel = torch._fused_adamw_ if recipe.optimizer == "adamw" else torch._fused_adam_
+        # moments live in the weight's own memory layout
+        self.moments = {
+            name: Moments(torch.zeros((), device=w.device), torch.zeros_like(w), torch.zeros_like(w))
+            for name, w in weights.items()
+        }
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """Move every weight that has a gradient, and take the gradients away."""
+        moved = {name: w.grad for name, w in self._weights.items() if w.grad is not None}
+        weights, moments = [self._weights[name] for name in moved], [self.moments[name] for name in moved]
+        steps = [each.steps for each in moments]
+        torch._foreach_add_(steps, 1)
+        self._kernel(
+            weights, [*moved.values()], [each.first for each in moments], [each.second for each in moments],
+            [], steps, lr=lr, beta1=BETAS[0], beta2=BETAS[1], weight_decay=self._decay, eps=EPS,
+            amsgrad=False, maximize=False, grad_scale=None, found_inf=None,
+        )  # fmt: skip
+        for w in weights:
+            w.grad = None
 
 
 def folded_bias(weights: Weights) -> Tensor:

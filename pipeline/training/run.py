@@ -1,32 +1,30 @@
-"""Train one variant with one seed: all its L0 targets in one pass over the activations.
+"""Train one variant with one seed: all L0 targets of a section in one pass over the activations.
 
-Targets train side by side, one thread each (with two targets on two cores 1.5 to 1.9 times the speed
-of one after the other on two threads), on the same batches. Results do not depend on each other.
+Targets take turns on the same batches, and results do not depend on each other: on the CPU a stage gives
+each target, in a section of its own, to a process of its own (`Job.apart`, pipeline/parallel/processes.py).
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pipeline.console.errors import BadInput
 from pipeline.parallel.world import ALONE, World
 from pipeline.sae.core.folder import Run
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.core.variant import MethodConfig, Recipe, Variant
-from pipeline.store import Batch, Mode, Reader, Store
+from pipeline.sae.core.variant import Recipe, Variant
+from pipeline.store import Batch, Reader, Store
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.controller import SparsityController
-from pipeline.training.guard import validate
+from pipeline.training.job import Job
 from pipeline.training.section import TrainSection
 from pipeline.training.trainer import INITIAL_COEFFICIENT, Trainer, initial_weights
+from pipeline.training.validation import validate, validation_rows
 
 CHECKS = 20
 """Validation checks in a run."""
@@ -49,114 +47,64 @@ class Trained:
     gap: dict[str, dict[str, float]] | None  # training against inference, where they differ
 
 
-@dataclass(frozen=True)
-class Job:
-    """A variant to train, with its section's values and a seed; `reading` None is the method's own way."""
-
-    variant: str
-    values: Mapping[str, Any]
-    seed: int
-    reading: Mode | None = None
-
-
-def method(name: str) -> tuple[type[MethodConfig], type[Variant]]:
-    """The `Config` and `Method` of pipeline/sae/{name}.py; raises BadInput when there is no such file."""
-    try:
-        module = importlib.import_module(f"pipeline.sae.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"pipeline.sae.{name}":
-            raise
-        raise BadInput(f"variant `{name}` is unknown: there is no pipeline/sae/{name}.py.") from None
-    if not hasattr(module, "Method"):
-        raise BadInput(f"`{name}` is no variant: pipeline/sae/{name} defines no Method.")
-    return module.Config, module.Method
-
-
 def train(
     job: Job,
     section: TrainSection,
     store: Store,
     device: torch.device,
-    threads: int = 1,
     on_step: OnStep | None = None,
     checkpoint: Path | None = None,
     world: World = ALONE,
 ) -> list[Trained]:
     """Train `job` at every target of `section` on the train split of `store`.
 
-    `on_step(tokens, figures)` is called after each step; with a `checkpoint` folder the run is saved
-    there every `checkpoint_every` steps and continues from it bit for bit. Raises BadInput for a job
-    that cannot train. All processes of `world` return the same; the first writes the checkpoints.
+    `on_step(tokens, figures)` is called after each step, with the first target's loss and L0 among the
+    figures; with a `checkpoint` folder the run is saved there every `checkpoint_every` steps and continues
+    from it bit for bit. Raises BadInput for a job that cannot train. All processes of `world` return the
+    same; the first writes the checkpoints.
     """
-    section.require_world(world.size)
-    rows = store.split("train")
-    section.require(int(store.valid[rows.start : rows.stop].sum()))
+    require(section, store, world)
     trainers, reader = _set_up(job, section, store, device, world)
     log: list[list[dict[str, Any]]] = [[] for _ in trainers]
     if checkpoint is not None:
         log = load_checkpoint(checkpoint, trainers, reader) or log
     x = validation_rows(store, section.validation_tokens).to(device)
-    steps = trainers[0].recipe.steps
-    done = max(trainer.step_index for trainer in trainers)
-    intra_op = torch.get_num_threads()
-    # several processes must add up in one order, so there the targets take turns
-    beside = len(trainers) if world.size == 1 else 1
-    torch.set_num_threads(max(1, threads // beside))
-    try:
-        with ThreadPoolExecutor(min(threads, beside)) as pool:
-            for index in range(done, steps):
-                batch = _to(reader.next(), device)
-                list(pool.map(lambda trainer, batch=batch: trainer.step(batch), trainers))
-                _check(trainers, index, steps, x, pool)
-                _record(trainers, log, index, section, steps)
-                if on_step is not None:
-                    on_step(trainers[0].recipe.batch, trainers[0].figures)
-                if checkpoint is not None and world.leads and (index + 1) % section.checkpoint_every == 0:
-                    save_checkpoint(checkpoint, trainers, reader, log)
-                if all(trainer.diverged for trainer in trainers):
-                    break
-        return [_finish(job, trainer, rows, x) for trainer, rows in zip(trainers, log, strict=True)]
-    finally:
-        torch.set_num_threads(intra_op)
+    steps, rows = trainers[0].recipe.steps, trainers[0].recipe.batch
+    for done in range(max(trainer.step_index for trainer in trainers) + 1, steps + 1):
+        batch = _to(reader.next(), device)
+        logged = done % section.log_every == 0 or done == steps
+        for trainer in trainers:
+            trainer.step(batch, logged)
+        if _checked(done, steps):
+            _check(trainers, done, x)
+        if logged:
+            _record(trainers, log, done)
+        if on_step is not None:
+            on_step(rows * len(trainers), trainers[0].figures)
+        if checkpoint is not None and world.leads and done % section.checkpoint_every == 0:
+            save_checkpoint(checkpoint, trainers, reader, log)
+        if all(trainer.diverged for trainer in trainers):
+            break
+    return [_finish(job, trainer, rows, x) for trainer, rows in zip(trainers, log, strict=True)]
 
 
-def encoded_tokens(job: Job, section: TrainSection) -> int:
-    """How many tokens the run of `job` will encode."""
-    recipe, _ = _recipe(job, section, 1)
-    return recipe.steps * recipe.batch
-
-
-def _recipe(job: Job, section: TrainSection, d: int) -> tuple[Recipe, list[Variant]]:
-    config_type, method_type = method(job.variant)
-    config = config_type.parse(job.values, job.variant)
-    paper = getattr(config, "preset", "ours") == "paper"
-    targets: list[int | None] = [None] if paper else list(section.l0)
-    variants = [method_type(config, d, section.n, target) for target in targets]
-    return variants[0].recipe(_base_recipe(section, config)), variants
+def require(section: TrainSection, store: Store, world: World = ALONE) -> None:
+    """Raise BadInput for a section that cannot train on `store`, or as `world` does."""
+    section.require_world(world.size)
+    rows = store.split("train")
+    section.require(int(store.valid[rows.start : rows.stop].sum()))
 
 
 def _set_up(
     job: Job, section: TrainSection, store: Store, device: torch.device, world: World
 ) -> tuple[list[Trainer], Reader]:
-    recipe, variants = _recipe(job, section, store.d)
+    recipe, variants = job.recipe(section), job.variants(section, store.d)
     reading, part = job.reading or variants[0].reading, (world.rank, world.size)
     reader = Reader(store, "train", reading, recipe.batch, job.seed, part=part)
     scale = store.attrs.scale if recipe.input_scaled else 1.0
     sample = _sample(store, job.seed, recipe.batch).to(device) * scale
     trainers = [_trainer(variant, recipe, scale, section, job.seed, sample, world) for variant in variants]
     return trainers, reader
-
-
-def _base_recipe(section: TrainSection, config: MethodConfig) -> Recipe:
-    steps = section.tokens // section.batch
-    return Recipe(
-        steps=steps,
-        batch=section.batch,
-        lr=section.lr * config.lr_scale,
-        clip=section.clip,
-        warmup=round(section.warmup * steps),
-        decay=round(section.decay * steps),
-    )
 
 
 def _trainer(
@@ -188,54 +136,36 @@ def _sample(store: Store, seed: int, batch: int) -> Tensor:
     return torch.cat([reader.next().x for _ in range(SAMPLE_BATCHES)])
 
 
-def validation_rows(store: Store, count: int) -> Tensor:
-    """The first `count` usable rows of the validation split, (count, d)."""
-    rows = store.split("validation")
-    x = store.rows(rows.start, rows.stop)
-    usable = torch.from_numpy(store.valid[rows.start : rows.stop])
-    if not bool(usable.any()):
-        raise BadInput(
-            "the validation split has no token that is not special: give the text more validation contexts."
-        )
-    return x[usable][:count]
-
-
 def _to(batch: Batch, device: torch.device) -> Batch:
     if device.type == "cpu":
         return batch
-    return Batch(*(getattr(batch, name).to(device, non_blocking=True) for name in batch.__dataclass_fields__))
+    return Batch(*(getattr(batch, each.name).to(device, non_blocking=True) for each in fields(batch)))
 
 
-def _check(trainers: list[Trainer], index: int, steps: int, x: Tensor, pool: ThreadPoolExecutor) -> None:
-    every = max(1, steps // CHECKS)
-    last = index + 1 == steps
-    if not last and ((index + 1) % every or (index + 1) / steps < SETTLED):
-        return
+def _checked(done: int, steps: int) -> bool:
+    """Whether the run is checked for divergence after `done` of `steps` steps."""
+    return done == steps or (done % max(1, steps // CHECKS) == 0 and done / steps >= SETTLED)
 
-    def check(trainer: Trainer) -> None:
+
+def _check(trainers: list[Trainer], done: int, x: Tensor) -> None:
+    for trainer in trainers:
         if trainer.diverged is None:
             fault = validate(trainer.export(), x, trainer.world).fault()
             if fault is not None:
-                trainer.diverged = f"{fault} after step {index + 1} of {steps}"
-
-    list(pool.map(check, trainers))
+                trainer.diverged = f"{fault} after step {done} of {trainer.recipe.steps}"
 
 
-def _record(
-    trainers: list[Trainer], log: list[list[dict[str, Any]]], index: int, section: TrainSection, steps: int
-) -> None:
-    if (index + 1) % section.log_every == 0 or index + 1 == steps:
-        for trainer, rows in zip(trainers, log, strict=True):
-            if trainer.diverged is None:
-                tokens = (index + 1) * trainer.recipe.batch
-                rows.append({"step": index + 1, "tokens": tokens, **trainer.figures})
+def _record(trainers: list[Trainer], log: list[list[dict[str, Any]]], done: int) -> None:
+    for trainer, rows in zip(trainers, log, strict=True):
+        if trainer.diverged is None:
+            rows.append({"step": done, "tokens": done * trainer.recipe.batch, **trainer.figures})
 
 
 def _finish(job: Job, trainer: Trainer, rows: list[dict[str, Any]], x: Tensor) -> Trained:
     sae = trainer.export()
     measured = validate(sae, x, trainer.world)
     target = trainer.variant.l0
-    reading = job.reading or type(trainer.variant).reading
+    reading = job.reading or trainer.variant.reading
     name = "paper" if target is None else f"l0-{target}"
     run = Run(
         name=name if job.reading is None else f"{job.reading}-{name}",
@@ -254,10 +184,10 @@ def _finish(job: Job, trainer: Trainer, rows: list[dict[str, Any]], x: Tensor) -
 
 def _gap(trainer: Trainer, sae: SAE, x: Tensor) -> dict[str, dict[str, float]] | None:
     """How the SAE as training last saw it differs from the one that is saved."""
-    seen = trainer.variant.training_view(trainer.weights)
-    if seen is None or trainer.diverged:
+    trained = trainer.variant.training_view(trainer.weights)
+    if trained is None or trainer.diverged:
         return None
-    seen = seen.scaled(trainer.scale)
-    seen = seen if trainer.recipe.unit_decoder else seen.unit_decoder()
-    views = {"training": seen, "inference": sae}
+    trained = trained.scaled(trainer.scale)
+    trained = trained if trainer.recipe.unit_decoder else trained.unit_decoder()
+    views = {"training": trained, "inference": sae}
     return {name: vars(validate(view, x, trainer.world)) for name, view in views.items()}

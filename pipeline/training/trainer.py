@@ -15,18 +15,19 @@ from torch import Tensor
 
 from pipeline.parallel.world import ALONE, World
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.core.variant import Objective, Recipe, Step, Tools, Variant, Weights
+from pipeline.sae.core.variant import LoopState, Objective, Recipe, Step, Variant, Weights
 from pipeline.store import Batch
 from pipeline.training import optimizer as optim
 from pipeline.training.controller import SparsityController
+from pipeline.training.optimizer import Adam
 
 INITIAL_COEFFICIENT = 0.01
 """Where the controller starts: weak enough that reconstruction comes first, in scaled units."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What is told about a step, of the whole batch."""
+class Sums:
+    """What is added up over the processes that share a batch, beside the gradients."""
 
     terms: Tensor  # (terms of the objective,), their means
     mean: Tensor  # (d,) of x - b_dec
@@ -49,7 +50,7 @@ class Trainer:
     controller: SparsityController | None
     fired: Tensor  # (n,) tokens since each latent last fired
     world: World = ALONE  # all processes hold the same state; each sees its part of a batch
-    optimizer: torch.optim.Optimizer = field(init=False)
+    adam: Adam = field(init=False)
     step_index: int = 0
     diverged: str | None = None
     figures: dict[str, float] = field(default_factory=dict)  # of the latest step
@@ -59,7 +60,7 @@ class Trainer:
     )  # the same in bfloat16, where that is the precision
 
     def __post_init__(self) -> None:
-        self.optimizer = optim.make_optimizer(self.weights, self.recipe)
+        self.adam = Adam(self.weights, self.recipe)
 
     @property
     def coefficient(self) -> float:
@@ -68,8 +69,11 @@ class Trainer:
             return self.controller.coefficient
         return self.recipe.coefficient or 0.0
 
-    def step(self, batch: Batch) -> None:
-        """One optimizer step on `batch`, this process's rows of it; does nothing once diverged."""
+    def step(self, batch: Batch, logged: bool = True) -> None:
+        """One optimizer step on `batch`, this process's rows of it; does nothing once diverged.
+
+        Its `figures` are loss and L0, and all that a row of the log has when it is to be `logged`.
+        """
         if self.diverged:
             return
         step = self._prepare(batch)
@@ -77,13 +81,16 @@ class Trainer:
         terms = torch.stack(list(objective.terms.values()))
         (terms.sum() * step.share).backward()
         optim.unfold_bias(self.weights, step.bias)
-        seen = self._add_up(step, objective, terms.detach())
-        loss = float(seen.terms.sum())
+        sums = self._add_up(step, objective, terms.detach(), logged)
+        loss = float(sums.terms.sum())
         if not math.isfinite(loss):
             self.diverged = f"the loss became {loss} at step {self.step_index}"
             return
         self._update()
-        self._after(step, objective, seen, loss)
+        self._after(step, objective, sums, loss)
+        if logged:
+            self._describe(step, objective, sums)
+        self.step_index += 1
 
     def export(self) -> SAE:
         """The SAE at inference, folded into the model's own units, decoder rows of unit norm."""
@@ -95,7 +102,7 @@ class Trainer:
         x = batch.x * self.scale
         with torch.no_grad():
             bias = optim.folded_bias(w)
-            pre = self._encode(x, w["W_enc"]).add_(bias)
+            pre = self.pre_activations(x, w["W_enc"]).add_(bias)
         return Step(
             x=x,
             pre=pre,
@@ -112,7 +119,7 @@ class Trainer:
             share=len(x) / self.recipe.batch if self.world.size > 1 else 1.0,
         )
 
-    def _encode(self, x: Tensor, W_enc: Tensor) -> Tensor:
+    def pre_activations(self, x: Tensor, W_enc: Tensor) -> Tensor:
         """x W_enc (B, n) float32, in memory that every step uses again.
 
         Memory of this size goes back to the system when it is freed, and its pages are made anew. At
@@ -127,17 +134,20 @@ class Trainer:
             return torch.mm(x, W_enc, out=self._pre)
         return self._pre.copy_(torch.mm(x.bfloat16(), W_enc.bfloat16(), out=self._half))
 
-    def _add_up(self, step: Step, objective: Objective, terms: Tensor) -> Seen:
+    def _add_up(self, step: Step, objective: Objective, terms: Tensor, logged: bool) -> Sums:
         """Sum over the processes, all at once, the gradients and what is told about the step."""
         pairs = objective.codes.pairs
-        active, fires = torch.tensor(float(len(pairs)), dtype=torch.float64), terms.new_zeros(pairs.n)
-        fires[pairs.latent] = 1
-        apart = step.x - self.weights["b_dec"].detach()
-        squares = torch.stack([objective.error.square().sum(), apart.square().sum()])
-        seen = Seen(terms * step.share, apart.mean(0) * step.share, squares, active, fires)
+        active = torch.tensor(float(len(pairs)), dtype=torch.float64)
+        fires = terms.new_zeros(pairs.n).index_fill_(0, pairs.latent, 1)
+        mean = squares = terms.new_zeros(0)
+        if logged:
+            apart = step.x - self.weights["b_dec"].detach()
+            squares = torch.stack([objective.error.square().sum(), apart.square().sum()])
+            mean = apart.mean(0) * step.share
+        sums = Sums(terms * step.share, mean, squares, active, fires)
         grads = [w.grad for w in self.weights.values() if w.grad is not None]
-        self.world.add_up([*vars(seen).values(), *grads])
-        return seen
+        self.world.add_up([*vars(sums).values(), *grads])
+        return sums
 
     @torch.no_grad()
     def _update(self) -> None:
@@ -150,53 +160,49 @@ class Trainer:
         if scale is not None and recipe.scale_gradient:
             optim.scale_latents(w, scale, None)
         optim.clip_gradients(w, recipe.clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = optim.learning_rate(recipe, self.step_index)
         before = None
         if scale is not None and not recipe.scale_gradient:
             before = {name: w[name].clone() for name in ("W_enc", "b_enc", "W_dec")}
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.adam.step(optim.learning_rate(recipe, self.step_index))
         if scale is not None and before is not None:
             optim.scale_latents(w, scale, before)
         if recipe.unit_decoder:
             optim.normalise_rows(w["W_dec"])
 
     @torch.no_grad()
-    def _after(self, step: Step, objective: Objective, seen: Seen, loss: float) -> None:
+    def _after(self, step: Step, objective: Objective, sums: Sums, loss: float) -> None:
         self.fired += step.tokens
-        self.fired.masked_fill_(seen.fires > 0, 0)
-        self.variant.after_step(step, objective, self.tools())
-        l0 = float(seen.active) / step.tokens
+        self.fired.masked_fill_(sums.fires > 0, 0)
+        self.variant.after_step(step, objective, self.loop_state())
+        l0 = float(sums.active) / step.tokens
         if self.controller is not None:
             self.controller.update(l0, self.step_index)
-        error, spread = seen.squares
-        spread = spread - step.tokens * seen.mean.square().sum()  # about the mean of x
+        self.figures = {"loss": loss, "l0": l0}
+
+    def _describe(self, step: Step, objective: Objective, sums: Sums) -> None:
+        """The figures of a row of the log."""
+        error, spread = sums.squares
+        spread = spread - step.tokens * sums.mean.square().sum()  # about the mean of x
         self.figures = {
-            "loss": loss,
-            **dict(zip(objective.terms, seen.terms.tolist(), strict=True)),
-            "l0": l0,
+            "loss": self.figures["loss"],
+            **dict(zip(objective.terms, sums.terms.tolist(), strict=True)),
+            "l0": self.figures["l0"],
             "explained_variance": float(1 - error / spread.clamp_min(1e-12)),
             "dead": int(step.dead.sum()),
             "coefficient": step.coefficient,
             "lr": optim.learning_rate(self.recipe, self.step_index),
         }
-        self.step_index += 1
 
-    def tools(self) -> Tools:
+    def loop_state(self) -> LoopState:
         """What the variant may change after a step."""
-        moments = {
-            name: [self.optimizer.state[w]["exp_avg"], self.optimizer.state[w]["exp_avg_sq"]]
-            for name, w in self.weights.items()
-        }
-        return Tools(self.weights, moments, self.generator, self.fired)
+        return LoopState(self.weights, self.adam.moments, self.generator, self.fired)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that a checkpoint needs to continue bit for bit, as named tensors."""
         out = {f"weights.{name}": w.detach() for name, w in self.weights.items()}
-        out |= {f"state.{name}": value for name, value in self.variant.state.items()}
-        for name, w in self.weights.items():
-            out |= {f"adam.{name}.{key}": value for key, value in self.optimizer.state.get(w, {}).items()}
+        out |= {f"state.{name}": value for name, value in self.variant.state.tensors().items()}
+        for name, moments in self.adam.moments.items():
+            out |= {f"adam.{name}.{key}": value for key, value in vars(moments).items()}
         return out | {"fired": self.fired, "generator": self.generator.get_state()}
 
     def scalars(self) -> dict[str, Any]:
@@ -209,19 +215,11 @@ class Trainer:
         with torch.no_grad():
             for name, w in self.weights.items():
                 w.copy_(tensors[f"weights.{name}"])
-                keys = [key for key in tensors if key.startswith(f"adam.{name}.")]
-                state = {key.rsplit(".", 1)[1]: tensors[key] for key in keys}
-                # Adam's moments live in the weight's own memory layout
-                self.optimizer.state[w] = {
-                    key: torch.empty_like(w).copy_(value) if value.shape == w.shape else value.clone()
-                    for key, value in state.items()
-                }
-        prefix = "state."
-        self.variant.state = {
-            key.removeprefix(prefix): value.clone()
-            for key, value in tensors.items()
-            if key.startswith(prefix)
-        }
+        for name, moments in self.adam.moments.items():
+            for key, value in vars(moments).items():
+                value.copy_(tensors[f"adam.{name}.{key}"])
+        state = {k.removeprefix("state."): t for k, t in tensors.items() if k.startswith("state.")}
+        self.variant.state.restore({k: t.to(self.fired.device) for k, t in state.items()})
         self.fired.copy_(tensors["fired"])
         self.generator.set_state(tensors["generator"].cpu())
         self.step_index, self.diverged = scalars["step"], scalars["diverged"]

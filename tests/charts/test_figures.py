@@ -1,94 +1,73 @@
-"""Figures: real PNGs, the same bytes twice, and a sentence where there is nothing to draw."""
+"""Pictures: real PNGs, the same bytes on every run, nothing else in them; specifications that are valid."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+import sys
+from hashlib import sha256
+from typing import Any
 
-import matplotlib
+import altair as alt
 import pytest
+import vl_convert
 
-from pipeline.charts.dots import names
-from pipeline.charts.letters import letters
-from pipeline.charts.pareto import pareto
-from pipeline.charts.style import Palette, nothing
-from pipeline.charts.temporal import temporal
-from pipeline.charts.training import training
-from pipeline.charts.truth import truth
-from pipeline.compare.board import Board
-from pipeline.compare.headline import L0
-from pipeline.compare.summary import by_run
-from tests.compare.fake import World
+from pipeline.charts.figures import ARRANGED, arranged, embedded, figures, panels
+from pipeline.charts.look import FONT
+from pipeline.charts.panel import sentence
+from pipeline.charts.probing import probing
+from tests.charts import made
+from tests.test_layout import ROOT
 
-Gather = Callable[[World], Board]
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PALETTE = Palette(["standard", "topk"])
-SMALL = World(variants=["standard", "topk"], papers=())
+TARGETS = {f"l0-{target:g}": target for target in made.TARGETS}
 
 
-@pytest.mark.parametrize("draw", [pareto, temporal, truth])
-def test_same_entries_same_bytes(gather: Gather, draw: Callable[..., bytes]) -> None:
-    whole = gather(SMALL)
-    entries = whole.truth if draw is truth else whole.entries
-    first = draw(entries, PALETTE)
-    assert first.startswith(SIGNATURE)
-    assert draw(entries, PALETTE) == first
-    assert draw(entries[2:], PALETTE) != first
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, bytes]:
+    return figures(made.tables(), made.COLUMNS)
 
 
-def test_settings_of_the_session_change_nothing(gather: Gather) -> None:
-    entries = gather(SMALL).entries
-    first = pareto(entries, PALETTE)
-    with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 5}):
-        assert pareto(entries, PALETTE) == first
+def test_every_chart_is_a_picture_and_nothing_else(pictures: dict[str, bytes]) -> None:
+    assert list(pictures) == ["pareto", "training", "letters", "ground_truth", "temporal"]
+    for picture in pictures.values():
+        assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+        assert not any(chunk in picture for chunk in (b"tEXt", b"iTXt", b"tIME"))
 
 
-def test_no_time_stamp_or_software_in_the_file(gather: Gather) -> None:
-    picture = pareto(gather(SMALL).entries, PALETTE)
-    assert b"tEXt" not in picture
-    assert b"tIME" not in picture
-
-
-def test_everything_diverged_is_a_sentence(gather: Gather) -> None:
-    world = World(
-        variants=["topk"], targets=[4], papers=(), diverged={("topk", "l0-4", s): "x" for s in (42, 43)}
+def test_another_process_draws_the_same_bytes(pictures: dict[str, bytes]) -> None:
+    code = (
+        "from hashlib import sha256\n"
+        "from pipeline.charts.figures import figures\n"
+        "from tests.charts import made\n"
+        "for png in figures(made.tables(), made.COLUMNS).values(): print(sha256(png).hexdigest())"
     )
-    whole = gather(world)
-    assert pareto(whole.entries, PALETTE) == nothing(
-        "No SAE with a measured L0: there is nothing to lay against it."
-    )
-    assert temporal(whole.entries, PALETTE).startswith(SIGNATURE)
-    assert truth(whole.truth, PALETTE).startswith(SIGNATURE)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [sha256(png).hexdigest() for png in pictures.values()]
 
 
-def test_no_curves_and_no_letters_are_sentences(gather: Gather) -> None:
-    entry = gather(SMALL).entries[0]
-    assert training([(entry, [])], PALETTE) == nothing("No training curves: training.tsv holds no rows.")
-    assert letters([]).startswith(SIGNATURE)
+def test_the_font_of_pictures_is_inside_the_library() -> None:
+    """A picture in a font that no machine has would be drawn in whatever is found."""
+    text = "<text y='15' font-family='{}'>gated</text>"
+    svg = f"<svg xmlns='http://www.w3.org/2000/svg' width='60' height='20'>{text}</svg>"
+    drawn = [vl_convert.svg_to_png(svg.format(font)) for font in (FONT.split(",")[0], "No Such Font")]
+    assert drawn[0] != drawn[1]
 
 
-@pytest.mark.parametrize("column", ["explained_variance", "reconstruction", "loss"])
-def test_curves_draw_what_the_log_has(gather: Gather, column: str) -> None:
-    entry = gather(SMALL).entries[0]
-    points = [{"tokens": 1024 * i, column: 0.5 - 0.1 / (i + 1), "l0": 8.0 + i} for i in range(5)]
-    assert len(training([(entry, points)], PALETTE)) > len(nothing("No training curves."))
+@pytest.fixture(scope="module")
+def specifications() -> dict[str, dict[str, Any]]:
+    drawn = panels(made.tables(), made.COLUMNS)
+    pictured = {f"{name} as a picture": arranged(drawn[name], place) for name, place in ARRANGED.items()}
+    paged = {f"{name} in the page": embedded(each[0]) for name, each in drawn.items()}
+    probes = embedded(probing(made.problems(), TARGETS)[0])
+    return {**pictured, **paged, "probing": probes, "sentence": embedded(sentence("Nothing."))}
 
 
-def test_letters_without_a_value_are_drawn_grey(gather: Gather) -> None:
-    rows = [{"target": 4, "label": "topk", "letter": letter, "fraction": 0.3} for letter in "abc"]
-    absent = [*rows[:2], {**rows[2], "fraction": None}]
-    zero = [*rows[:2], {**rows[2], "fraction": 0.0}]
-    assert letters(absent) != letters(zero)
+def test_specifications_are_valid(specifications: dict[str, dict[str, Any]]) -> None:
+    """Against Vega-Lite's JSON schema, as Altair ships it: drawing leaves that check out."""
+    for spec in specifications.values():
+        alt.Chart.from_dict(spec, validate=True)
 
 
-def test_a_row_off_its_target_says_which_l0_it_reached(gather: Gather) -> None:
-    world = World(variants=["topk"], targets=[4], papers=())
-    world.values = {("topk", "l0-4", 4, seed, "l0"): 7.5 for seed in (42, 43)}
-    assert names(by_run(gather(world).entries), L0) == ["topk, L0 7.5!"]
-    assert names(by_run(gather(SMALL).entries), L0)[0] == "standard"
-
-
-def test_a_score_that_nothing_has_is_not_drawn_as_an_empty_axis(gather: Gather) -> None:
-    why = {("topk l0-4", seed, "mean_absorption_fraction"): "too few letters" for seed in (42, 43)}
-    measured = World(variants=["topk"], targets=[4], papers=())
-    absent = World(variants=["topk"], targets=[4], papers=(), missing=why)
-    assert pareto(gather(absent).entries, PALETTE) != pareto(gather(measured).entries, PALETTE)
+def test_specifications_name_no_address_and_no_look(specifications: dict[str, dict[str, Any]]) -> None:
+    for spec in specifications.values():
+        assert "http" not in str(spec)
+        assert "config" not in spec

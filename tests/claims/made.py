@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from pipeline.claims.measured import Row, Tables
+import pandas as pd
+
+from pipeline.claims.measured import Tables
 from pipeline.claims.verdict import Here
+from pipeline.compare.schemas import SCORES
+
+WHICH = ["label", "run", "seed", "stage", "metric"]
 
 SWITCHES = {
     "absorption.selection": "l1_probe",
@@ -31,6 +37,9 @@ EMBEDDED = replace(
 )
 
 
+Row = dict[str, Any]
+
+
 def score(
     variant: str,
     metric: str,
@@ -42,20 +51,14 @@ def score(
     stage, name = metric.split("/")
     rows: list[Row] = []
     for seed, value in enumerate(values):
-        missing = isinstance(value, str)
-        row = {
-            "label": variant,
-            "run": "paper" if l0 is None else f"l0-{l0}",
-            "target": "" if l0 is None else str(l0),
-            "seed": str(seed),
-            "stage": stage,
-            "metric": name,
-            "value": "" if missing else str(value),
-            "items": "100",
-            "reason": str(value) if missing else "",
-        }
-        if interval is not None and not isinstance(value, str):
-            row |= {"low": str(value - interval), "high": str(value + interval)}
+        row: Row = dict.fromkeys(SCORES) | {
+            "label": variant, "run": "paper" if l0 is None else f"l0-{l0}", "target": l0, "seed": seed,
+            "stage": stage, "metric": name, "items": 100, "reason": value if isinstance(value, str) else "",
+        }  # fmt: skip
+        if not isinstance(value, str):
+            row["value"] = value
+            if interval is not None:
+                row |= {"low": value - interval, "high": value + interval}
         rows.append(row)
     return rows
 
@@ -64,9 +67,11 @@ def tables(*scores: list[Row]) -> Tables:
     """The two tables, with every run at its target's L0 unless `scores` say another."""
     rows = [row for each in scores for row in each]
     given = {(row["label"], row["run"]) for row in rows if row["metric"] == "l0"}
-    for row in list(rows):
-        if (row["label"], row["run"]) not in given and row["target"]:
-            rows.append(
-                {**row, "stage": "reconstruction", "metric": "l0", "value": row["target"], "reason": ""}
-            )
-    return Tables.of(rows, [{**row, "version": "1"} for row in rows])
+    rows += [
+        {**row, "stage": "reconstruction", "metric": "l0", "value": row["target"], "reason": ""}
+        for row in rows
+        if (row["label"], row["run"]) not in given and row["target"]
+    ]
+    floats = dict.fromkeys(("target", "value", "low", "high"), "float64")
+    found = pd.DataFrame(rows, columns=list(SCORES)).astype(floats).drop_duplicates(WHICH)
+    return Tables.of(found, found.assign(version=1))

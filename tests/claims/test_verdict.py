@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from pipeline.claims.ledger import Entry, entries
-from pipeline.claims.measured import Row
 from pipeline.claims.schema import read_claims
 from pipeline.claims.verdict import Here
-from tests.claims.made import EMBEDDED, PAPER, SWITCHES, score, tables
+from tests.claims.made import EMBEDDED, PAPER, SWITCHES, Row, score, tables
 
 COSINE = "reconstruction/cosine"
 CLAIMS = read_claims()

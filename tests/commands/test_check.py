@@ -86,8 +86,14 @@ def test_a_section_must_be_a_section(params: dict[str, Any], section: str) -> No
         ("seeds", [42, "43"], "`seeds` must be a list"),
         ("seeds", [True], "`seeds` must be a list"),
         ("seeds", [42, 42], "names one of its items twice"),
-        ("inputs", {"text": "data/none"}, "`inputs` must have exactly the keys model, text, labels"),
-        ("inputs.text", None, "`inputs.text` must be a path"),
+        ("inputs", {"text": "data/none"}, "`inputs.model` is missing; `inputs.labels` is missing"),
+        ("inputs.text", None, "`inputs.text` is None"),
+        ("external", [1], "`external` must be a section"),
+        ("external", {"atm": {"path": "x"}}, "`external` and `variants` both name 'atm'"),
+        ("external", {"a b": {"path": "x"}}, "the name 'a b'"),
+        ("external", {"mine": {"path": "data/none"}}, "needs either `path`"),
+        ("profiles.embedded.model.steps", 400, "`profiles.embedded.model.steps` is 400, but the shipped"),
+        ("profiles.embedded.harvest.site", "mlp_out.1", "is no site that can be read"),
         ("profiles.embedded.train.batch", 255, "must be even"),
         ("profiles.embedded.train.l0", [4, 4], "repeat one value"),
         ("profiles.embedded.train.l0", [9999999], "must lie between 1 and the dictionary size"),
@@ -109,5 +115,5 @@ def test_a_chosen_variant_needs_its_section(params: dict[str, Any]) -> None:
 def test_all_faults_are_named_at_once(params: dict[str, Any]) -> None:
     put(params, "seeds", [])
     put(params, "probing.k", "many")
-    put(params, "profiles.embedded.harvest.layer", -1)
+    put(params, "profiles.embedded.harvest.site", "mlp_out.1")
     assert len(faults(params)) == 3

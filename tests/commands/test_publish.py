@@ -16,9 +16,12 @@ from ruamel.yaml import YAML
 
 from pipeline.commands.publish import MEASURED, run
 from pipeline.console.errors import BadInput
-from pipeline.metrics.common.number import Metric, Value, missing, results, row
-from pipeline.sae.core.folder import WEIGHTS, load_sae, save_sae, weights_hash
-from pipeline.stages.files import evaluation_folder, sae_folder, write_json
+from pipeline.results.definition import Definition, Headline
+from pipeline.results.document import Results, Row, write_results
+from pipeline.results.number import Number, missing
+from pipeline.sae.core.folder import WEIGHTS, load_sae, read_index, save_sae, weights_hash
+from pipeline.stages.files import evaluation_folder, fresh, sae_folder
+from pipeline.stages.saes import identified
 from tests.metrics.codes import random_sae
 from tests.stages.evaluated import write_saes
 
@@ -37,6 +40,10 @@ METADATA = {
     "model_name": "owner/lm", "model_revision": "c" * 40, "model_sha256": "ab", "layer": 1,
     "hook_name": "blocks.1.hook_resid_post", "training_tokens": 4000, "training_architecture": "topk",
 }  # fmt: skip
+TITLES = {
+    "explained_variance": "explained variance", "mean_absorption_fraction": "absorption fraction",
+    "probing_k1": "probing k=1",
+}  # fmt: skip
 METRICS = {
     "reconstruction": ("explained_variance", "l0", "dead_share"), "behavior": ("ce_score",),
     "absorption": ("mean_absorption_fraction",), "probing": ("probing_k1",),
@@ -53,7 +60,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     source = sae_folder("topk", 42) / "l0-4"
     save_sae(source, load_sae(source)[0], METADATA)
     for stage in MEASURED:
-        write_json(evaluation_folder(stage, "topk") / "results.json", evaluated(stage))
+        write_results(fresh(evaluation_folder(stage, "topk")), evaluated(stage))
     write_lock(LOCK)
     return source
 
@@ -64,21 +71,28 @@ def write_lock(params: dict[str, dict[str, Any]]) -> None:
         YAML(typ="safe", pure=True).dump({"schema": "2.0", "stages": stages}, file)
 
 
-def evaluated(stage: str) -> dict[str, Any]:
-    metrics = [Metric(name, "higher", "share", 1, f"what {name} | means") for name in METRICS[stage]]
-    metrics.append(Metric("hidden", "neither", "share", 1, "not for tables", aggregate=False))
+def evaluated(stage: str) -> Results:
+    metrics = [
+        Definition(
+            name,
+            "higher",
+            "share",
+            1,
+            f"what {name} | means",
+            headline=Headline(name, TITLES.get(name, name), 0),
+        )
+        for name in METRICS[stage]
+    ]
+    metrics.append(Definition("hidden", "neither", "share", 1, "not for tables", aggregate=False))
     rows = []
     for seed in (42, 43):
-        identity = {
-            "seed": seed,
-            "run": "l0-4",
-            "sae_sha256": weights_hash(sae_folder("topk", seed) / "l0-4"),
-        }
-        values = {metric.name: Value(0.7 + seed / 1000, 5000, low=0.7321, high=0.7519) for metric in metrics}
+        weights = weights_hash(sae_folder("topk", seed) / "l0-4")
+        run_, sae = read_index(sae_folder("topk", seed))[0], load_sae(sae_folder("topk", seed) / "l0-4")[0]
+        values = {metric.name: Number(0.7 + seed / 1000, 5000, low=0.7321, high=0.7519) for metric in metrics}
         if stage == "probing":
             values["probing_k1"] = missing("the labels have one class")
-        rows.append(row(identity, values))
-    return results(stage, "topk", metrics, rows)
+        rows.append(Row(identified(run_, sae, weights, "owner/lm", 1), values))
+    return Results(stage, "topk", {each.name: each for each in metrics}, tuple(rows))
 
 
 def card(to: str = "out") -> str:
@@ -125,7 +139,7 @@ def test_the_card_says_how_to_make_it_again(folder: Path) -> None:
     assert found == {
         "profile": "big", "topk": {"lr_scale": 0.5},
         "profiles": {"big": {**PROFILE, "harvest": {"layer": 1}}},
-        "tasks": {"letters": {"seed": 0}, "probing": {"seed": 0}},
+        "letter_task": {"seed": 0}, "probing_task": {"seed": 0},
         **{stage: {"resamples": 100} for stage in MEASURED},
     }  # fmt: skip
     assert "private" not in text

@@ -1,4 +1,4 @@
-"""A made-up world and its board."""
+"""A made-up world and its scores."""
 
 from __future__ import annotations
 
@@ -7,29 +7,37 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.compare.board import Board, board
 from pipeline.compare.paired.comparison import families
-from pipeline.compare.table import Report, report
-from pipeline.stages.compare import GIVEN, _given_index, _index, _results
-from pipeline.stages.files import EVALUATIONS
+from pipeline.compare.report import Report, report
+from pipeline.compare.scores import Scores, gather
+from pipeline.compare.standing import Group, standing
+from pipeline.params.experiment import Experiment
+from pipeline.params.read import read_params
+from pipeline.stages.compare import evaluations, indices
 from tests.compare.fake import World
 
 
-def tables(whole: Board) -> Report:
-    """The tables of a board whose rows are told apart by their seeds only."""
-    return report(whole, families(whole, {}))
+def tables(scores: Scores) -> Report:
+    """The tables of SAEs that are told apart by their seeds only."""
+    return report(scores, families(scores, {}))
 
 
-@pytest.fixture
-def gather(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[World], Board]:
-    def build(world: World) -> Board:
+def told(scores: Scores) -> list[Group]:
+    """Who leads and who differs, by seeds only."""
+    return standing(scores, families(scores, {}))
+
+
+def gathered() -> Scores:
+    """The scores of the current folder."""
+    experiment = Experiment.read(read_params())
+    return gather(indices(experiment), list(evaluations(experiment).values()))
+
+
+@pytest.fixture(name="gather")
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[World], Scores]:
+    def made(world: World) -> Scores:
         world.write(tmp_path)
         monkeypatch.chdir(tmp_path)
-        return board(
-            {(v, s): _index(v, s) for v in world.variants for s in world.seeds}
-            | {(name, 0): _given_index(name) for name in world.given},
-            {(stage, v): _results(stage, v) for stage in EVALUATIONS for v in world.variants}
-            | {(stage, name): _results(stage, name) for stage in GIVEN for name in world.given},
-        )
+        return gathered()
 
-    return build
+    return made

@@ -1,4 +1,7 @@
-"""Made-up evaluations in the real formats: what compare reads, without training anything."""
+"""Made-up evaluations in the real formats: what compare reads, without training anything.
+
+Definitions and tables' columns are those of the evaluations themselves; only the numbers are made up.
+"""
 
 from __future__ import annotations
 
@@ -7,46 +10,59 @@ import math
 import random
 import string
 import zlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 from ruamel.yaml import YAML
 
-from pipeline.stages.compare import GIVEN
-from pipeline.stages.files import write_json, write_tsv
+from pipeline.metrics.absorption import evaluate as absorption
+from pipeline.metrics.behavior import evaluate as behavior
+from pipeline.metrics.probing import evaluate as probing
+from pipeline.metrics.probing import results as probed
+from pipeline.metrics.probing.section import ProbingSection
+from pipeline.metrics.reconstruction import evaluate as reconstruction
+from pipeline.results.definition import Definition
+from pipeline.results.document import Identity, Measured, nothing, write_measured
+from pipeline.results.files import write_json
+from pipeline.results.number import Number, missing
+from pipeline.results.table import Columns, write_table
+from pipeline.stages import ground_truth
+from pipeline.stages.files import evaluation_folder
 
 VARIANTS = ["standard", "topk", "atm", "temporal"]
 SEEDS = [42, 43]
 TARGETS = [4, 16]
-LETTER_COLUMNS = (
-    "label", "seed", "run", "letter", "kept", "true_positives", "absorption_fraction", "full_absorption",
-)  # fmt: skip
-BETTER = {
-    "reconstruction": {
-        "l0": "neither", "explained_variance": "higher", "dead_share": "lower", "flicker": "lower",
-        "flicker_shuffled": "neither", "mse": "lower", "l1": "neither",
-        "explained_variance_random_sae": "neither", "explained_variance_shuffled_decoder": "neither",
-    },
-    "behavior": {"ce_score": "higher"},
-    "absorption": {
-        "mean_absorption_fraction": "lower", "mean_full_absorption": "lower", "letter_f1_k1": "higher",
-        "mean_absorption_fraction_random_sae": "neither", "letter_f1_k1_random_sae": "neither",
-        "mean_absorption_fraction_random_direction": "neither",
-    },
-    "probing": {
-        "probing_k1": "higher", "probing_k5": "higher", "raw_dense": "higher", "raw_neurons_k1": "higher",
-    },
-    "ground_truth": {
-        "l0": "neither", "l0_true": "neither", "recovery_mmcs": "higher", "recovery_share": "higher",
-        "firing_f1": "higher", "exact_absorption": "lower", "exact_absorption_matched": "lower",
-    },
-}  # fmt: skip
+NO_SETS = cast(Any, SimpleNamespace(problems=[]))
+SECTION = ProbingSection()
+DEFINED: Mapping[str, Iterable[Definition]] = {
+    "reconstruction": reconstruction.METRICS,
+    "behavior": behavior.METRICS,
+    "absorption": absorption.METRICS,
+    "probing": probing.metrics(NO_SETS, SECTION),
+    "ground_truth": ground_truth.METRICS,
+}
+"""All that the evaluations measure."""
+DECLARED: Mapping[str, Mapping[str, Columns]] = {
+    "reconstruction": reconstruction.TABLES,
+    "behavior": behavior.TABLES,
+    "absorption": absorption.TABLES,
+    "probing": probed.tables(SECTION.k),
+    "ground_truth": {},
+}
+OTHERS = {"mse", "l1", "flicker_shuffled", "probing_k5", "l0_true"}
+"""Made up beside headlines and references: fewer numbers are quicker."""
+CHOSEN = {
+    stage: {each.name: each for each in defined if each.headline or each.reference or each.name in OTHERS}
+    for stage, defined in DEFINED.items()
+}
 CONTEXTS, WORDS = 40, 60
 Values = dict[str, Any]
 Dice = np.random.Generator
-HIDDEN = ("l1", "flicker_shuffled", "l0_true")
+Rows = list[dict[str, Any]]
 
 
 @dataclass
@@ -79,31 +95,14 @@ class World:
             YAML(typ="safe").dump(params, file)
         for variant in self.variants:
             self._train(root, variant)
-            for stage in BETTER:
+            for stage in CHOSEN:
                 self._evaluate(root, stage, variant)
-            self._letters(root, variant)
-            for (stage, file), (columns, make) in ITEM_TABLES.items():
-                rows = [
-                    {"label": row["label"], "seed": row["seed"], "run": row["run"], **item}
-                    for row in self._rows(stage, variant)
-                    for item in self._items(row, make)
-                ]
-                write_tsv(root / "reports" / stage / variant / file, ["label", "seed", "run", *columns], rows)
         for name in self.given:
             index = [self.run(name, 0, *run) for run in self.runs(name)]
             write_json(root / "models/sae" / name / "external/index.json", index)
-            for stage in GIVEN:
-                self._evaluate(root, stage, name)
-            self._letters(root, name)
-
-    def _items(self, row: dict[str, Any], make: Any) -> list[dict[str, Any]]:
-        """The items of one SAE: some difficult for all SAEs, some for this method at all its seeds."""
-        values = {name: given["value"] for name, given in row["metrics"].items()}
-        if row["status"] == "diverged":
-            return []
-        dice = np.random.default_rng(zlib.crc32(str(row["label"]).encode()))
-        items: list[dict[str, Any]] = make(values, np.random.default_rng(5), dice)
-        return items
+            for stage in CHOSEN:
+                if stage != "ground_truth":
+                    self._evaluate(root, stage, name)
 
     def runs(self, variant: str) -> list[tuple[str, str, int | None]]:
         """(name, reading, target) of every SAE of one (variant, seed)."""
@@ -124,7 +123,7 @@ class World:
             write_json(folder / "index.json", index)
             for run in index:
                 rows = list(_curve(run, random.Random(f"{variant}{seed}{run['name']}")))
-                write_tsv(folder / run["name"] / "training.tsv", list(rows[0]), rows)
+                write_table(folder / run["name"] / "training.tsv", dict.fromkeys(rows[0], float), rows)
 
     def run(self, variant: str, seed: int, name: str, reading: str, target: int | None) -> dict[str, Any]:
         """One entry of index.json."""
@@ -153,78 +152,71 @@ class World:
         if metric.endswith("_random_direction"):
             return 0.2
         if metric.endswith("_shuffled_decoder"):
-            return -0.5 - 0.2 * [*self.variants, *self.given].index(variant)
+            return -0.5 - 0.2 * [*self.variants, *self.given].index(variant) if "variance" in metric else 0.3
         if metric == "letter_f1_k1":
             wanted = 0.3 + 0.4 * of_variant + noise
             right = round(wanted * WORDS / (2 - wanted))
             return 2 * right / (WORDS + right)
-        better = BETTER[stage][metric]
-        quality = min(0.5 + 0.12 * math.log2(at) / 1.3 + 0.15 * of_variant, 0.97) + noise
         if metric == "flicker_shuffled":
             return min(0.98, 0.85 + 0.1 * of_variant)
-        return quality if better == "higher" else 1 - quality
+        quality = min(0.5 + 0.12 * math.log2(at) / 1.3 + 0.15 * of_variant, 0.97) + noise
+        value = quality if CHOSEN[stage][metric].better == "higher" else 1 - quality
+        return round(value * WORDS) / WORDS if metric in COUNTED else value
 
     def _evaluate(self, root: Path, stage: str, variant: str) -> None:
-        metrics = {
-            name: {"name": name, "better": better, "unit": "share", "version": 1, "definition": f"{name}.",
-                   "aggregate": name not in HIDDEN}
-            for name, better in BETTER[stage].items()
-        }  # fmt: skip
-        rows = self._rows(stage, variant)
-        write_json(
-            root / "reports" / stage / variant / "results.json",
-            {"schema": 1, "stage": stage, "variant": variant, "metrics": metrics, "rows": rows},
-        )
-
-    def _rows(self, stage: str, variant: str) -> list[dict[str, Any]]:
-        return [
-            self._row(stage, variant, seed, run)
-            for seed in ([0, 1] if stage == "ground_truth" else self._seeds(variant))
+        own = stage == "ground_truth"
+        saes = [
+            self.measured(stage, variant, seed, run)
+            for seed in ([0, 1] if own else [0] if variant in self.given else self.seeds)
             for run in self.runs(variant)
-            if stage != "ground_truth" or run[0].startswith("l0")
+            if not own or run[0].startswith("l0")
         ]
+        folder = root / evaluation_folder(stage, variant)
+        write_measured(folder, stage, variant, CHOSEN[stage].values(), DECLARED[stage], saes, own)
 
-    def _row(self, stage: str, variant: str, seed: int, run: tuple[str, str, int | None]) -> dict[str, Any]:
+    def measured(
+        self, stage: str, variant: str, seed: int, run: tuple[str, str, int | None]
+    ) -> tuple[Identity, Measured]:
+        """What the evaluation `stage` says of one SAE."""
         entry = self.run(variant, seed, *run)
         name, reading, target = run
         label = f"{variant} ({reading})" if name.startswith(reading) else variant
-        identity = {
-            "variant": variant, "label": label, "seed": seed, "reading": reading, "target": target,
-            "run": name, **{key: entry[key] for key in ("status", "reason", "l0", "on_target")},
-            "sae_sha256": hashlib.sha256(f"{variant}{seed}{name}".encode()).hexdigest(),
-            "model": "embedded", "layer": 1, "n": 1024, "d": 128,
-        }  # fmt: skip
-        values = {}
-        for metric in BETTER[stage]:
-            reason = entry["reason"] or self.missing.get((label + " " + name, seed, metric))
-            value = None if reason else self.value(stage, metric, variant, name, target, seed)
-            values[metric] = {
-                "value": value,
-                "items": 0 if reason else 5000,
-                "reason": reason,
-                "low": None,
-                "high": None,
-            }
-        return identity | {"metrics": values}
+        identity = Identity(
+            variant=variant, label=label, seed=seed, reading=reading, target=target, run=name,
+            **{key: entry[key] for key in ("status", "reason", "l0", "on_target")},
+            sae_sha256=hashlib.sha256(f"{variant}{seed}{name}".encode()).hexdigest(),
+            model="embedded", layer=1, n=1024, d=128,
+        )  # fmt: skip
+        if entry["reason"]:
+            return identity, nothing(CHOSEN[stage].values(), entry["reason"])
+        numbers = {}
+        for metric in CHOSEN[stage]:
+            reason = self.missing.get((label + " " + name, seed, metric))
+            value = self.value(stage, metric, variant, name, target, seed)
+            numbers[metric] = missing(reason) if reason else Number(value, 5000)
+        values = {metric: number.value for metric, number in numbers.items()}
+        dice = zlib.crc32(label.encode())  # items difficult for this method at all its seeds
+        tables: dict[str, Rows] = {
+            file: _completed(make(values, np.random.default_rng(5), np.random.default_rng(dice)), stage, file)
+            for (of, file), make in ITEM_TABLES.items()
+            if of == stage
+        }
+        if stage == "absorption":
+            tables["letters.tsv"] = _completed(_letters(f"{variant}{name}", seed), stage, "letters.tsv")
+        return identity, Measured(numbers, tables)
 
-    def _seeds(self, variant: str) -> list[int]:
-        return [0] if variant in self.given else self.seeds
 
-    def _letters(self, root: Path, variant: str) -> None:
-        rows = []
-        for seed in self._seeds(variant):
-            for name, reading, _ in self.runs(variant):
-                if (variant, name, seed) in self.diverged:
-                    continue
-                label = f"{variant} ({reading})" if name.startswith(reading) else variant
-                for letter in string.ascii_lowercase:
-                    fraction = random.Random(f"{variant}{name}{letter}{seed}").random() ** 4
-                    rows.append({
-                        "label": label, "seed": seed, "run": name, "letter": letter,
-                        "kept": int(letter not in "xz"), "true_positives": 12,
-                        "absorption_fraction": fraction, "full_absorption": fraction / 2,
-                    })  # fmt: skip
-        write_tsv(root / "reports/absorption" / variant / "letters.tsv", LETTER_COLUMNS, rows)
+def _completed(rows: Iterable[dict[str, Any]], stage: str, file: str) -> Rows:
+    """`rows` with every column that the stage declares."""
+    empty = {name: "" if kind is str else 0 for name, kind in DECLARED[stage][file].items()}
+    return [empty | row for row in rows]
+
+
+def _letters(name: str, seed: int) -> Iterable[dict[str, Any]]:
+    for letter in string.ascii_lowercase:
+        fraction = random.Random(f"{name}{letter}{seed}").random() ** 4
+        yield {"letter": letter, "kept": int(letter not in "xz"), "true_positives": 12,
+               "absorption_fraction": fraction, "full_absorption": fraction / 2}  # fmt: skip
 
 
 def _contexts(above: str, below: str) -> Any:
@@ -262,47 +254,49 @@ def _behaved(values: Values, shared: Dice, own: Dice) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _worded(values: Values, shared: Dice, own: Dice) -> list[dict[str, Any]]:
+def _worded(values: Values, shared: Dice, own: Dice) -> Rows:
     noise = shared.normal(0, 0.05, WORDS) + own.normal(0, 0.01, WORDS)
     noise -= noise.mean()
-    names = {"absorption_fraction": "mean_absorption_fraction", "full_absorption": "mean_full_absorption"}
+    full = _right(values["mean_full_absorption"] or 0.0, shared, own)
+    fraction = values["mean_absorption_fraction"] or 0.0
     return [
-        {"word": f"word{i}", "letter": "a", "kept": 1,
-         **{column: (values[name] or 0.0) + float(noise[i]) for column, name in names.items()}}
+        {"word": f"word{i}", "letter": "a", "kept": 1, "absorption_fraction": fraction + float(noise[i]),
+         "full_absorption": full[i]}
         for i in range(WORDS)
     ]  # fmt: skip
 
 
-def _predicted(values: Values, shared: Dice, own: Dice) -> list[dict[str, Any]]:
+def _predicted(values: Values, shared: Dice, own: Dice) -> Rows:
     score = values["letter_f1_k1"] or 0.0
-    right = round(score * WORDS / (2 - score))
+    heard = _right(round(score * WORDS / (2 - score)) / WORDS, shared, own)
+    return [
+        {"word": f"word{i}", "letter": "a", "kept": 1, "begins": 1, "predicted_k1": each, "both_k1": each}
+        for i, each in enumerate(heard)
+    ]
+
+
+def _probed(values: Values, shared: Dice, own: Dice) -> Rows:
+    right = _right(values["probing_k1"] or 0.0, shared, own)
+    return [{"set": "topics", "class": "news", "text": i, "right_k1": each} for i, each in enumerate(right)]
+
+
+def _right(share: float, shared: Dice, own: Dice) -> list[int]:
+    """1 for a `share` of the words, the easiest for this SAE; 0 for the others."""
     order = np.argsort(shared.random(WORDS) + 0.2 * own.random(WORDS))
-    heard = set(order[:right].tolist())
-    return [
-        {"word": f"word{i}", "letter": "a", "kept": 1, "predicted_k1": "a" if i in heard else ""}
-        for i in range(WORDS)
-    ]
+    easiest = set(order[: round(share * WORDS)].tolist())
+    return [int(i in easiest) for i in range(WORDS)]
 
 
-def _probed(values: Values, shared: Dice, own: Dice) -> list[dict[str, Any]]:
-    noise = shared.normal(0, 0.3, WORDS) + own.normal(0, 0.05, WORDS)
-    noise -= noise.mean()
-    return [
-        {"set": "topics", "class": "news", "text": i, "right_k1": (values["probing_k1"] or 0.0) + float(each)}
-        for i, each in enumerate(noise)
-    ]
-
-
-ITEM_TABLES = {
-    ("reconstruction", "contexts.tsv"): (("context", "squared_error", "squared_deviation"), _reconstructed),
-    ("reconstruction", "temporal.tsv"): (("context", "stays_on", "on_followed"), _flickered),
-    ("behavior", "contexts.tsv"): (("context", "ce_clean", "ce_zero", "ce_sae"), _behaved),
-    ("absorption", "words.tsv"): (
-        ("word", "letter", "kept", "absorption_fraction", "full_absorption"), _worded,
-    ),
-    ("absorption", "predictions.tsv"): (("word", "letter", "kept", "predicted_k1"), _predicted),
-    ("probing", "items.tsv"): (("set", "class", "text", "right_k1"), _probed),
-}  # fmt: skip
+COUNTED = ("mean_full_absorption", "probing_k1")
+"""Scores whose items are right or wrong."""
+ITEM_TABLES: Mapping[tuple[str, str], Callable[[Values, Dice, Dice], Rows]] = {
+    ("reconstruction", "contexts.tsv"): _reconstructed,
+    ("reconstruction", "temporal.tsv"): _flickered,
+    ("behavior", "contexts.tsv"): _behaved,
+    ("absorption", "words.tsv"): _worded,
+    ("absorption", "predictions.tsv"): _predicted,
+    ("probing", "items.tsv"): _probed,
+}
 
 
 def _curve(run: dict[str, Any], dice: random.Random) -> Any:

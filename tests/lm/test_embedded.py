@@ -8,8 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.embedded import build_model, cross_entropy, residual_at_end, train
+from pipeline.lm.embedded import (
+    build_model,
+    cross_entropy,
+    learning_rate_factor,
+    parameter_groups,
+    residual_at_end,
+    train,
+)
 from pipeline.lm.section import EmbeddedModel, HubModel, LocalModel, parse_model
+from pipeline.lm.site import Site
 
 VOCABULARY, WIDTH = 30, 12
 SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
@@ -75,11 +83,11 @@ def test_no_more_steps_than_asked() -> None:
 
 
 def test_learning_rate_warms_up_then_holds_then_falls() -> None:
-    from pipeline.lm.embedded import _rate
-
     made = section(steps=100, warmup=10)
-    assert [_rate(step, made) for step in (0, 4, 9, 30, 50)] == pytest.approx([0.1, 0.5, 1.0, 1.0, 1.0])
-    assert [_rate(step, made) for step in (75, 99)] == pytest.approx([0.5, 0.02])
+    assert [learning_rate_factor(step, made) for step in (0, 4, 9, 30, 50)] == pytest.approx(
+        [0.1, 0.5, 1.0, 1.0, 1.0]
+    )
+    assert [learning_rate_factor(step, made) for step in (75, 99)] == pytest.approx([0.5, 0.02])
 
 
 def test_embeddings_start_at_the_given_spread_and_norms_at_zero() -> None:
@@ -90,10 +98,8 @@ def test_embeddings_start_at_the_given_spread_and_norms_at_zero() -> None:
 
 
 def test_norms_are_not_decayed() -> None:
-    from pipeline.lm.embedded import _groups
-
     model = build()
-    decayed, free = _groups(model, 0.5)
+    decayed, free = parameter_groups(model, 0.5)
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.5, 0.0)
     assert sum(each.numel() for each in decayed["params"] + free["params"]) == len(weights(model))
     norms = [each for name, each in model.named_parameters() if "norm" in name]
@@ -115,7 +121,9 @@ def test_residual_is_hidden_states_at_the_last_token() -> None:
     rows = contexts(40)
     with torch.no_grad():
         states = model(rows, output_hidden_states=True).hidden_states
-    assert torch.allclose(residual_at_end(model, rows.tolist(), 0), states[1][:, -1], atol=1e-6)
+    assert torch.allclose(
+        residual_at_end(model, rows.tolist(), Site("resid_post", 0)), states[1][:, -1], atol=1e-6
+    )
 
 
 def test_saved_model_reloads_with_equal_logits(tmp_path: Path) -> None:

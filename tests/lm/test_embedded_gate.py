@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.lm.letter_gate import L2, _fit, _split, letter_accuracy
+from pipeline.lm.letter_gate import L2, fit_multinomial, letter_accuracy, train_split
 
 LETTERS = [letter for letter in ascii_lowercase for _ in range(10)]
 
@@ -32,17 +32,17 @@ def test_words_with_arbitrary_vectors_are_not_learned_by_heart() -> None:
 
 def test_split_keeps_the_share_of_each_letter_and_holds_out_every_letter() -> None:
     y = torch.tensor([0] * 10 + [1] * 2 + [2] * 3)
-    train = _split(y, 3)
+    train = train_split(y, 3)
     assert [int((train & (y == c)).sum()) for c in range(3)] == [7, 1, 2]
-    assert torch.equal(train, _split(y, 3))
-    assert not torch.equal(train, _split(y, 4))
+    assert torch.equal(train, train_split(y, 3))
+    assert not torch.equal(train, train_split(y, 4))
 
 
 def test_fit_is_scikit_learn_s() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(150, 6, generator=generator).double()
     y = torch.randint(3, (150,), generator=generator)
-    ours = _fit(x, y, 3)
+    ours = fit_multinomial(x, y, 3)
     # scikit-learn's penalty is |w|^2 / 2 beside a sum over words times C: ours is a mean plus L2 |w|^2
     theirs = LogisticRegression(C=1 / (2 * L2 * len(x)), tol=1e-10, max_iter=5000).fit(x.numpy(), y.numpy())
     assert np.allclose(ours[:-1].numpy().T, theirs.coef_, atol=1e-4)

@@ -13,10 +13,15 @@ from safetensors.torch import load_file, save_file
 from pipeline.console.errors import BadInput
 from pipeline.lm.load import LanguageModel, load_lm
 from pipeline.lm.resolve import resolve_local
+from pipeline.lm.site import Site
 from tests.lm import tiny
 
 KINDS = ["gemma2", "llama", "gpt_neox", "gpt2"]
 LAST = 2
+
+
+def after(layer: int) -> Site:
+    return Site("resid_post", layer)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -50,12 +55,12 @@ def test_forward_to_is_the_next_hidden_state(lm: LanguageModel, layer: int) -> N
     ids = tiny.contexts(3, 12)
     with torch.no_grad():
         expected = lm.model(ids, output_hidden_states=True).hidden_states[layer + 1]
-    assert torch.equal(lm.forward_to(ids, layer), expected)
+    assert torch.equal(lm.forward_to(ids, after(layer)), expected)
 
 
 def test_forward_to_the_last_block_is_before_the_final_norm(lm: LanguageModel) -> None:
     ids = tiny.contexts(3, 12)
-    found = lm.forward_to(ids, LAST)
+    found = lm.forward_to(ids, after(LAST))
     assert torch.equal(found, hooked(lm, LAST, ids))
     with torch.no_grad():
         normed = lm.model(ids, output_hidden_states=True).hidden_states[LAST + 1]
@@ -69,9 +74,9 @@ def test_no_later_block_runs(lm: LanguageModel, layer: int) -> None:
         block.register_forward_hook(lambda *_, index=index: ran.append(index))
         for index, block in enumerate(blocks(lm))
     ]
-    residual = lm.forward_to(tiny.contexts(2, 8), layer)
+    residual = lm.forward_to(tiny.contexts(2, 8), after(layer))
     to, ran[:] = list(ran), []
-    lm.forward_from(residual, layer)
+    lm.forward_from(residual, after(layer))
     for handle in handles:
         handle.remove()
     assert to == list(range(layer + 1))
@@ -83,27 +88,27 @@ def test_the_two_halves_are_the_model(lm: LanguageModel, layer: int) -> None:
     ids = tiny.contexts(3, 12)
     with torch.no_grad():
         whole = lm.model(ids).logits
-    halves = lm.forward_from(lm.forward_to(ids, layer), layer)
+    halves = lm.forward_from(lm.forward_to(ids, after(layer)), after(layer))
     torch.testing.assert_close(halves, whole, atol=1e-5, rtol=0)
 
 
 def test_the_residual_matters(lm: LanguageModel) -> None:
     ids = tiny.contexts(2, 8)
-    residual = lm.forward_to(ids, 1)
+    residual = lm.forward_to(ids, after(1))
     changed = residual.clone()
     changed[:, 3] = 0
-    before, after = lm.forward_from(residual, 1), lm.forward_from(changed, 1)
-    assert torch.equal(before[:, :3], after[:, :3])
-    assert not torch.allclose(before[:, 3], after[:, 3])
+    whole, cut = lm.forward_from(residual, after(1)), lm.forward_from(changed, after(1))
+    assert torch.equal(whole[:, :3], cut[:, :3])
+    assert not torch.allclose(whole[:, 3], cut[:, 3])
 
 
 def test_the_model_is_whole_again_after_a_failure(lm: LanguageModel) -> None:
     ids = tiny.contexts(2, 8)
-    before = lm.forward_to(ids, LAST)
+    before = lm.forward_to(ids, after(LAST))
     with pytest.raises(RuntimeError):
-        lm.forward_from(torch.zeros(2, 8, 5), 1)
+        lm.forward_from(torch.zeros(2, 8, 5), after(1))
     assert len(blocks(lm)) == 3
-    assert torch.equal(lm.forward_to(ids, LAST), before)
+    assert torch.equal(lm.forward_to(ids, after(LAST)), before)
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
@@ -116,10 +121,10 @@ def test_padding_changes_nothing_at_tokens(lm: LanguageModel, side: str, layer: 
     for index, text in enumerate(texts):
         place = slice(0, text.shape[1]) if side == "right" else slice(width - text.shape[1], width)
         ids[index, place], mask[index, place] = text[0], True
-    residual = lm.forward_to(ids, layer, mask)
-    logits = lm.forward_from(residual, layer, mask)
+    residual = lm.forward_to(ids, after(layer), mask)
+    logits = lm.forward_from(residual, after(layer), mask)
     for index, text in enumerate(texts):
-        alone = lm.forward_to(text, layer)
+        alone = lm.forward_to(text, after(layer))
         torch.testing.assert_close(residual[index, mask[index]], alone[0], atol=1e-5, rtol=1e-5)
         with torch.no_grad():
             expected = lm.model(text).logits[0]
@@ -128,10 +133,10 @@ def test_padding_changes_nothing_at_tokens(lm: LanguageModel, side: str, layer: 
 
 @pytest.mark.parametrize("layer", [-1, 3])
 def test_a_layer_that_does_not_exist_is_refused(lm: LanguageModel, layer: int) -> None:
-    with pytest.raises(BadInput, match=rf"layer {layer} does not exist: tiny has 3 blocks.*0 to 2"):
-        lm.forward_to(tiny.contexts(1, 4), layer)
+    with pytest.raises(BadInput, match=rf"layer {layer} does not exist: tiny has 3 blocks.* to resid_post.2"):
+        lm.forward_to(tiny.contexts(1, 4), after(layer))
     with pytest.raises(BadInput, match="does not exist"):
-        lm.forward_from(torch.zeros(1, 4, 16), layer)
+        lm.forward_from(torch.zeros(1, 4, 16), after(layer))
 
 
 def test_what_the_model_says_about_itself(lm: LanguageModel) -> None:
@@ -145,20 +150,20 @@ def test_gemma2_uses_the_attention_that_softcaps(tmp_path: Path) -> None:
     resolve_local(tiny.save("gemma2", tmp_path / "tiny"), tmp_path / "lm")
     lm = load_lm(tmp_path / "lm", "cpu")
     assert lm.model.config._attn_implementation == "eager"
-    capped = lm.forward_to(tiny.contexts(1, 12), 0)
+    capped = lm.forward_to(tiny.contexts(1, 12), after(0))
     for block in blocks(lm):
         block.self_attn.attn_logit_softcapping = None
-    assert not torch.allclose(capped, lm.forward_to(tiny.contexts(1, 12), 0))
+    assert not torch.allclose(capped, lm.forward_to(tiny.contexts(1, 12), after(0)))
 
 
 def test_bfloat16_weights_give_float32_activations(tmp_path: Path) -> None:
     resolve_local(tiny.save("llama", tmp_path / "tiny"), tmp_path / "lm")
     lm = load_lm(tmp_path / "lm", "cpu", "bfloat16")
-    residual = lm.forward_to(tiny.contexts(1, 6), 1)
+    residual = lm.forward_to(tiny.contexts(1, 6), after(1))
     assert lm.model.dtype == torch.bfloat16
     assert residual.dtype == torch.float32
     assert torch.equal(residual, residual.bfloat16().float())
-    assert lm.forward_from(residual, 1).dtype == torch.float32
+    assert lm.forward_from(residual, after(1)).dtype == torch.float32
 
 
 def test_a_folder_that_was_not_resolved_is_refused(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.console.errors import BadInput
 from pipeline.page.render import inline
+from pipeline.results.files import write_json
 from pipeline.stages import page
-from pipeline.stages.files import write_json
 from tests.page.whole import HOSTILE, embedded
 
 VOID = {"meta", "input", "circle", "img", "br"}
@@ -66,6 +66,7 @@ def test_every_part_is_there(tree: Tree) -> None:
         "training",
         "letters",
         "probing",
+        "temporal",
         "truth",
         "claims",
         "latents",
@@ -103,14 +104,15 @@ def test_ground_truth_has_no_probing(written: Path, tmp_path: Path, monkeypatch:
     """Its L0 targets are its own; a chart without rows draws nothing and warns."""
     shutil.copytree(written, tmp_path / "own")
     monkeypatch.chdir(tmp_path / "own")
-    curves = Path("reports/tables/curves.tsv")
-    lines = curves.read_text(encoding="utf-8").splitlines()
+    summary = Path("reports/tables/summary.tsv")
+    lines = summary.read_text(encoding="utf-8").splitlines()
     moved = [line.replace("l0-4\t4\t", "l0-5\t5\t") if "\tground_truth\t" in line else line for line in lines]
     assert moved != lines
-    curves.write_text("\n".join(moved) + "\n", encoding="utf-8")
+    summary.write_text("\n".join(moved) + "\n", encoding="utf-8")
     page.run()
     drawn = embedded(Path("reports/index.html").read_text(encoding="utf-8"))["charts"]["probing"]
-    assert [chart["title"] for chart in drawn] == ["L0 target 4", "L0 target 16"]
+    titles = [chart["title"]["text"] for chart in drawn]
+    assert [title.rsplit(", ", 1)[1] for title in titles] == ["L0 target 4", "L0 target 16"]
 
 
 def test_names_of_tasks_are_text(html: str) -> None:
@@ -155,7 +157,7 @@ def test_a_users_path_is_not_shown(written: Path, tmp_path: Path, monkeypatch: p
     text = Path("params.yaml").read_text(encoding="utf-8")
     Path("params.yaml").write_text(text.replace("external: {}", "external: {mine: {path: secret-place}}"))
     assert "secret-place" in Path("params.yaml").read_text()
-    shutil.copytree("reports/probing/topk", "reports/probing/mine")
+    shutil.copytree("reports/evaluations/probing/topk", "reports/evaluations/probing/mine")
     write_json(
         Path("reports/latents/mine/latents.json"),
         {"variant": "mine", "params": {}, "words": [], "text": [], "saes": []},

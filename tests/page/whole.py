@@ -8,8 +8,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipeline.results.document import read_results
+from pipeline.results.files import write_json
+from pipeline.results.table import write_table
 from pipeline.stages import claims, compare
-from pipeline.stages.files import write_json, write_tsv
+from pipeline.stages.files import evaluation_folder
 from tests.compare.fake import World
 from tests.test_layout import ROOT
 
@@ -56,25 +59,18 @@ def _set(values: dict[str, Any]) -> None:
 
 
 def _problems(variant: str, made: World) -> None:
-    columns = ("label", "seed", "run", "set", "class", "k", "accuracy", "raw_neurons", "raw_dense")
+    folder = evaluation_folder("probing", variant)
+    columns = read_results(folder, "probing").tables["problems.tsv"]
+    empty: dict[str, Any] = {name: "" if kind is str else 0 for name, kind in columns.items()}
     rows = [
-        {
-            "label": variant,
-            "seed": seed,
-            "run": f"l0-{target}",
-            "set": "topic",
-            "class": name,
-            "k": k,
-            "accuracy": 0.7,
-            "raw_neurons": 0.6,
-            "raw_dense": 0.9,
-        }
+        empty | {"label": variant, "seed": seed, "run": f"l0-{target}", "set": "topic", "class": name, "k": k,
+                 "accuracy": 0.7, "raw_neurons": 0.6, "raw_dense": 0.9}
         for seed in made.seeds
         for target in made.targets
         for name in ("forest", "<b>sea</b>")
         for k in (1, 2)
-    ]
-    write_tsv(Path("reports/probing") / variant / "problems.tsv", columns, rows)
+    ]  # fmt: skip
+    write_table(folder / "problems.tsv", columns, rows)
 
 
 def latents(variant: str, made: World) -> dict[str, Any]:

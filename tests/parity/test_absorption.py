@@ -31,7 +31,7 @@ from pipeline.tasks.letters.task import LetterTask
 from pipeline.tasks.letters.words import FOLDS, LETTERS, f1
 from tests.parity.conftest import Oracle
 from tests.parity.ledger import Ledger, Pair
-from tests.parity.world import ARCHITECTURES, LAYER, POSITION, World
+from tests.parity.world import ARCHITECTURES, POSITION, SITE, World
 
 UNDECIDED = 0.05
 BEYOND = f", logit beyond {UNDECIDED}"
@@ -70,7 +70,7 @@ class Drawn:
 def residuals(world: World, prompts: list[str]) -> Tensor:
     """(W, d): our residual stream at the word of each prompt."""
     ids = torch.tensor(world.lm.tokenizer(prompts)["input_ids"])
-    return torch.cat([world.lm.forward_to(part, LAYER)[:, POSITION] for part in ids.split(64)])
+    return torch.cat([world.lm.forward_to(part, SITE)[:, POSITION] for part in ids.split(64)])
 
 
 def task_of(world: World, drawn: Drawn) -> LetterTask:

@@ -12,17 +12,19 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline.metrics.behavior.measure import Behavior, Contexts, References, spliced
-from pipeline.metrics.common.number import Value
-from pipeline.metrics.common.tally import Resampling
+from pipeline.metrics.behavior.evaluate import ablations, evaluate
+from pipeline.metrics.behavior.measure import Contexts
+from pipeline.metrics.behavior.section import BehaviorSection
+from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction import geometry
 from pipeline.metrics.reconstruction.density import Density
 from pipeline.metrics.reconstruction.measure import Reconstruction, mean_activation
+from pipeline.results.number import Number
 from pipeline.sae.core.folder import load_sae
 from pipeline.sae.core.inference import SAE
 from tests.parity.conftest import Oracle
 from tests.parity.ledger import Ledger, Pair
-from tests.parity.world import ARCHITECTURES, LAYER, D, World
+from tests.parity.world import ARCHITECTURES, SITE, D, World
 
 PLAN = Resampling(100, 0)
 NAMES = {"mse": "mse_saebench", "explained_variance": "explained_variance_saebench", "cossim": "cosine"}
@@ -36,28 +38,30 @@ def drawn(folder: Path, architecture: str) -> tuple[dict[str, Any], list[Tensor]
 
 
 @torch.no_grad()
-def behavior(world: World, sae: SAE, batches: list[Tensor]) -> dict[str, Value]:
+def behavior(world: World, sae: SAE, batches: list[Tensor]) -> dict[str, Number]:
     """Our metrics of the model with the SAE spliced in."""
-    lm, found = world.lm, Behavior()
-    references = References(lambda residual: lm.forward_from(residual, LAYER), torch.zeros(D))
-    first = 0
+    lm, made, first = world.lm, [], 0
     for ids in batches:
         special = torch.isin(ids, torch.tensor(lm.special_ids))
         index = torch.arange(first, first := first + len(ids))
-        batch = Contexts(ids, lm.forward_to(ids, LAYER), special, index)
-        clean, shared = references.measure(batch)
-        found.add(index, {**shared, **spliced(clean, sae, batch)})
-    return found.values(PLAN)
+        made.append(Contexts(ids, lm.forward_to(ids, SITE), special, index))
+
+    def suffix(residual: Tensor) -> Tensor:
+        return lm.forward_from(residual, SITE)
+
+    known = ablations(made, suffix, torch.zeros(D))
+    (found,) = evaluate([sae], made, suffix, known, BehaviorSection(resamples=100), lambda _: None)
+    return dict(found.numbers)
 
 
 @torch.no_grad()
-def reconstruction(world: World, sae: SAE, batches: list[Tensor]) -> tuple[dict[str, Value], Density]:
+def reconstruction(world: World, sae: SAE, batches: list[Tensor]) -> tuple[dict[str, Number], Density]:
     """Our metrics of the reconstruction, and every latent's counts."""
     parts, first = [], 0
     for ids in batches:
         valid = ~torch.isin(ids, torch.tensor(world.lm.special_ids))
         context = torch.arange(first, first := first + len(ids))[:, None].expand_as(ids)
-        parts.append((world.lm.forward_to(ids, LAYER)[valid], context[valid]))
+        parts.append((world.lm.forward_to(ids, SITE)[valid], context[valid]))
     found = Reconstruction(sae.n, mean_activation((x for x, _ in parts), D))
     for x, context in parts:
         codes = sae.encode(x)

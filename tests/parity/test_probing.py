@@ -20,7 +20,7 @@ from pipeline.stages.probing_task import activations
 from pipeline.tasks.probing.task import ProbingTask, Problem, text_means
 from tests.parity.conftest import Oracle
 from tests.parity.ledger import Ledger, Pair
-from tests.parity.world import ARCHITECTURES, LAYER, D, World
+from tests.parity.world import ARCHITECTURES, SITE, D, World
 
 Place = dict[tuple[str, str, str, int], int]
 """(set, split, class, index in its class) to the number of a text."""
@@ -36,7 +36,7 @@ def texts_of(world: World, folder: Path) -> tuple[ProbingTask, Place]:
         for i, row in enumerate(rows.tolist()):
             place[labelled, split, each, i] = len(texts)
             texts.append([token for token in row if token != padding])
-    x, offsets = activations(world.lm, LAYER, texts)
+    x, offsets = activations(world.lm, SITE, texts)
     return ProbingTask(x, offsets, text_means(x, offsets), [], [], {}), place
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.sae.core.folder import load_sae
-from pipeline.sae.formats.given import Place
+from pipeline.sae.formats.external import Location
 from pipeline.sae.formats.read import read
 from pipeline.stages.train import _write
 from tests.sae.formats import folders
@@ -116,7 +116,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", GIVEN)
 def test_our_reader_computes_what_saelens_does(given: Path, name: str) -> None:
     theirs, said = answer(given / name)
-    found = read(Place(given / name, name))
+    found = read(Location(given / name, name))
     x = load_file(given / "x.safetensors")["x"]
     # decoder rows of norm 1 move their norm into the codes; SAELens' topk has no such form
     norm = (

@@ -18,13 +18,15 @@ from torch import Tensor
 
 from pipeline.lm.load import LanguageModel, load_lm
 from pipeline.lm.resolve import write_resolved
+from pipeline.lm.site import Site
 from pipeline.sae.core.folder import save_sae
 from pipeline.sae.core.inference import SAE
 from pipeline.tasks.letters.words import LETTERS
 
 NAME = "tiny-gemma-2"
 LAYER, D, N = 1, 64, 256
-HOOK = f"blocks.{LAYER}.hook_resid_post"
+SITE = Site("resid_post", LAYER)
+HOOK = SITE.hook_name
 CONTEXT = 64
 PER_LETTER = 32
 """Words per letter."""
@@ -190,7 +192,7 @@ def _labelled(words: list[str], rng: Random) -> dict[str, dict[str, dict[str, li
 def _sample(lm: LanguageModel, tokenizer: Any, documents: list[str], words: list[str]) -> Tensor:
     """(M, d) residuals: tokens of documents, then one prompt per word."""
     ids = [tokenizer(text)["input_ids"][:CONTEXT] for text in documents[:120]]
-    rows = [lm.forward_to(torch.tensor([each]), LAYER)[0, 1:] for each in ids]
+    rows = [lm.forward_to(torch.tensor([each]), SITE)[0, 1:] for each in ids]
     rng = Random("sample")
     asked = TEMPLATE.removeprefix("{word}")
     prompts = []
@@ -198,7 +200,7 @@ def _sample(lm: LanguageModel, tokenizer: Any, documents: list[str], words: list
         examples = rng.sample(words, 10)
         lines = [f"{each}{asked} {each[1].upper()}" for each in examples]
         prompts.append("\n" + "\n".join([*lines, word + asked]))
-    at_words = lm.forward_to(torch.tensor(tokenizer(prompts)["input_ids"]), LAYER)[:, POSITION]
+    at_words = lm.forward_to(torch.tensor(tokenizer(prompts)["input_ids"]), SITE)[:, POSITION]
     return torch.cat([*rows, at_words])
 
 

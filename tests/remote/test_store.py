@@ -12,7 +12,8 @@ import zarr
 import pipeline
 from pipeline.console.errors import BadInput
 from pipeline.store import Mode, Reader, open_store
-from pipeline.training.run import Job, train
+from pipeline.training.job import Job
+from pipeline.training.run import train
 from tests.store import made
 from tests.training import toy
 
@@ -61,7 +62,7 @@ def test_training_from_the_bucket(tmp_path: Path, bucket: str) -> None:
     tokens = torch.full((120, toy.T), 5, dtype=torch.int32).numpy()
     made.write(tmp_path / "t", head, tokens, document.view(120, toy.T).int().numpy(), x)
     fsspec.filesystem("s3").put(str(tmp_path / "t"), f"{bucket}/t", recursive=True)
-    job, section = Job("topk", {}, 1), toy.section(tokens=20 * 64)
+    job, section = Job.of("topk", {}, 1), toy.section(tokens=20 * 64)
     stores = [open_store(at) for at in (tmp_path / "t", f"{bucket}/t")]
     here, there = (train(job, section, store, torch.device("cpu"))[0] for store in stores)
     assert toy.same(here, there)

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.sae.core.variant import Objective, Step, Variant
-from pipeline.training.run import method
+from pipeline.sae.core.variant import Objective, Step
+from pipeline.training.job import method
 
 Wide = dict[str, Tensor]
 Formula = Callable[[Wide, Tensor], dict[str, Tensor]]
@@ -18,7 +18,7 @@ Formula = Callable[[Wide, Tensor], dict[str, Tensor]]
 
 @dataclass
 class Case:
-    variant: Variant
+    variant: Any  # of the method's own type, whose state tests set
     weights: dict[str, Tensor]
     step: Step
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.sae.atm import Config, Method
-from pipeline.sae.core.variant import Tools
+from pipeline.sae.atm import Config, Importance, Method
+from pipeline.sae.core.variant import LoopState
 from tests.sae.cases import Case, case
 from tests.training.toy import trained
 
 
-def tools(made: Case, seed: int = 0) -> Tools:
+def tools(made: Case, seed: int = 0) -> LoopState:
     generator = torch.Generator().manual_seed(seed)
-    return Tools(made.weights, {}, generator, torch.zeros(made.variant.n, dtype=torch.int64))
+    return LoopState(made.weights, {}, generator, torch.zeros(made.variant.n, dtype=torch.int64))
 
 
 def method(made: Case) -> Method:
@@ -35,7 +35,7 @@ def test_sharpness_zero_is_standard_bit_for_bit() -> None:
 @pytest.mark.parametrize("value", [0.25, 1.0, 0.3])
 def test_constant_importance_masks_nothing(value: float) -> None:
     variant = Method(Config(), 4, 64, 3)
-    variant.state["importance"] = torch.full((64,), value)
+    variant.state.combined = torch.full((64,), value)
     assert float(variant.mask_probability(1.0).max()) < 1e-6  # the mean of equal floats may be off by a bit
     assert value != 1.0 or float(variant.mask_probability(1.0).max()) == 0
 
@@ -44,7 +44,7 @@ def test_mask_probability_formula() -> None:
     importance = np.random.default_rng(0).gamma(0.5, size=40)
     for c, r in ((0.0, 1.0), (0.5, 2.0), (-0.5, 1.0), (-50.0, 1.0)):
         variant = Method(Config(threshold=c), 4, 40, 3)
-        variant.state["importance"] = torch.from_numpy(importance)
+        variant.state.combined = torch.from_numpy(importance)
         theta = importance.mean() + c * importance.std()
         below = importance < theta
         expected = np.zeros(40)
@@ -59,7 +59,7 @@ def test_averages_and_importance_match_numpy() -> None:
     decay, n, mixture = 0.9, 20, [0.5, 0.2, 0.3]
     magnitude, own_updates = np.zeros(n), np.zeros(n)
     frequency, contribution = np.zeros(n), np.zeros(n)
-    state: dict[str, torch.Tensor] = {}
+    state = Importance()
     rng = np.random.default_rng(0)
     for t in range(5):
         made = case("atm", seed=10 + t, decay=decay, weights=mixture)
@@ -68,7 +68,7 @@ def test_averages_and_importance_match_numpy() -> None:
             if t != 2:
                 made.step.pre[:, 5] = -1  # fires at one step alone
         mask = rng.random(n) < 0.5 if t else np.ones(n, bool)
-        state["mask"] = torch.from_numpy(mask).float()
+        state.mask = torch.from_numpy(mask).float()
         made.variant.state = state
         objective, _ = made.run()
 
@@ -96,7 +96,7 @@ def test_averages_and_importance_match_numpy() -> None:
             w * v / v.mean()
             for w, v in zip(mixture, (a, frequency / correction, contribution / correction), strict=True)
         )
-        np.testing.assert_allclose(made.variant.state["importance"], importance, rtol=2e-4, atol=2e-5)
+        np.testing.assert_allclose(made.variant.state.combined, importance, rtol=2e-4, atol=2e-5)
     statistics = made.variant.statistics()
     np.testing.assert_allclose(statistics["magnitude"], a, rtol=2e-4)
     np.testing.assert_allclose(statistics["frequency"], frequency / correction, rtol=2e-4)
@@ -110,7 +110,7 @@ def test_a_silent_dictionary_has_no_importance_and_no_mask() -> None:
     with torch.no_grad():
         made.step.pre.fill_(-1)
     made.run()
-    assert bool((made.variant.state["importance"] == 0).all())
+    assert bool((made.variant.state.combined == 0).all())
     assert bool((method(made).mask_probability(1.0) == 0).all())
 
 
@@ -122,10 +122,10 @@ def test_schedule_of_the_mask() -> None:
         total = 0.0
         for seed in range(40):
             made = case("atm", index=index, steps=1000, sharpness=2.0)
-            made.variant.state["importance"] = importance
+            made.variant.state.combined = importance
             made.variant.after_step(made.step, None, tools(made, seed))  # type: ignore[arg-type]
-            total += float((made.variant.state["mask"][:19] == 0).float().mean()) / 40
-            assert made.variant.state["mask"][19] == 1
+            total += float((made.variant.state.mask[:19] == 0).float().mean()) / 40
+            assert made.variant.state.mask[19] == 1
         return total
 
     assert share(0) == share(100) == 0
@@ -139,9 +139,9 @@ def test_a_masked_latent_revives() -> None:
     made = case("atm", index=500, steps=1000, sharpness=50.0, decay=0.5)
     made.run()
     with torch.no_grad():
-        made.variant.state["importance"][2] = 0.0
+        made.variant.state.combined[2] = 0.0
     made.variant.after_step(made.step, None, tools(made))  # type: ignore[arg-type]
-    assert made.variant.state["mask"][2] == 0
+    assert made.variant.state.mask[2] == 0
     for seed in range(8):
         again = case("atm", seed=seed, index=500, steps=1000, sharpness=50.0, decay=0.5)
         again.variant.state = made.variant.state
@@ -150,19 +150,19 @@ def test_a_masked_latent_revives() -> None:
             again.step.x.copy_(again.weights["W_dec"][2] * 4)
             again.step.pre[:, 2] = 3.0
         objective, gradients = again.run()
-        if made.variant.state["mask"][2] == 0:
+        if made.variant.state.mask[2] == 0:
             assert bool((gradients["W_dec"][2] == 0).all())
         again.variant.after_step(again.step, objective, tools(again, seed))
-        if made.variant.state["mask"][2] == 1:
+        if made.variant.state.mask[2] == 1:
             break
-    assert made.variant.state["mask"][2] == 1
-    assert made.variant.state["importance"][2] > method(made).theta()
+    assert made.variant.state.mask[2] == 1
+    assert made.variant.state.combined[2] > method(made).theta()
 
 
 def test_hard_inference_removes_latents_below_theta() -> None:
     made = case("atm", inference="hard", threshold=0.2)
     importance = torch.rand(20, generator=torch.Generator().manual_seed(2))
-    made.variant.state["importance"] = importance
+    made.variant.state.combined = importance
     theta = float(importance.double().mean() + 0.2 * importance.double().std(correction=0))
     exported = made.variant.export(made.weights)
     assert exported.threshold is not None

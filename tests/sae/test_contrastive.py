@@ -15,7 +15,8 @@ from pipeline.sae.core.codes import Pairs
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.sequence import follows
 from pipeline.sae.core.variant import Objective, Step
-from pipeline.training.run import Job, Trained, train
+from pipeline.training.job import Job
+from pipeline.training.run import Trained, train
 from tests.sae.cases import case, relative
 from tests.training import toy
 
@@ -124,7 +125,7 @@ def test_neighbours_share_high_level_codes() -> None:
 
     def trained(weight: float) -> Trained:
         values = {"weight": weight, "high": 0.5, "prefix_weights": [0.5, 0.5]}
-        return train(Job("contrastive", values, 1), section, source, torch.device("cpu"))[0]
+        return train(Job.of("contrastive", values, 1), section, source, torch.device("cpu"))[0]
 
     plain, one = trained(0.0), trained(1.0)
     assert one.run.status == "ok"

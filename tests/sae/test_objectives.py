@@ -141,7 +141,7 @@ def test_gated() -> None:
 def test_atm_masks_latents_for_the_whole_batch() -> None:
     made = case("atm")
     mask = (torch.rand(20, generator=torch.Generator().manual_seed(1)) < 0.6).float()
-    made.variant.state["mask"] = mask
+    made.variant.state.mask = mask
 
     def formula(w: Wide, x: Tensor) -> dict[str, Tensor]:
         f = relu_codes(w, x) * mask.double()
@@ -149,7 +149,7 @@ def test_atm_masks_latents_for_the_whole_batch() -> None:
 
     assert_matches(made, formula)
     again = case("atm")
-    again.variant.state["mask"] = mask
+    again.variant.state.mask = mask
     objective, _ = again.run()
     torch.testing.assert_close(objective.codes.dense(), again.step.pre.relu())  # unmasked
 
@@ -168,7 +168,7 @@ def test_temporal(preset: str) -> None:
     wide = {name: w.detach().double() for name, w in made.weights.items()}
     first = float(squared_error(wide, made.step.x.double(), relu_codes(wide, made.step.x.double())))
     beta = 0.8 * first if preset == "ours" else first + 9  # alpha 0.22 and, printed, 1
-    made.variant.state["beta"] = torch.tensor(beta, dtype=torch.float32)
+    made.variant.state.beta = torch.tensor(beta, dtype=torch.float32)
 
     def formula(w: Wide, x: Tensor) -> dict[str, Tensor]:
         f = relu_codes(w, x)

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from pipeline.sae.core.codes import Pairs
-from pipeline.sae.core.variant import Step, Tools
-from pipeline.sae.temporal import Config, Method, change_penalty
+from pipeline.sae.core.variant import LoopState, Moments, Step
+from pipeline.sae.temporal import Config, Firing, Method, change_penalty
 from pipeline.store import Reader
-from pipeline.training.run import Job, Trained, train
+from pipeline.training.job import Job
+from pipeline.training.run import Trained, train
 from pipeline.training.trainer import Trainer
 from tests.sae.cases import Case, case
 from tests.training import toy
@@ -66,7 +67,7 @@ def test_the_penalty_lowers_flicker_at_matched_l0(seed: int) -> None:
     values = {**OFF, "weight": 1.0}
 
     def run(on: bool) -> Trained:
-        job = Job("temporal", {**values, "temporal_penalty": on}, seed)
+        job = Job.of("temporal", {**values, "temporal_penalty": on}, seed)
         return train(job, section, source, torch.device("cpu"))[0]
 
     without, with_penalty = run(False), run(True)
@@ -106,15 +107,15 @@ def test_alpha(preset: str) -> None:
         beta = 0.99 * beta + 0.01 * loss
         size = beta if preset == "ours" else 1.0
         expected = torch.sigmoid(torch.tensor(5 * (beta - loss) / size, dtype=torch.float64))
-        found = variant._alpha(torch.tensor(loss))
+        found = variant.alpha(torch.tensor(loss))
         assert float(found) == pytest.approx(float(expected), rel=1e-5)
-    assert float(variant.state["beta"]) == pytest.approx(beta, rel=1e-6)
+    assert float(variant.state.beta) == pytest.approx(beta, rel=1e-6)
 
 
 def test_default_alpha_does_not_depend_on_the_loss_scale() -> None:
     small, large = (Method(Config(), 4, 8, 2) for _ in range(2))
     for loss in (2.0, 1.0, 3.0):
-        a, b = small._alpha(torch.tensor(loss)), large._alpha(torch.tensor(1000 * loss))
+        a, b = small.alpha(torch.tensor(loss)), large.alpha(torch.tensor(1000 * loss))
         torch.testing.assert_close(a, b)
 
 
@@ -163,19 +164,19 @@ def test_no_neighbour_no_penalty() -> None:
 def test_scale_formula() -> None:
     variant = Method(Config(), 4, 5, 2)
     assert variant.update_scale() is None
-    variant.state["h"] = torch.tensor([0.001, 0.02, 0.04, 0.08, 0.9])
+    variant.state.h = torch.tensor([0.001, 0.02, 0.04, 0.08, 0.9])
     raw = torch.tensor([10.0, 2.0, 1.0, 0.5, 0.1])
     scale = variant.update_scale()
     assert scale is not None
     torch.testing.assert_close(scale, raw / raw.mean())
     printed = Method(Config(preset="paper"), 4, 5, 2)
-    printed.state["h"] = variant.state["h"]
+    printed.state.h = variant.state.h
     expected = torch.tensor([10.0, 10.0, 10.0, 10.0, 1 / 0.9])
     torch.testing.assert_close(printed.update_scale(), expected, rtol=1e-4, atol=0)
 
 
 def test_firing_rates_are_averages_over_tokens() -> None:
-    state: dict[str, torch.Tensor] = {}
+    state = Firing()
     h, weight = torch.zeros(20, dtype=torch.float64), 0.0
     for seed in range(4):
         made = case("temporal", seed=seed, decay=0.9)
@@ -183,13 +184,25 @@ def test_firing_rates_are_averages_over_tokens() -> None:
         made.run()
         h = 0.9 * h + 0.1 * (made.step.pre > 0).double().mean(0)
         weight = 0.9 * weight + 0.1
-        torch.testing.assert_close(state["h"].double(), h / weight, atol=1e-6, rtol=1e-5)
+        assert state.h is not None
+        torch.testing.assert_close(state.h.double(), h / weight, atol=1e-6, rtol=1e-5)
 
 
 # --- resampling
 
 
-Event = tuple[Case, Tools, dict[str, torch.Tensor], torch.Tensor]
+Event = tuple[Case, LoopState, dict[str, torch.Tensor], torch.Tensor]
+
+
+def moments_of_one(made: Case) -> dict[str, Moments]:
+    return {
+        name: Moments(torch.ones(()), torch.ones_like(w), torch.ones_like(w))
+        for name, w in made.weights.items()
+    }
+
+
+def both(moments: Moments) -> tuple[torch.Tensor, torch.Tensor]:
+    return moments.first, moments.second
 
 
 def resampled(
@@ -201,10 +214,10 @@ def resampled(
         made.step.pre[:, list(dead)] = -1.0
     objective, _ = made.run()
     before = {name: w.detach().clone() for name, w in made.weights.items()}
-    moments = {name: [torch.ones_like(w), torch.ones_like(w)] for name, w in made.weights.items()}
+    moments = moments_of_one(made)
     fired = torch.where(made.step.dead, 1000, 0)
     fired[list(fired_now)] = 0
-    tools = Tools(made.weights, moments, torch.Generator().manual_seed(0), fired)
+    tools = LoopState(made.weights, moments, torch.Generator().manual_seed(0), fired)
     made.variant.after_step(made.step, objective, tools)
     return made, tools, before, objective.error
 
@@ -223,27 +236,27 @@ def test_resampling_replaces_dead_latents_alone() -> None:
         assert tools.fired[i] == 0  # a grace period
     for name in ("W_enc", "W_dec", "b_enc"):
         for tensor, old in ((made.weights[name].detach(), before[name]), *(
-            (moment, torch.ones_like(before[name])) for moment in tools.moments[name]
+            (moment, torch.ones_like(before[name])) for moment in both(tools.moments[name])
         )):  # fmt: skip
             kept, changed = (tensor, old) if name != "W_enc" else (tensor.T, old.T)
             assert torch.equal(kept[alive], changed[alive]), name
-        for moment in tools.moments[name]:
+        for moment in both(tools.moments[name]):
             assert bool(((moment.T if name == "W_enc" else moment)[dead] == 0).all()), name
-    assert all(bool((m == 1).all()) for m in tools.moments["b_dec"])
+    assert all(bool((m == 1).all()) for m in both(tools.moments["b_dec"]))
     assert torch.equal(made.weights["b_dec"].detach(), before["b_dec"])
-    corrected = made.variant.state["rate"] / made.variant.state["rate_weight"]
+    corrected = made.variant.state.rate.value()
     torch.testing.assert_close(corrected[dead], torch.full((3,), 2 / 20))
 
 
 def test_resampling_is_capped_and_takes_the_lowest_first() -> None:
     made = case("temporal", dead=(2, 5, 9), index=20, l0=2, resample_cap=0.1)
     objective, _ = made.run()
-    h = made.variant.state["h"]
+    h = made.variant.state.h
     h[:] = 0.5
     h[[2, 5, 9]] = torch.tensor([3e-4, 1e-4, 2e-4])
     before = made.weights["W_dec"].detach().clone()
-    moments = {name: [torch.ones_like(w)] for name, w in made.weights.items()}
-    tools = Tools(made.weights, moments, torch.Generator().manual_seed(0), torch.full((20,), 99))
+    moments = moments_of_one(made)
+    tools = LoopState(made.weights, moments, torch.Generator().manual_seed(0), torch.full((20,), 99))
     made.variant.after_step(made.step, objective, tools)
     changed = (made.weights["W_dec"].detach() != before).any(1).nonzero().squeeze(1).tolist()
     assert changed == [5, 9]  # 0.1 * 20 = 2 of the three
@@ -286,11 +299,11 @@ def test_rows_are_drawn_in_proportion_to_squared_error() -> None:
     share = objective.error.square().sum(1)
     directions = objective.error / objective.error.norm(dim=1, keepdim=True)
     generator = torch.Generator().manual_seed(0)
-    moments = {name: [torch.ones_like(w)] for name, w in made.weights.items()}
+    moments = moments_of_one(made)
     for _ in range(600):
-        made.variant.state["rate"][3] = 0
-        made.variant.state["h"][3] = 0
-        tools = Tools(made.weights, moments, generator, torch.full((20,), 99))
+        made.variant.state.rate.total[3] = 0
+        made.variant.state.h[3] = 0
+        tools = LoopState(made.weights, moments, generator, torch.full((20,), 99))
         made.variant.after_step(made.step, objective, tools)
         counts[(directions @ made.weights["W_dec"][3].detach()).argmax()] += 1
     torch.testing.assert_close(counts / 600, share / share.sum(), atol=0.06, rtol=0)

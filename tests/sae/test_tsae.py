@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from pipeline.sae.core.codes import Pairs
-from pipeline.sae.core.gram import Layout, gram
+from pipeline.sae.core.inner_products import Layout, gram
 from pipeline.sae.core.sequence import segments
 from pipeline.sae.core.variant import Step
 from pipeline.sae.tsae import MIN_VARIANCE, Method, consistency
-from pipeline.training.run import Job, train
+from pipeline.training.job import Job
+from pipeline.training.run import train
 from tests.sae.cases import case, relative
 from tests.training import toy
 
@@ -149,7 +150,7 @@ def test_it_trains_to_the_end() -> None:
     section = toy.section(n=32, l0=[5], tokens=1000 * 64)
     source = toy.flickering()
     plain, one = (
-        train(Job("tsae", {"weight": weight}, 1), section, source, torch.device("cpu"))[0]
+        train(Job.of("tsae", {"weight": weight}, 1), section, source, torch.device("cpu"))[0]
         for weight in (0.0, 30.0)
     )
     assert one.run.status == "ok"

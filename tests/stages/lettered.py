@@ -73,7 +73,7 @@ def write_lm(words: list[str], spells: bool = False) -> None:
 def write_task_params(labels: str = "data/none", **sections: dict[str, Any]) -> None:
     """params.yaml of the task stages, small."""
     text = {"source": "local", "context_length": 16, "seed": 0}
-    small = {"compute": {"threads": 1}, "text": text, "harvest": {"layer": 0}}
+    small = {"compute": {"threads": 1}, "text": text, "harvest": {"site": "resid_post.0"}}
     known: dict[str, dict[str, Any]] = {
         "profiles": {"small": small},
         "inputs": {"labels": labels},

@@ -9,9 +9,11 @@ from torch import Tensor
 from pipeline.console.errors import BadInput
 from pipeline.lm.load import LanguageModel, load_lm
 from pipeline.lm.resolve import resolve_local
-from pipeline.metrics.absorption import measure as absorption
+from pipeline.lm.site import Site
+from pipeline.metrics.behavior.evaluate import METRICS
+from pipeline.metrics.common import controls
 from pipeline.metrics.common.controls import permuted
-from pipeline.stages.behavior import DEFINED, run
+from pipeline.stages.behavior import evenly, run
 from pipeline.stages.files import ACTIVATIONS, LM, evaluation_folder
 from pipeline.store import open_store
 from tests.lm import tiny
@@ -47,7 +49,9 @@ def harvested(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t
     LM.symlink_to(model, target_is_directory=True)
     lm = load_lm(LM, "cpu")
     ids = contexts(C, T, tiny.VOCABULARY)
-    write_store(ids, lm.forward_to(ids, LAYER), layer=LAYER, weights_sha256=lm.weights_sha256)
+    write_store(
+        ids, lm.forward_to(ids, Site("resid_post", LAYER)), layer=LAYER, weights_sha256=lm.weights_sha256
+    )
     write_params(behavior=SECTION)
     write_saes(
         "toy", 1, {"l0-4": random_sae(D, 32, 4, 1), "identity": perfect_sae(D), "bad": perfect_sae(D)}, "bad"
@@ -131,7 +135,7 @@ def test_rows_and_contexts(harvested: tuple[LanguageModel, Tensor]):
     assert [(row["seed"], row["run"]) for row in found["rows"]] == [
         (1, "l0-4"), (1, "identity"), (1, "bad"), (2, "l0-4")
     ]  # fmt: skip
-    names = {metric.name for metric in DEFINED}
+    names = {metric.name for metric in METRICS}
     assert all(set(row["metrics"]) == names for row in found["rows"])
     bad = found["rows"][2]["metrics"].values()
     assert {(value["value"], value["reason"]) for value in bad} == {(None, "diverged at step 7")}
@@ -147,7 +151,7 @@ def test_controls_score_what_the_same_saes_score_as_runs(harvested: tuple[Langua
     centre = torch.tensor(open_store(ACTIVATIONS).attrs.mean).float()[None]
     saes = {
         "permuted": permuted(random_sae(D, 32, 4, 1), SECTION["seed"]),
-        "untrained": absorption.random_sae(centre, 32, 4, SECTION["seed"]),
+        "untrained": controls.random_sae(centre, 32, 4, SECTION["seed"]),
     }
     assert not torch.equal(saes["permuted"].W_dec, random_sae(D, 32, 4, 1).W_dec)
     write_saes("controls", 1, saes)
@@ -173,7 +177,7 @@ def test_a_store_of_another_model_is_refused(harvested: tuple[LanguageModel, Ten
     from pipeline.stages.files import fresh
 
     fresh(ACTIVATIONS)
-    write_store(ids, lm.forward_to(ids, LAYER), layer=LAYER, weights_sha256="another")
+    write_store(ids, lm.forward_to(ids, Site("resid_post", LAYER)), layer=LAYER, weights_sha256="another")
     with pytest.raises(BadInput, match=r"other weights than models/lm .* run `dvc repro harvest`"):
         run("toy")
     assert not evaluation_folder("behavior", "toy").exists()
@@ -183,3 +187,9 @@ def test_an_sae_of_another_width_is_refused(harvested: tuple[LanguageModel, Tens
     write_saes("toy", 2, {"l0-4": random_sae(D + 1, 32, 4, 2)})
     with pytest.raises(BadInput, match=r"models/sae/toy/2/l0-4 takes activations of width 17"):
         run("toy")
+
+
+def test_evenly_spaced_contexts():
+    assert evenly(10, 20, 4) == [10, 12, 15, 17]
+    assert evenly(10, 13, 8) == [10, 11, 12]
+    assert evenly(5, 5, 3) == []

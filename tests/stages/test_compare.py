@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 
 from pipeline.console.errors import BadInput
+from pipeline.results.definition import Definition, Headline
+from pipeline.results.document import Results, Row, read_results, write_results
+from pipeline.results.number import Number
 from pipeline.stages.compare import run
 from tests.compare.fake import World
 
 ROOT = Path(__file__).parents[2]
 TABLES = (
-    "table.md", "report.json", "scores.tsv", "summary.tsv", "pareto.tsv", "training.tsv", "letters.tsv",
-    "ranking.tsv", "pairs.tsv", "curves.tsv",
+    "table.md", "report.json", "standing.json", "scores.tsv", "summary.tsv", "pareto.tsv",
+    "training.tsv", "letters.tsv", "ranking.tsv", "pairs.tsv", "curves.tsv",
 )  # fmt: skip
 FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "temporal.png")
 WRITTEN = {
@@ -70,13 +73,13 @@ def test_metrics_json_is_compact_and_finite(world: World) -> None:
 @pytest.mark.parametrize(
     ("path", "stage"),
     [
-        ("reports/absorption/temporal/results.json", "absorption@temporal"),
-        ("reports/ground_truth/standard/results.json", "ground_truth@standard"),
+        ("reports/evaluations/absorption/temporal/results.json", "absorption@temporal"),
+        ("reports/evaluations/ground_truth/standard/results.json", "ground_truth@standard"),
         ("models/sae/temporal/43/index.json", "train@temporal-43"),
         ("models/sae/temporal/43/l0-4/training.tsv", "train@temporal-43"),
-        ("reports/absorption/standard/letters.tsv", "absorption@standard"),
-        ("reports/absorption/temporal/words.tsv", "absorption@temporal"),
-        ("reports/probing/temporal/items.tsv", "probing@temporal"),
+        ("reports/evaluations/absorption/standard/letters.tsv", "absorption@standard"),
+        ("reports/evaluations/absorption/temporal/words.tsv", "absorption@temporal"),
+        ("reports/evaluations/probing/temporal/items.tsv", "probing@temporal"),
     ],
 )
 def test_a_missing_input_names_its_stage_and_leaves_nothing(world: World, path: str, stage: str) -> None:
@@ -87,10 +90,47 @@ def test_a_missing_input_names_its_stage_and_leaves_nothing(world: World, path: 
 
 
 def test_a_damaged_input_is_named(world: World) -> None:
-    Path("reports/probing/standard/results.json").write_text('{"schema": 1', encoding="utf-8")
+    Path("reports/evaluations/probing/standard/results.json").write_text('{"schema": 1', encoding="utf-8")
     with pytest.raises(
-        BadInput, match=r"reports/probing/standard/results.json is damaged .*probing@standard"
+        BadInput, match=r"reports/evaluations/probing/standard/results.json is damaged .*probing@standard"
     ):
+        run()
+
+
+def test_results_of_another_form_are_refused(world: World) -> None:
+    path = Path("reports/evaluations/absorption/temporal/results.json")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(content | {"schema": 99}), encoding="utf-8")
+    with pytest.raises(BadInput, match=r"schema 99, not .*: run `dvc repro absorption@temporal`"):
+        run()
+
+
+TOY = Definition(
+    "toy_score", "higher", "share", 1, "A score of an evaluation that compare has never heard of.",
+    headline=Headline("toy", "toy score", 25),
+)  # fmt: skip
+
+
+def test_a_new_evaluation_is_a_new_column_everywhere(world: World) -> None:
+    """compare finds it through what it wrote: between the columns that its order asks for."""
+    for variant in world.variants:
+        source = read_results(Path("reports/evaluations/behavior") / variant, "behavior")
+        rows = tuple(
+            Row(row.identity, {"toy_score": Number(0.1 * place, 3)}) for place, row in enumerate(source.rows)
+        )
+        results = Results("toy", variant, {"toy_score": TOY}, rows)
+        write_results(Path("reports/evaluations/toy") / variant, results)
+    run()
+    heads = [line for line in Path("reports/tables/table.md").read_text().splitlines() if "| L0 |" in line]
+    assert "CE score\u00a0↑ | toy score\u00a0↑ | dead share" in heads[0]
+    assert "toy" in json.loads(Path("reports/metrics.json").read_text())["standard"]["l0-4"]
+    groups = json.loads(Path("reports/tables/standing.json").read_text())["groups"]
+    names = [column["name"] for column in groups[0]["columns"]]
+    assert names[names.index("ce_score") + 1] == "toy"
+    for name in ("scores", "summary", "curves", "pairs"):
+        assert "\ttoy\ttoy_score\t" in Path(f"reports/tables/{name}.tsv").read_text()
+    Path("reports/evaluations/toy/temporal/results.json").unlink()
+    with pytest.raises(BadInput, match=r"toy/temporal/results.json is missing: run `dvc repro toy@temporal`"):
         run()
 
 
@@ -118,7 +158,7 @@ def test_an_external_sae_is_in_every_table_but_the_training_curves(
     ("path", "stage"),
     [
         ("models/sae/mine/external/index.json", "external@mine"),
-        ("reports/probing/mine/results.json", "probing_external@mine"),
+        ("reports/evaluations/probing/mine/results.json", "probing_external@mine"),
     ],
 )
 def test_a_missing_external_result_names_its_stage(with_given: World, path: str, stage: str) -> None:
@@ -140,51 +180,51 @@ def altered(path: Path, change: Callable[[list[list[str]]], list[list[str]]]) ->
 
 
 def test_items_that_give_another_value_than_the_results_are_refused(world: World) -> None:
-    path = Path("reports/behavior/temporal/contexts.tsv")
-    altered(path, lambda rows: [rows[0], [*rows[1][:-1], "9999"], *rows[2:]])
+    path = Path("reports/evaluations/behavior/temporal/contexts.tsv")
+    place = path.read_text(encoding="utf-8").splitlines()[0].split("\t").index("ce_sae")
+    altered(path, lambda rows: [rows[0], [*rows[1][:place], "9999", *rows[1][place + 1 :]], *rows[2:]])
     with pytest.raises(BadInput, match=r"gives ce_score .* but results.json says .*-f behavior@temporal"):
         run()
     assert not files() & WRITTEN
 
 
 def test_items_of_other_contexts_are_refused(world: World) -> None:
-    path = Path("reports/reconstruction/temporal/contexts.tsv")
+    path = Path("reports/evaluations/reconstruction/temporal/contexts.tsv")
     altered(path, lambda rows: [rows[0], *([*row[:3], f"1{row[3]}", *row[4:]] for row in rows[1:])])
-    with pytest.raises(BadInput, match=r"reconstruction/temporal/contexts.tsv lists other contexts than"):
+    with pytest.raises(BadInput, match=r"contexts.tsv of reconstruction for temporal lists other contexts"):
         run()
 
 
 def test_an_sae_without_items_is_refused(world: World) -> None:
-    path = Path("reports/absorption/temporal/predictions.tsv")
+    path = Path("reports/evaluations/absorption/temporal/predictions.tsv")
     altered(path, lambda rows: [row for row in rows if row[1] != "43"])
-    with pytest.raises(
-        BadInput, match=r"predictions.tsv has no rows for seed 43, run l0-4: .*absorption@temp"
-    ):
+    said = r"predictions.tsv of absorption for temporal has no rows for seed 43, run l0-4: .*absorption@temp"
+    with pytest.raises(BadInput, match=said):
         run()
 
 
 def test_a_table_without_a_column_is_damaged(world: World) -> None:
-    path = Path("reports/probing/temporal/items.tsv")
+    path = Path("reports/evaluations/probing/temporal/items.tsv")
     altered(path, lambda rows: [row[:-1] for row in rows])
-    with pytest.raises(BadInput, match=r"items.tsv is damaged \(KeyError\('right_k1'\)\)"):
+    with pytest.raises(BadInput, match=r"items.tsv is damaged .*-f probing@temporal"):
         run()
 
 
 def test_words_that_spell_numbers_stay_words(world: World) -> None:
     for variant in world.variants:
-        path = Path(f"reports/absorption/{variant}/words.tsv")
+        path = Path(f"reports/evaluations/absorption/{variant}/words.tsv")
         path.write_text(path.read_text(encoding="utf-8").replace("word3\t", "nan\t"), encoding="utf-8")
     run()
 
 
 def test_stale_folders_are_named_on_stderr_only(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    stale = ("models/sae/old/42", "models/sae/temporal/99", "reports/probing/old")
+    stale = ("models/sae/old/42", "models/sae/temporal/99", "reports/evaluations/probing/old")
     for folder in stale:
         Path(folder).mkdir(parents=True)
-    Path("reports/probing/old/results.json").write_text("{}", encoding="utf-8")
+    Path("reports/evaluations/probing/old/results.json").write_text("{}", encoding="utf-8")
     run()
     said = capsys.readouterr()
-    for folder in ("models/sae/old", "models/sae/temporal/99", "reports/probing/old"):
+    for folder in ("models/sae/old", "models/sae/temporal/99", "reports/evaluations/probing/old"):
         assert f"ignored: {folder} is not in the variants and seeds of params.yaml" in said.err
     assert "ignored" not in said.out
     assert list(json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))) == world.variants
@@ -210,10 +250,10 @@ def test_lists_that_cannot_work_are_refused(world: World, line: str, said: str) 
         run()
 
 
-def test_it_imports_neither_torch_nor_pandas() -> None:
+def test_it_imports_no_torch() -> None:
     code = (
         "import sys, pipeline.stages.compare; "
-        "print([name for name in ('torch', 'pandas', 'transformers', 'zarr') if name in sys.modules])"
+        "print([name for name in ('torch', 'transformers', 'zarr') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

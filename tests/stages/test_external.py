@@ -70,7 +70,7 @@ def test_it_becomes_a_folder_like_ours(x: torch.Tensor) -> None:
 def test_its_l0_is_that_of_validation_tokens(x: torch.Tensor) -> None:
     """The first usable ones of that split, as for SAEs trained here."""
     reference = folders.sparsify(Path("given"))
-    bring(model="small", layer=2)
+    bring(model="small", site="resid_post.2")
     ids = contexts(12, 10, vocabulary=30)[4:6].reshape(-1)
     held = x[4:6].reshape(-1, D)[ids > 2][:12]
     assert len(held) == 12
@@ -110,11 +110,14 @@ def saelens(**metadata: Any) -> None:
     ("metadata", "says"),
     [
         ({"model_name": "gpt2"}, "trained on model gpt2, but data/activations holds small"),
-        ({"hook_name": "blocks.3.hook_resid_post"}, "reads layer 3, but data/activations holds layer 2"),
+        (
+            {"hook_name": "blocks.3.hook_resid_post"},
+            "reads resid_post.3, but data/activations holds resid_post.2",
+        ),
         ({"hook_name": "blocks.2.hook_mlp_out"}, "`blocks.2.hook_mlp_out`, but the activation store"),
         ({"model_sha256": "other"}, "with other weights than those of data/activations"),
         ({"model_name": None}, "do not say which model"),
-        ({"hook_name": None}, "set `external.mine.layer: 2`"),
+        ({"hook_name": None}, "set `external.mine.site: resid_post.2`"),
     ],
 )
 def test_another_model_or_layer_is_refused(x: torch.Tensor, metadata: dict[str, Any], says: str) -> None:

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from pipeline.console.errors import BadInput
 from pipeline.lm.load import LanguageModel, load_lm
 from pipeline.lm.resolve import resolve_local
+from pipeline.lm.site import Site
 from pipeline.lm.tokenizer import tokenizer_sha256
 from pipeline.stages import harvest
 from pipeline.store import Writer, open_store
@@ -36,7 +37,8 @@ profile: tiny
 profiles:
   tiny:
     compute: {{device: cpu, threads: 1}}
-    harvest: {{layer: {layer}, dtype: {dtype}, batch_contexts: {batch}, chunk_mib: {chunk}, codec: {codec}}}
+    harvest: {{site: resid_post.{layer}, dtype: {dtype}, batch_contexts: {batch}, chunk_mib: {chunk},
+              codec: {codec}}}
 """
 
 
@@ -192,9 +194,9 @@ class Counter:
         self.contexts, self.chunks = 0, []
         forward_to, write = LanguageModel.forward_to, Writer.write
 
-        def forwarded(lm: LanguageModel, ids: torch.Tensor, layer: int, mask: Any = None) -> torch.Tensor:
+        def forwarded(lm: LanguageModel, ids: torch.Tensor, site: Site, mask: Any = None) -> torch.Tensor:
             self.contexts += len(ids)
-            return forward_to(lm, ids, layer, mask)
+            return forward_to(lm, ids, site, mask)
 
         def written(writer: Writer, chunk: int, x: torch.Tensor) -> None:
             self.chunks.append(chunk)

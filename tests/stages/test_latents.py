@@ -15,6 +15,7 @@ from pipeline.commands import latent as latents
 from pipeline.console.errors import BadInput
 from pipeline.latents.choose import MOST
 from pipeline.lm.load import load_lm
+from pipeline.lm.site import Site
 from pipeline.metrics.common.controls import random_sae
 from pipeline.sae.core.inference import SAE
 from pipeline.stages import absorption, reconstruction
@@ -42,7 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_task_params(topk={"lr_scale": 2.0}, **SECTIONS)
         lm = load_lm(LM, "cpu")
         ids = contexts(12, LENGTH, len(TOKENS) + len(WORDS))
-        write_store(ids, lm.forward_to(ids, 0), layer=0, weights_sha256=lm.weights_sha256)
+        write_store(ids, lm.forward_to(ids, Site("resid_post", 0)), layer=0, weights_sha256=lm.weights_sha256)
         letters.run()
         for seed in (1, 2):
             write_saes("topk", seed, {"l0-4": reader, "l0-8": noise, "bad": noise}, diverged="bad")
@@ -115,17 +116,17 @@ def test_the_logit_lens_is_what_the_head_makes_of_a_decoder_row() -> None:
 
 def test_a_missing_evaluation_is_named_with_its_stage() -> None:
     for stage in ("reconstruction", "absorption"):
-        shutil.move(f"reports/{stage}", "moved")
+        shutil.move(f"reports/evaluations/{stage}", "moved")
         with pytest.raises(BadInput, match=rf"is missing: run `dvc repro {stage}@topk`"):
             browser.run("topk")
-        shutil.move("moved", f"reports/{stage}")
+        shutil.move("moved", f"reports/evaluations/{stage}")
     assert not WRITTEN.exists()
 
 
 def test_a_store_of_other_weights_is_refused() -> None:
     shutil.rmtree("data/activations")
     write_store(contexts(12, LENGTH, len(TOKENS)), torch.ones(12, LENGTH, D), layer=0)
-    with pytest.raises(BadInput, match=r"harvested with other weights .* run `dvc repro harvest`"):
+    with pytest.raises(BadInput, match=r"with other weights .* run `dvc repro harvest`"):
         browser.run("topk")
 
 

@@ -77,9 +77,9 @@ def test_letters_to_absorption() -> None:
         assert found == pytest.approx([bounds.low, bounds.high], rel=1e-6)
         assert found[0] <= float(row["full_absorption"]) <= found[1]
     assert len(read_table("absorption", "topk", "words.tsv")) == 2 * len(task.scored)
-    reports = folder_bytes(Path("reports/absorption/topk"))
+    reports = folder_bytes(Path("reports/evaluations/absorption/topk"))
     absorption.run("topk")
-    assert folder_bytes(Path("reports/absorption/topk")) == reports
+    assert folder_bytes(Path("reports/evaluations/absorption/topk")) == reports
 
 
 def test_the_order_of_the_vocabulary_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,9 +139,9 @@ def test_latents_are_ablated_where_the_model_spells() -> None:
     assert random["ablation_model_accuracy"]["value"] > 0.9
     table = read_table("absorption", "topk", "ablation.tsv")
     assert len(table) == sum(row["ablation_words_examined"]["value"] for row in (good, random))
-    reports = folder_bytes(Path("reports/absorption/topk"))
+    reports = folder_bytes(Path("reports/evaluations/absorption/topk"))
     absorption.run("topk")
-    assert folder_bytes(Path("reports/absorption/topk")) == reports
+    assert folder_bytes(Path("reports/evaluations/absorption/topk")) == reports
     write_lm(WORDS[:-1], spells=True)
     with pytest.raises(BadInput, match="other weights than"):
         absorption.run("topk")
@@ -190,7 +190,7 @@ def test_too_few_letters_are_counted() -> None:
 
 def test_a_layer_that_does_not_exist() -> None:
     write_lm(WORDS)
-    small = {"compute": {"threads": 1}, "harvest": {"layer": 5}}
+    small = {"compute": {"threads": 1}, "harvest": {"site": "resid_post.5"}}
     write_task_params(profiles={"small": small})
     with pytest.raises(BadInput, match="layer 5 does not exist"):
         letters.run()

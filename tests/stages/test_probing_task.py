@@ -10,14 +10,15 @@ import torch
 
 from pipeline.console.errors import BadInput
 from pipeline.metrics.common.controls import random_sae
-from pipeline.metrics.probing.measure import ProbingSection
 from pipeline.metrics.probing.pooling import pooled_codes
 from pipeline.metrics.probing.results import probe, values
+from pipeline.metrics.probing.section import ProbingSection
 from pipeline.sae.core.inference import SAE
 from pipeline.stages import probing
 from pipeline.stages import probing_task as labelled
 from pipeline.stages.files import PROBING
 from pipeline.stats.intervals import wilson
+from pipeline.tasks import batches
 from pipeline.tasks.probing.task import load_probing
 from tests.stages.evaluated import read_results, read_table, write_saes
 from tests.stages.lettered import WORDS, D, tokenizer, write_lm, write_task_params
@@ -109,9 +110,9 @@ def test_labelled_texts_to_probing() -> None:
     mine = [row for row in items if row["seed"] == "1" and row["class"] == "a"]
     share = sum(int(row["right_k1"]) for row in mine) / len(mine)
     assert share == pytest.approx(next(float(row["accuracy"]) for row in rows if row["class"] == "a"))
-    reports = folder_bytes(Path("reports/probing/topk"))
+    reports = folder_bytes(Path("reports/evaluations/probing/topk"))
     probing.run("topk")
-    assert folder_bytes(Path("reports/probing/topk")) == reports
+    assert folder_bytes(Path("reports/evaluations/probing/topk")) == reports
 
 
 def test_padding_and_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +120,7 @@ def test_padding_and_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     write_task_params(write_csv("letters.csv", "ab"))
     labelled.run()
     together = load_probing(PROBING)
-    monkeypatch.setattr(labelled, "BATCH_TOKENS", 1)  # one text at a time: nothing is padded
+    monkeypatch.setattr(batches, "BATCH_TOKENS", 1)  # one text at a time: nothing is padded
     labelled.run()
     alone = load_probing(PROBING)
     torch.testing.assert_close(together.x, alone.x, atol=1e-5, rtol=1e-5)

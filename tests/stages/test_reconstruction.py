@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
-from pipeline.metrics.absorption import measure as absorption
+from pipeline.metrics.common import controls
 from pipeline.metrics.common.controls import permuted
+from pipeline.metrics.reconstruction.evaluate import METRICS, shuffled
 from pipeline.stages.files import evaluation_folder
-from pipeline.stages.reconstruction import METRICS, run
+from pipeline.stages.reconstruction import run
 from tests.metrics.codes import perfect_sae, random_sae
 from tests.stages.evaluated import (
     SPECIAL,
@@ -126,7 +127,7 @@ def test_controls_score_what_the_same_saes_score_as_runs(stored: tuple[Tensor, T
     centre = x[6:12][~torch.isin(ids[6:12], torch.tensor(SPECIAL))].double().mean(0).float()[None]
     saes = {
         "permuted": permuted(random_sae(D, N, 3, 1), SECTION["seed"]),
-        "untrained": absorption.random_sae(centre, N, 4, SECTION["seed"]),  # the target of all runs is 4
+        "untrained": controls.random_sae(centre, N, 4, SECTION["seed"]),  # the target of all runs is 4
     }
     write_saes("controls", 1, saes)
     write_saes("controls", 2, saes)
@@ -173,7 +174,6 @@ def test_an_sae_of_another_width_is_refused(stored: tuple[Tensor, Tensor]):
 
 def test_shuffling_keeps_the_rows(stored: tuple[Tensor, Tensor]):
     from pipeline.stages.files import ACTIVATIONS
-    from pipeline.stages.reconstruction import shuffled
     from pipeline.store import open_store
     from pipeline.store.blocks import blocks
 

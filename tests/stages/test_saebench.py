@@ -83,7 +83,7 @@ def test_core_holds_the_compatible_values_and_the_right_ones_beside() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_a_core_number_that_is_not_defined_is_minus_one() -> None:
-    path = Path("reports/behavior/toy/results.json")
+    path = Path("reports/evaluations/behavior/toy/results.json")
     content = json.loads(path.read_text(encoding="utf-8"))
     content["rows"][0]["metrics"]["ce_loss_score"] |= {"value": None, "reason": "no scale"}
     path.write_text(json.dumps(content), encoding="utf-8")
@@ -146,7 +146,7 @@ def test_an_sae_trained_elsewhere_has_its_files_too() -> None:
     shutil.move("models/sae/matryoshka/1", "models/sae/matryoshka/external")
     shutil.rmtree("models/sae/matryoshka/2")
     for stage in ("reconstruction", "behavior", "absorption", "probing"):
-        path = Path("reports") / stage / "matryoshka/results.json"
+        path = Path("reports/evaluations") / stage / "matryoshka/results.json"
         content = json.loads(path.read_text(encoding="utf-8"))
         content["rows"] = content["rows"][:1]
         path.write_text(json.dumps(content), encoding="utf-8")
@@ -161,8 +161,8 @@ def test_an_sae_trained_elsewhere_has_its_files_too() -> None:
 @pytest.mark.parametrize(
     ("path", "stage"),
     [
-        ("reports/behavior/toy/contexts.tsv", "behavior@toy"),
-        ("reports/probing/toy/results.json", "probing@toy"),
+        ("reports/evaluations/behavior/toy/contexts.tsv", "behavior@toy"),
+        ("reports/evaluations/probing/toy/results.json", "probing@toy"),
         ("data/letter_task/letters.json", "letter_task"),
         ("models/sae/toy/1/l0-4/cfg.json", "train@toy-1"),
     ],
@@ -176,7 +176,7 @@ def test_a_missing_input_names_its_stage_and_leaves_nothing(path: str, stage: st
 
 @pytest.mark.usefixtures("here")
 def test_numbers_of_other_weights_are_refused() -> None:
-    path = Path("reports/absorption/toy/results.json")
+    path = Path("reports/evaluations/absorption/toy/results.json")
     path.write_text(path.read_text(encoding="utf-8").replace('"sae_sha256": "', '"sae_sha256": "0'))
     with pytest.raises(BadInput, match=r"measured on other SAEs .* run `dvc repro absorption@toy`"):
         run()

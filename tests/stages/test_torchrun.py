@@ -90,7 +90,7 @@ def test_a_stage_starts_its_own_processes(toy_store: None) -> None:
     Path("params.yaml").write_text(text.replace("{n: 48,", "{n: 48, world_size: 2,"))
     done = python("-m", "pipeline", "train", "matryoshka", "7")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("train matryoshka 7: 3,840 tokens") == 1
+    assert done.stderr.count("train matryoshka 7: 7,680 tokens") == 1
     assert [run.status for run in read_index(Path("models/sae/matryoshka/7"))] == ["ok", "ok"]
     for target, expected in zip((2, 5), alone, strict=True):
         assert losses(target) == pytest.approx(expected, rel=1e-5)

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from safetensors.torch import load_file
 
 from pipeline.console.errors import BadInput
+from pipeline.parallel.processes import WORKERS
 from pipeline.sae.core.folder import load_sae, read_index
 from pipeline.stages import train
 from pipeline.stages.saes import trained_saes
@@ -38,18 +38,19 @@ profiles:
 """
 KILLED_AFTER = """\
 import os, signal, torch
+from pipeline.parallel.processes import WORKERS
 from pipeline.stages import train
 from pipeline.training.trainer import Trainer
 
-torch.set_num_threads(1)
+stage = os.getpid()
 left, step = {steps}, Trainer.step
 
-def counted(self, batch):
+def counted(self, batch, logged):
     global left
-    step(self, batch)
+    step(self, batch, logged)
     left -= 1
     if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(stage, signal.SIGKILL)
 
 Trainer.step = counted
 train.run({variant!r}, 7)
@@ -79,6 +80,7 @@ def make_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WORKERS, "1")
     make_store(tmp_path, monkeypatch)
 
 
@@ -134,24 +136,26 @@ def test_method_statistics_and_gap_lie_beside_the_weights() -> None:
 
 
 @pytest.mark.parametrize("variant", toy.VARIANTS)
-def test_two_runs_give_the_same_bytes(variant: str) -> None:
+def test_any_number_of_processes_gives_the_same_bytes(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     params(f"{variant}: {{}}")
     train.run(variant, 7)
     first = contents(variant)
     shutil.rmtree("models")
+    monkeypatch.setenv(WORKERS, "2")
     train.run(variant, 7)
     assert contents(variant) == first
     assert first
 
 
 @pytest.mark.parametrize(
-    ("variant", "steps"), [("temporal", 70), ("atm", 119), ("standard", 190), ("topk", 10)]
+    ("variant", "steps", "workers"),
+    [("temporal", 70, "1"), ("atm", 119, "1"), ("standard", 190, "1"), ("topk", 10, "1"), ("topk", 50, "2")],
 )
-def test_killed_and_resumed_gives_the_same_bytes(variant: str, steps: int) -> None:
-    """SIGKILL after `steps` steps of both targets (standard: within its control reading), then again."""
+def test_killed_and_resumed_gives_the_same_bytes(variant: str, steps: int, workers: str) -> None:
+    """SIGKILL of the stage after `steps` steps of a process (standard: within its control reading), again."""
     section = "{controls: [pairs]}" if variant == "standard" else "{}"
     params(f"{variant}: {section}")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), WORKERS: workers}
     script = KILLED_AFTER.format(steps=steps, variant=variant)
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
@@ -159,7 +163,7 @@ def test_killed_and_resumed_gives_the_same_bytes(variant: str, steps: int) -> No
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not Path("models").exists()
     left = [*Path(".scratch").rglob("state.json")]
-    assert bool(left) == (steps > 40)
+    assert bool(left) == (steps >= 20)
     counted = steps_taken(variant)
     resumed = contents(variant)
     shutil.rmtree("models")
@@ -173,9 +177,9 @@ def steps_taken(variant: str) -> int:
 
     real, taken = Trainer.step, []
 
-    def counted(self: Trainer, batch: Any) -> None:
+    def counted(self: Trainer, batch: Any, logged: bool) -> None:
         taken.append(1)
-        real(self, batch)
+        real(self, batch, logged)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "step", counted)
@@ -227,10 +231,3 @@ def test_a_store_that_is_not_there() -> None:
     shutil.rmtree("data")
     with pytest.raises(BadInput, match="harvest"):
         train.run("topk", 7)
-
-
-def test_threads_are_given_back() -> None:
-    params("topk: {}")
-    torch.set_num_threads(1)
-    train.run("topk", 7)
-    assert torch.get_num_threads() == 1

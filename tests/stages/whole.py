@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pipeline.lm.load import load_lm
+from pipeline.lm.site import Site
 from pipeline.metrics.common.controls import random_sae
 from pipeline.sae.core.inference import SAE
 from pipeline.stages import absorption, behavior, probing, reconstruction
@@ -34,7 +35,7 @@ def evaluate(**variants: dict[str, SAE]) -> None:
     write_task_params(_labelled(Path("labelled.csv")), variants=list(variants), external={}, **SECTIONS)
     lm = load_lm(LM, "cpu")
     ids = contexts(12, 16, len(TOKENS) + len(WORDS))
-    write_store(ids, lm.forward_to(ids, 0), layer=0, weights_sha256=lm.weights_sha256)
+    write_store(ids, lm.forward_to(ids, Site("resid_post", 0)), layer=0, weights_sha256=lm.weights_sha256)
     letters.run()
     labelled.run()
     for variant, saes in variants.items():

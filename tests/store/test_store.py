@@ -151,4 +151,5 @@ def test_stores_of_version_1_stay_readable(name: str, tmp_path: Path) -> None:
     squares = [r**2 + (r + 0.5) ** 2 + (r + 1) ** 2 for r in range(16) if r % 4]
     assert store.attrs.mean_squared_norm == sum(squares) / 12
     assert (store.attrs.model_id, store.attrs.layer, store.attrs.chunk_contexts) == ("golden", 2, 2)
+    assert str(store.attrs.site) == "resid_post.2"
     assert Reader(store, "train", "tokens", 12, 0).next().x.sum() == 12 * (8 + 8.5 + 9)

@@ -20,9 +20,10 @@ from torch import Tensor
 
 from pipeline.parallel.ranks import join
 from pipeline.parallel.world import World
-from pipeline.sae.core.batchtop import batch_top
+from pipeline.sae.core.batch_topk import batch_topk
 from pipeline.store import Mode, Reader
-from pipeline.training.run import Job, Trained, train
+from pipeline.training.job import Job
+from pipeline.training.run import Trained, train
 from tests.training import toy
 
 ROOT = Path(__file__).parents[2]
@@ -44,8 +45,8 @@ def run(variant: str, world: World, **changes: Any) -> list[Trained]:
     checkpoint = changes.pop("checkpoint", None)
     on_step = changes.pop("on_step", None)
     section = toy.section(world_size=world.size, **(SIZES | changes))
-    job = Job(variant, EVENTFUL.get(variant, {}), seed=SEEDS.get(variant, 1))
-    return train(job, section, toy.store(), torch.device("cpu"), 1, on_step, checkpoint, world)
+    job = Job.of(variant, EVENTFUL.get(variant, {}), seed=SEEDS.get(variant, 1))
+    return train(job, section, toy.store(), torch.device("cpu"), on_step, checkpoint, world)
 
 
 RESUMED = ("topk", "atm", "temporal", "contrastive")
@@ -103,7 +104,7 @@ def primitives(world: World) -> dict[str, Any]:
     smallest = world.smallest(uneven(world.rank).flatten() + 5)
     nothing = world.smallest(torch.empty(0))
     part = pre()[:4] if world.rank == 0 else pre()[4:]
-    chosen = [batch_top(part, count, world) for count in COUNTS]
+    chosen = [batch_topk(part, count, world) for count in COUNTS]
     return {
         "sum": world.sum(mine).tolist(),
         "mine": mine.tolist(),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from pipeline.sae.core.top import largest, row_top
+from pipeline.sae.core.topk import largest, row_top
 from pipeline.store import Batch
 from pipeline.training.trainer import Trainer
 from tests.training import toy

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -22,7 +25,7 @@ def test_fused_steps_equal_the_formula(kind: str) -> None:
     decay = 0.01 if kind == "adamw" else 0.0
     ours = weights()
     wide = {name: w.detach().double() for name, w in ours.items()}
-    adam = optim.make_optimizer(ours, Recipe(steps=5, batch=2, lr=0.01, optimizer=kind, weight_decay=decay))
+    adam = optim.Adam(ours, Recipe(steps=5, batch=2, lr=0.01, optimizer=kind, weight_decay=decay))
     moments = {name: [torch.zeros_like(w), torch.zeros_like(w)] for name, w in wide.items()}
     for step in range(1, 4):
         for name, w in ours.items():
@@ -35,10 +38,45 @@ def test_fused_steps_equal_the_formula(kind: str) -> None:
             second += 0.001 * (g**2 - second)
             root = (second / (1 - 0.999**step)).sqrt() + 1e-8
             wide[name] -= 0.01 * first / (1 - 0.9**step) / root
-        adam.step()
-        adam.zero_grad(set_to_none=True)
+        adam.step(0.01)
+        assert all(w.grad is None for w in ours.values())
     for name, w in ours.items():
         torch.testing.assert_close(w.detach().double(), wide[name], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_steps_equal_torchs_own_bit_for_bit(kind: str) -> None:
+    """Also of a weight that has no gradient at some steps, which then keeps its count."""
+    ours, theirs = weights(), weights()
+    recipe = Recipe(steps=5, batch=2, lr=0.01, optimizer=kind, weight_decay=0.01)
+    mine = optim.Adam(ours, recipe)
+    made = torch.optim.AdamW if kind == "adamw" else torch.optim.Adam
+    adam = made(list(theirs.values()), lr=0.01, weight_decay=0.01, fused=True)
+    g = torch.Generator().manual_seed(1)
+    for step in range(6):
+        for name in ours if step % 3 else ("W_enc", "W_dec"):
+            ours[name].grad = torch.randn(ours[name].shape, generator=g)
+            theirs[name].grad = ours[name].grad.clone()
+        mine.step(0.01 / (step + 1))
+        adam.param_groups[0]["lr"] = 0.01 / (step + 1)
+        adam.step()
+        adam.zero_grad()
+        for name, w in ours.items():
+            assert torch.equal(w, theirs[name])
+
+
+def test_dynamo_is_not_imported() -> None:
+    """It takes 1.4 s; a torch.optim.Optimizer would import it."""
+    script = """
+import sys, torch
+from pipeline.training.optimizer import Adam
+from pipeline.sae.core.variant import Recipe
+w = {"w": torch.ones(2, requires_grad=True)}
+w["w"].sum().backward()
+Adam(w, Recipe(steps=1, batch=2, lr=0.1)).step(0.1)
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_learning_rate() -> None:

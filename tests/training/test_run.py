@@ -15,8 +15,9 @@ from pipeline.parallel.world import World
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.variant import Recipe
 from pipeline.training.controller import SparsityController
-from pipeline.training.guard import Validation
-from pipeline.training.run import Job, encoded_tokens, method, train, validation_rows
+from pipeline.training.job import Job, method
+from pipeline.training.run import train
+from pipeline.training.validation import Validation, validation_rows
 from tests.training import toy
 
 CPU = torch.device("cpu")
@@ -38,7 +39,7 @@ SIZES: dict[str, Any] = {"l0": [2, 5], "n": 64, "dead_tokens": 128}
 @pytest.mark.parametrize("variant", toy.VARIANTS)
 def test_resumed_runs_continue_bit_for_bit(tmp_path: Path, variant: str) -> None:
     """Stopped at step 50, resumed from the checkpoint of step 40."""
-    job, section, source = Job(variant, eventful(variant), 3), toy.section(**SIZES), toy.store()
+    job, section, source = Job.of(variant, eventful(variant), 3), toy.section(**SIZES), toy.store()
     whole = train(job, section, source, CPU)
     steps = []
 
@@ -62,7 +63,7 @@ def test_resumed_runs_continue_bit_for_bit(tmp_path: Path, variant: str) -> None
 
 @pytest.mark.parametrize("variant", toy.VARIANTS)
 def test_targets_side_by_side_equal_targets_alone(variant: str) -> None:
-    together = toy.trained(variant, eventful(variant), threads=2, **SIZES)
+    together = toy.trained(variant, eventful(variant), **SIZES)
     for one, target in zip(together, SIZES["l0"], strict=True):
         [alone] = toy.trained(variant, eventful(variant), **(SIZES | {"l0": [target]}))
         assert toy.same(one, alone)
@@ -127,8 +128,8 @@ def test_one_target_diverges_and_the_other_goes_on(monkeypatch: pytest.MonkeyPat
 def test_a_run_without_a_target_left_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Validation, "fault", lambda self: "broken")
     seen: list[int] = []
-    section, job = toy.section(), Job("topk", {}, 1)
-    [one] = train(job, section, toy.store(), CPU, 1, lambda tokens, _: seen.append(tokens))
+    section, job = toy.section(), Job.of("topk", {}, 1)
+    [one] = train(job, section, toy.store(), CPU, lambda tokens, _: seen.append(tokens))
     assert one.run.status == "diverged"
     assert len(seen) == 30  # the first check of 60 steps
 
@@ -206,7 +207,7 @@ def test_a_store_without_validation_tokens_is_refused() -> None:
     source = toy.store()
     source.valid[source.split("validation").start : source.split("validation").stop] = False
     with pytest.raises(BadInput, match="validation"):
-        train(Job("topk", {}, 1), toy.section(), source, CPU)
+        train(Job.of("topk", {}, 1), toy.section(), source, CPU)
 
 
 def test_validation_rows_are_usable_rows_of_that_split() -> None:
@@ -243,8 +244,8 @@ def test_paper_presets(monkeypatch: pytest.MonkeyPatch, variant: str) -> None:
     for name, value in (PRINTED[variant] | shared).items():
         assert getattr(recipe, name) == value, name
     assert recipe.steps * recipe.batch == pytest.approx(5e6 if variant == "atm" else 10e6, rel=1e-3)
-    job = Job(variant, {"preset": "paper"}, 1)
-    assert encoded_tokens(job, toy.section()) == recipe.steps * 2048
+    job = Job.of(variant, {"preset": "paper"}, 1)
+    assert job.tokens(toy.section()) == recipe.steps * 2048
 
     monkeypatch.setattr(method_type, "recipe", lambda self, base: replace(recipe_of(self, base), steps=20))
     monkeypatch.setattr(Validation, "fault", lambda self: None)  # 20 steps at 3e-4 learn nothing yet

@@ -64,7 +64,7 @@ def test_mechanisms_without_a_term_are_active(variant: str) -> None:
     for _ in range(80):
         one.step(reader.next())
         if variant == "atm":
-            active += bool((one.variant.state["mask"] == 0).any())
+            active += bool((one.variant.statistics()["mask"] == 0).any())
         else:
             scale = one.variant.update_scale()
             active += scale is not None and bool((scale != 1).any())

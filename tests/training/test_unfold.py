@@ -38,4 +38,4 @@ def test_memory_used_again_changes_no_bit(precision: str) -> None:
     for rows in (64, 64, 40, 64):  # a second batch into the first one's memory, then other sizes
         x = torch.randn(rows, len(W_enc), generator=g)
         plain = (x.bfloat16() @ W_enc.bfloat16()).float() if precision == "bfloat16" else x @ W_enc
-        assert torch.equal(one._encode(x, W_enc), plain)
+        assert torch.equal(one.pre_activations(x, W_enc), plain)

@@ -13,10 +13,11 @@ from safetensors.torch import load_file
 
 from pipeline.console.errors import BadInput
 from pipeline.parallel.world import ALONE, World
-from pipeline.sae.core.batchtop import batch_top
+from pipeline.sae.core.batch_topk import batch_topk
 from pipeline.store import Mode, Reader
 from pipeline.store.order import cuts
-from pipeline.training.run import Job, train
+from pipeline.training.job import Job
+from pipeline.training.run import train
 from tests.training import ranks, toy
 
 
@@ -51,7 +52,7 @@ def test_batch_top_is_over_the_whole_batch(notes: list[dict[str, Any]], index: i
     found = [each["primitives"]["chosen"][index] for each in notes]
     token = torch.tensor(found[0][0] + [4 + token for token in found[1][0]], dtype=torch.int64)
     latent = torch.tensor(found[0][1] + found[1][1], dtype=torch.int64)
-    whole = batch_top(pre, ranks.COUNTS[index])
+    whole = batch_topk(pre, ranks.COUNTS[index])
     assert len(token) == len(whole)
     assert len(set(zip(token.tolist(), latent.tolist(), strict=True))) == len(token)
     assert torch.equal(pre[token, latent].sort().values, whole.at(pre).sort().values)
@@ -151,4 +152,4 @@ def test_a_batch_of_one_context_cannot_be_shared(mode: Mode) -> None:
 def test_another_number_of_processes_is_refused(size: int, world: World, message: str) -> None:
     section = toy.section(world_size=size)
     with pytest.raises(BadInput, match=message):
-        train(Job("topk", {}, 1), section, toy.store(), torch.device("cpu"), world=world)
+        train(Job.of("topk", {}, 1), section, toy.store(), torch.device("cpu"), world=world)

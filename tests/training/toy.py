@@ -12,7 +12,8 @@ from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.variant import Recipe
 from pipeline.store import Mode, Reader, Store
 from pipeline.training.controller import SparsityController
-from pipeline.training.run import Job, Trained, method, train
+from pipeline.training.job import Job, method
+from pipeline.training.run import Trained, train
 from pipeline.training.section import TrainSection
 from pipeline.training.trainer import Trainer, initial_weights
 
@@ -64,12 +65,11 @@ def trained(
     values: dict[str, Any] | None = None,
     seed: int = 1,
     reading: Mode | None = None,
-    threads: int = 1,
     **sizes: Any,
 ) -> list[Trained]:
     """Train on the toy store."""
-    job = Job(variant, values or {}, seed, reading)
-    return train(job, section(**sizes), store(), torch.device("cpu"), threads)
+    job = Job.of(variant, values or {}, seed, reading)
+    return train(job, section(**sizes), store(), torch.device("cpu"))
 
 
 def same(a: Trained, b: Trained) -> bool:

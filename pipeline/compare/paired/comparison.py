@@ -1,46 +1,34 @@
 """Every pair of rows at a common L0: whether they differ, by how much and how sure.
 
-One family is one score at one L0 target. Its rows are brought to that L0 (matched.py), their
+One family is one score at one L0 target. Its rows are brought to that L0 (at_target.py), their
 differences get an interval (variance.py), and the p values of all its pairs are adjusted together by
 Holm's method; pairs of other scores and other targets are other families.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
-from pipeline.compare.board import Board, Entry
-from pipeline.compare.headline import L0, SCORES, TRUTH, TRUTH_L0, Headline
-from pipeline.compare.paired.matched import Matched, Point, at
-from pipeline.compare.paired.variance import LEVEL, Cell, Estimate, Noise, difference, holm, mean, noise
+from pipeline.compare.columns import Column
+from pipeline.compare.paired.at_target import AtTarget, Point, at
+from pipeline.compare.paired.resampling import Draws
+from pipeline.compare.paired.variance import LEVEL, Estimate, Noise, Values, difference, holm, mean, noise
+from pipeline.compare.scores import Name, Scores, Source, each_row
 
 Verdict = Literal["better", "worse", "not distinguishable", "not compared"]
-Which = tuple[str, str, str, int]
-"""(headline, label, run, seed)."""
 
 
 @dataclass(frozen=True)
-class Sampled:
-    """One SAE's score under each resample (R,) of its N items."""
-
-    draws: np.ndarray
-    items: int
-
-
-Draws = Mapping[Which, Sampled]
-
-
-@dataclass(frozen=True)
-class Standing:
-    """One row at the common L0: a value per seed, or the reason why it takes no part."""
+class Row:
+    """One label at the common L0: a value per seed, or the reason why it takes no part."""
 
     label: str
-    by_seed: tuple[Matched, ...]
+    by_seed: tuple[AtTarget, ...]
     items: int = 0
     reason: str | None = None
     mean: Estimate | None = None
@@ -48,14 +36,12 @@ class Standing:
     @property
     def value(self) -> float | None:
         """The mean over seeds; None unless every seed has a value."""
-        known = [each.value for each in self.by_seed if each.value is not None]
-        return sum(known) / len(known) if known and len(known) == len(self.by_seed) else None
+        return _mean([each.value for each in self.by_seed], of=len(self.by_seed))
 
     @property
     def l0(self) -> float | None:
         """Where the values stand, mean over seeds."""
-        known = [each.l0 for each in self.by_seed if each.l0 is not None]
-        return sum(known) / len(known) if known else None
+        return _mean([each.l0 for each in self.by_seed])
 
     @property
     def how(self) -> str:
@@ -65,24 +51,30 @@ class Standing:
     @property
     def slack(self) -> float | None:
         """What the rest of the gap to the common L0 may be worth; None where no slope is known."""
-        known = [each.slack for each in self.by_seed if each.slack is not None]
-        return sum(known) / len(known) if len(known) == len(self.by_seed) else None
+        return _mean([each.slack for each in self.by_seed], of=len(self.by_seed))
 
-    def cell(self) -> Cell:
+    @property
+    def values(self) -> Values:
         """The values and draws of all seeds; only for a row that takes part."""
         values = np.array([each.value for each in self.by_seed], dtype=np.float64)
         draws = [each.draws for each in self.by_seed if each.draws is not None]
         if len(draws) < len(self.by_seed):
-            return Cell(values)
-        return Cell(values, np.stack(draws, axis=1), self.items)
+            return Values(values)
+        return Values(values, np.stack(draws, axis=1), self.items)
+
+
+def _mean(values: list[float | None], of: int = 0) -> float | None:
+    """Of the known `values`; None when there is none, or fewer than `of`."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) >= of else None
 
 
 @dataclass(frozen=True)
 class Pair:
     """Row `a` against row `b`; the verdict is on `a`."""
 
-    a: Standing
-    b: Standing
+    a: Row
+    b: Row
     verdict: Verdict
     difference: Estimate | None = None  # a - b
     allowance: float | None = None  # part of it that unequal L0 may make
@@ -90,15 +82,25 @@ class Pair:
     p_holm: float | None = None
     reason: str | None = None
 
+    @property
+    def reversed(self) -> Pair:
+        """Row `b` against row `a`."""
+        found = self.difference
+        back = None if found is None else Estimate(-found.value, found.error, found.df)
+        opposite: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
+        verdict = opposite.get(self.verdict, self.verdict)
+        return replace(self, a=self.b, b=self.a, verdict=verdict, difference=back)
+
 
 @dataclass(frozen=True)
 class Family:
     """One score at one L0 target: its rows in the table's order, and all their pairs."""
 
-    column: Headline
+    source: Name
+    column: Column
     target: float
     seeds: int
-    rows: list[Standing]
+    rows: list[Row]
     pairs: list[Pair]
 
     def pair(self, a: str, b: str) -> Pair | None:
@@ -107,8 +109,13 @@ class Family:
             if (pair.a.label, pair.b.label) == (a, b):
                 return pair
             if (pair.a.label, pair.b.label) == (b, a):
-                return _turned(pair)
+                return pair.reversed
         return None
+
+    def beats(self, a: str, b: str) -> bool | None:
+        """Whether row `a` is found better than row `b`; None where they were not compared."""
+        pair = self.pair(a, b)
+        return None if pair is None or pair.verdict == "not compared" else pair.verdict == "better"
 
     def detectable(self) -> float | None:
         """The median minimum detectable difference of the compared pairs."""
@@ -116,106 +123,89 @@ class Family:
         return found[len(found) // 2] if found else None
 
 
-def families(board: Board, draws: Draws) -> list[Family]:
+def families(scores: Scores, draws: Draws) -> list[Family]:
     """The scores on the language model, then on ground truth; per score, the targets in rising order."""
     return [
-        _family(column, target, entries, l0, draws)
-        for entries, l0, columns in ((board.entries, L0, SCORES), (board.truth, TRUTH_L0, TRUTH))
-        for column in columns
-        for target in sorted({entry.target for entry in entries if entry.target is not None})
+        _family(source, column, target, points, draws)
+        for source in scores
+        for column in source.scores
+        for points in [_points(source, column)]
+        for target in source.targets
     ]
 
 
-def _family(column: Headline, target: float, entries: Sequence[Entry], l0: Headline, draws: Draws) -> Family:
-    aimed = [entry for entry in entries if entry.target is not None]
-    seeds = sorted({entry.seed for entry in aimed})
+def _points(source: Source, column: Column) -> pd.DataFrame:
+    """A row per SAE with an L0 target: its L0 as `reached`, and the score's `value` and `reason`."""
+    key = ["label", "run", "seed"]
+    reached = source.values(source.l0.key)[[*key, "value"]].rename(columns={"value": "reached"})
+    score = source.values(column.key)[[*key, "value", "reason"]]
+    saes = source.saes[[*key, "target", "diverged"]].dropna(subset="target")
+    return saes.merge(reached, on=key, how="left").merge(score, on=key, how="left")
+
+
+def _family(source: Source, column: Column, target: float, points: pd.DataFrame, draws: Draws) -> Family:
+    seeds = sorted(points.seed.unique())
     rows = [
-        _standing(column, target, [entry for entry in aimed if entry.label == label], seeds, l0, draws)
-        for label in dict.fromkeys(entry.label for entry in aimed if entry.target == target)
+        _row(column, target, points[points.label == label], seeds, draws)
+        for label in points.label[points.target == target].unique()
     ]
-    values = [row.cell().values for row in rows if row.reason is None]
+    values = [row.values.by_seed for row in rows if row.reason is None]
     if len(seeds) < 2 or len(values) < 2:
         reason = "one training seed shows no spread" if len(seeds) < 2 else "no other row has a value"
         pairs = [Pair(a, b, "not compared", reason=a.reason or b.reason or reason)
                  for a, b in combinations(rows, 2)]  # fmt: skip
-        return Family(column, target, len(seeds), rows, pairs)
+        return Family(source.name, column, target, len(seeds), rows, pairs)
     shared = noise(np.stack(values))
-    rows = [_with_interval(row, shared) for row in rows]
-    return Family(column, target, len(seeds), rows, _pairs(rows, shared, column))
+    rows = [row if row.reason else replace(row, mean=mean(row.values, shared)) for row in rows]
+    return Family(source.name, column, target, len(seeds), rows, _pairs(rows, shared, column))
 
 
-def _standing(
-    column: Headline, target: float, entries: Sequence[Entry], seeds: Sequence[int], l0: Headline,
-    draws: Draws,
-) -> Standing:  # fmt: skip
-    label = entries[0].label
-    by_seed = tuple(
-        _at(column, target, [entry for entry in entries if entry.seed == seed], l0, draws) for seed in seeds
-    )
+def _row(column: Column, target: float, points: pd.DataFrame, seeds: list[int], draws: Draws) -> Row:
+    label = str(points.label.iloc[0])
+    by_seed = tuple(_at(column, target, points[points.seed == seed], draws) for seed in seeds)
     reasons = [
         f"{label}, seed {seed}: {each.reason}"
         for seed, each in zip(seeds, by_seed, strict=True)
         if each.value is None
     ]
-    items = [draws[which].items for entry in entries if (which := _which(column, entry)) in draws]
-    return Standing(label, by_seed, min(items, default=0), "; ".join(reasons) or None)
+    which = [(column.key, label, point.run, point.seed) for point in each_row(points)]
+    items = min((draws[each].items for each in which if each in draws), default=0)
+    return Row(label, by_seed, items, "; ".join(reasons) or None)
 
 
-def _at(column: Headline, target: float, entries: Sequence[Entry], l0: Headline, draws: Draws) -> Matched:
+def _at(column: Column, target: float, points: pd.DataFrame, draws: Draws) -> AtTarget:
     """The score of one seed's runs at `target`; a target whose own run diverged has none."""
-    points = []
-    for entry in entries:
-        if entry.target == target and entry.diverged:
-            return Matched(None, reason=f"diverged: {entry.diverged}")
-        reached, score = entry.get(l0.key).value, entry.get(column.key)
-        if reached is not None:
-            sampled = draws.get(_which(column, entry))
-            points.append(Point(reached, score.value, sampled.draws if sampled else None, score.reason))
-    return at(points, target)
+    known = []
+    for point in each_row(points):
+        if point.target == target and pd.notna(point.diverged):
+            return AtTarget(None, reason=f"diverged: {point.diverged}")
+        if pd.notna(point.reached):
+            drawn = draws.get((column.key, point.label, point.run, point.seed))
+            value, reason = (point.value, None) if pd.notna(point.value) else (None, point.reason)
+            known.append(Point(point.reached, value, drawn.draws if drawn else None, reason))
+    return at(known, target)
 
 
-def _which(column: Headline, entry: Entry) -> Which:
-    return column.name, entry.label, entry.run, entry.seed
-
-
-def _with_interval(row: Standing, shared: Noise) -> Standing:
-    if row.reason is not None:
-        return row
-    return Standing(row.label, row.by_seed, row.items, None, mean(row.cell(), shared))
-
-
-def _pairs(rows: Sequence[Standing], shared: Noise, column: Headline) -> list[Pair]:
+def _pairs(rows: list[Row], shared: Noise, column: Column) -> list[Pair]:
     pairs = [_pair(a, b, shared) for a, b in combinations(rows, 2)]
     adjusted = iter(holm([pair.p for pair in pairs if pair.p is not None]))
-    return [
-        pair if pair.p is None else _judged(pair, next(adjusted), column) for pair in pairs
-    ]  # fmt: skip
+    return [pair if pair.p is None else _judged(pair, next(adjusted), column) for pair in pairs]
 
 
-def _pair(a: Standing, b: Standing, shared: Noise) -> Pair:
+def _pair(a: Row, b: Row, shared: Noise) -> Pair:
     reasons = [row.reason for row in (a, b) if row.reason is not None]
     if reasons:
         return Pair(a, b, "not compared", reason="; ".join(reasons))
-    found = difference(a.cell(), b.cell(), shared)
+    found = difference(a.values, b.values, shared)
     if found.error == 0 and found.value != 0:
         return Pair(a, b, "not compared", found, reason="no spread at all over seeds to judge it by")
     slack = None if a.slack is None or b.slack is None else abs(a.slack - b.slack)
     return Pair(a, b, "not distinguishable", found, slack, found.p(slack or 0.0))
 
 
-def _judged(pair: Pair, adjusted: float, column: Headline) -> Pair:
+def _judged(pair: Pair, adjusted: float, column: Column) -> Pair:
     assert pair.difference is not None
     verdict: Verdict = "not distinguishable"
     if adjusted < 1 - LEVEL:
         verdict = "better" if (pair.difference.value > 0) == (column.better == "higher") else "worse"
-    return Pair(pair.a, pair.b, verdict, pair.difference, pair.allowance, pair.p, adjusted)
-
-
-TURNED: Mapping[Verdict, Verdict] = {"better": "worse", "worse": "better"}
-
-
-def _turned(pair: Pair) -> Pair:
-    found = pair.difference
-    back = None if found is None else Estimate(-found.value, found.error, found.df)
-    verdict = TURNED.get(pair.verdict, pair.verdict)
-    return Pair(pair.b, pair.a, verdict, back, pair.allowance, pair.p, pair.p_holm, pair.reason)
+    return replace(pair, verdict=verdict, p_holm=adjusted)

@@ -24,17 +24,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from pipeline.compare.paired.student import quantile, two_sided
+from scipy.special import stdtr, stdtrit
 
 LEVEL, POWER = 0.95, 0.80
 
 
 @dataclass(frozen=True)
-class Cell:
+class Values:
     """One method: its value at each seed (S,), and under each resample of the N items (R, S), if any."""
 
-    values: np.ndarray
+    by_seed: np.ndarray
     draws: np.ndarray | None = None
     items: int = 0
 
@@ -48,30 +47,36 @@ class Estimate:
     df: float
 
     @property
+    def half(self) -> float:
+        """Half the width of the 95 % interval."""
+        return _quantile(0.5 + LEVEL / 2, self.df) * self.error
+
+    @property
     def low(self) -> float:
         """The lower 95 % bound."""
-        return self.value - self._half
+        return self.value - self.half
 
     @property
     def high(self) -> float:
         """The upper 95 % bound."""
-        return self.value + self._half
-
-    @property
-    def _half(self) -> float:
-        return quantile(0.5 + LEVEL / 2, self.df) * self.error
+        return self.value + self.half
 
     @property
     def detectable(self) -> float:
         """The true difference that a two-sided 5 % test finds with a power of 80 %."""
-        return (quantile(0.5 + LEVEL / 2, self.df) + quantile(POWER, self.df)) * self.error
+        return self.half + _quantile(POWER, self.df) * self.error
 
     def p(self, allowance: float = 0.0) -> float:
         """The two-sided p of a true value no further from 0 than `allowance`."""
         beyond = max(abs(self.value) - allowance, 0.0)
         if beyond == 0:
             return 1.0
-        return two_sided(beyond / self.error, self.df) if self.error else 0.0
+        return 2 * float(stdtr(self.df, -beyond / self.error)) if self.error else 0.0
+
+
+def _quantile(p: float, df: float) -> float:
+    """Of Student's t."""
+    return float(stdtrit(df, p))
 
 
 @dataclass(frozen=True)
@@ -97,22 +102,25 @@ def noise(values: np.ndarray) -> Noise:
     )
 
 
-def difference(first: Cell, second: Cell, shared: Noise) -> Estimate:
+def difference(first: Values, second: Values, shared: Noise) -> Estimate:
     """The mean over seeds of first - second."""
     draws = None
     if first.draws is not None and second.draws is not None:
         draws = first.draws - second.draws
-    gap = Cell(first.values - second.values, draws, first.items)
+    gap = Values(first.by_seed - second.by_seed, draws, first.items)
     return _estimate(gap, shared.difference, shared.difference_df)
 
 
-def mean(cell: Cell, shared: Noise) -> Estimate:
+def mean(method: Values, shared: Noise) -> Estimate:
     """The mean over seeds of one method's value."""
-    return _estimate(cell, shared.value, shared.value_df)
+    return _estimate(method, shared.value, shared.value_df)
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """`p` adjusted so that at most 5 % of families of comparisons hold a false one (Holm 1979)."""
+    """`p` adjusted so that at most 5 % of families of comparisons hold a false one (Holm 1979).
+
+    By hand: SciPy has no Holm's method.
+    """
     adjusted, largest = [0.0] * len(p), 0.0
     for rank, index in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
         largest = max(largest, min((len(p) - rank) * p[index], 1.0))
@@ -120,25 +128,25 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _estimate(cell: Cell, pooled: float, df: int) -> Estimate:
-    seeds = len(cell.values)
-    by_seed = max(pooled, float(cell.values.var(ddof=1))) / seeds
-    by_items = _covariance(cell)
+def _estimate(method: Values, pooled: float, df: int) -> Estimate:
+    seeds = len(method.by_seed)
+    by_seed = max(pooled, float(method.by_seed.var(ddof=1))) / seeds
+    by_items = _covariance(method)
     square = by_seed + by_items
     if square == 0:
-        return Estimate(float(cell.values.mean()), 0.0, df)
+        return Estimate(float(method.by_seed.mean()), 0.0, df)
     # Satterthwaite's degrees of freedom of the sum; Hillis (2007) leaves the items' term out
-    weight = by_seed**2 / df + by_items**2 / max(cell.items - 1, 1)
-    return Estimate(float(cell.values.mean()), square**0.5, square**2 / weight)
+    weight = by_seed**2 / df + by_items**2 / max(method.items - 1, 1)
+    return Estimate(float(method.by_seed.mean()), square**0.5, square**2 / weight)
 
 
-def _covariance(cell: Cell) -> float:
+def _covariance(method: Values) -> float:
     """What the common items add: the mean covariance of two seeds' values under resampling, at least 0."""
-    if cell.draws is None or cell.items < 2:
+    if method.draws is None or method.items < 2:
         return 0.0
-    seeds = cell.draws.shape[1]
-    centred = cell.draws - cell.draws.mean(0)
+    seeds = method.draws.shape[1]
+    centred = method.draws - method.draws.mean(0)
     # the mean over ordered pairs of seeds, from the variance of the sum
     of_sum, own = np.square(centred.sum(1)).sum(), np.square(centred).sum()
     found = float(of_sum - own) / (seeds * (seeds - 1) * (len(centred) - 1))
-    return max(found, 0.0) * cell.items / (cell.items - 1)
+    return max(found, 0.0) * method.items / (method.items - 1)

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from pipeline.metrics.absorption.measure import (
     FULL_COSINE,
-    AbsorptionSection,
     Splits,
     directions,
     encode,
@@ -26,10 +25,13 @@ from pipeline.metrics.absorption.measure import (
     ranks,
     score,
 )
+from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.sae.core.codes import Codes
 from pipeline.sae.core.inference import SAE
-from pipeline.tasks.letters.ablation import AblationTask, Halves, batched, letter_margin
+from pipeline.tasks.batches import batched
+from pipeline.tasks.letters.ablation import AblationTask, CutModel, letter_margin
 from pipeline.tasks.letters.task import LetterTask
+from pipeline.tasks.letters.words import COUNT
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Ablated:
 
 
 def ablate(
-    sae: SAE, splits: Splits, task: LetterTask, prompts: AblationTask, halves: Halves, kept: Tensor,
+    sae: SAE, splits: Splits, task: LetterTask, prompts: AblationTask, model: CutModel, kept: Tensor,
     section: AbsorptionSection,
 ) -> Ablated:  # fmt: skip
     """Absorption of the prompts' words by `sae`, whose main latents are those of `splits`.
@@ -63,7 +65,7 @@ def ablate(
     `kept` (26,) bool: letters that count; at most `ablation_words` of their silent words are examined.
     """
     letter, fold = task.letter[prompts.word], task.fold[prompts.word]
-    problem = fold * 26 + letter
+    problem = fold * COUNT + letter
     direction, cosine = directions(task, sae)
     codes = encode(sae, prompts.x)
     projection = (prompts.x.double() * direction[problem]).sum(-1)
@@ -71,7 +73,7 @@ def ablate(
     silent = projected.main_silent
     examined = sample(silent & kept[letter], letter, section.ablation_words, section.seed)
     entries = entries_of(codes, examined)
-    change = effects(sae, entries, prompts, letter, examined, halves)
+    change = effects(sae, entries, prompts, letter, examined, model)
     of_entry = cosine[problem[examined[entries.pairs.token]], entries.pairs.latent]
     verdicts = judge(entries, change, of_entry, section.ablation_gap)
     return Ablated(letter, silent, projected.full, examined, verdicts)
@@ -84,7 +86,7 @@ def sample(candidate: Tensor, letter: Tensor, limit: int, seed: int) -> Tensor:
     """
     places = torch.nonzero(candidate).flatten()
     places = places[torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))]
-    turn = ranks(letter[places], torch.arange(len(places), 0, -1), 26)
+    turn = ranks(letter[places], torch.arange(len(places), 0, -1), COUNT)
     return places[torch.argsort(turn, stable=True)[:limit]].sort().values
 
 
@@ -99,7 +101,7 @@ def entries_of(codes: Codes, rows: Tensor) -> Codes:
 
 
 def effects(
-    sae: SAE, entries: Codes, prompts: AblationTask, letter: Tensor, examined: Tensor, halves: Halves
+    sae: SAE, entries: Codes, prompts: AblationTask, letter: Tensor, examined: Tensor, model: CutModel
 ) -> Tensor:
     """(E,) float64: change of the letter margin when each active latent alone is taken out at its word.
 
@@ -109,8 +111,8 @@ def effects(
     clean = torch.zeros(len(examined), dtype=torch.float64)
     change = torch.zeros(len(entries.pairs), dtype=torch.float64)
     for rows in batched(len(examined), ids.shape[1]):
-        residual = halves.to(ids[rows])
-        clean[rows] = letter_margin(halves.onward(residual), right[rows], prompts.answer)
+        residual = model.to(ids[rows])
+        clean[rows] = letter_margin(model.onward(residual), right[rows], prompts.answer)
         first, last = entries.pairs.offsets[[rows.start, min(rows.stop, len(examined))]].tolist()
         for part in batched(last - first, ids.shape[1]):
             here = torch.arange(first, last)[part]
@@ -118,7 +120,7 @@ def effects(
             rowed = sae.W_dec[latent.to(sae.W_dec.device)] * entries.value[here, None].to(sae.W_dec.device)
             without = residual[token - rows.start]
             without[:, -prompts.offset] -= rowed.to(residual.device)
-            margin = letter_margin(halves.onward(without), right[token], prompts.answer)
+            margin = letter_margin(model.onward(without), right[token], prompts.answer)
             change[here] = margin - clean[token]
     return change
 

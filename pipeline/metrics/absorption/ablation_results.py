@@ -9,70 +9,71 @@ import torch
 from torch import Tensor
 
 from pipeline.metrics.absorption.ablation import Ablated
-from pipeline.metrics.absorption.measure import AbsorptionSection
-from pipeline.metrics.common.number import Metric, Value, missing
-from pipeline.stats.intervals import Sums, bootstrap, pooled, wilson
+from pipeline.metrics.absorption.results import plan_of
+from pipeline.metrics.absorption.section import AbsorptionSection
+from pipeline.metrics.common.controls import of_untrained
+from pipeline.metrics.common.resampling import estimate, share
+from pipeline.results.definition import Definition
+from pipeline.results.number import Number, missing
+from pipeline.results.table import Columns
+from pipeline.stats.intervals import Sums
 from pipeline.tasks.letters.ablation import AblationTask
 from pipeline.tasks.letters.task import LetterTask
 from pipeline.tasks.letters.words import LETTERS
 
 _MEAN = "per letter, then mean over kept letters"
-METRICS = [
-    Metric(
+_METRICS = [
+    Definition(
         "mean_ablation_absorption", "lower", "share", 1,
         "share of true-positive words absorbed by direct ablation (arXiv 2409.14507: main latents silent, "
         "the latent with the largest effect on the letter margin lowers it, has probe cosine >= 0.025 and "
         f"leads by ablation_gap logits), {_MEAN}; from at most ablation_words silent words",
     ),
-    Metric(
+    Definition(
         "ablation_projection_absorption", "lower", "share", 1,
         "share of the same words, on the same prompts, fully absorbed by the projection rule (SAEBench "
         f"0.6.0), {_MEAN}",
     ),
-    Metric(
+    Definition(
         "ablation_agreement", "neither", "share", 1,
         "share of the ablated words on which ablation and projection rule give the same verdict (ours)",
         aggregate=False,
     ),
-    Metric(
+    Definition(
         "ablation_kappa", "neither", "Cohen's kappa", 1,
         "agreement of the two verdicts beyond chance: 0 is chance, 1 is full (Cohen 1960)", aggregate=False,
     ),
-    Metric(
+    Definition(
         "ablation_words_silent", "neither", "words", 1,
         "true-positive words of kept letters whose main latents are all silent on the ablation prompts",
         aggregate=False,
     ),
-    Metric(
+    Definition(
         "ablation_words_examined", "neither", "words", 1,
         "of them, the words whose latents were ablated: all, or ablation_words drawn letter by letter",
         aggregate=False,
     ),
-    Metric(
+    Definition(
         "ablation_model_accuracy", "neither", "share", 1,
         "share of words whose letter the model itself gives, of 26, on the ablation prompts",
         aggregate=False,
     ),
-    Metric(
-        "mean_ablation_absorption_random_sae", "neither", "share", 1,
-        "control: mean_ablation_absorption of an untrained TopK SAE of the same size at the same L0 (ours)",
-    ),
 ]  # fmt: skip
 
-COLUMNS = [
-    "word", "letter", "fold", "absorbed", "projected", "top_latent", "top_effect", "second_effect",
-    "top_cosine",
-]  # fmt: skip
+METRICS = [*_METRICS, of_untrained(_METRICS[0])]
 
-
-def all_missing(reason: str) -> dict[str, Value]:
-    """Every metric missing, for one reason."""
-    return {metric.name: missing(reason) for metric in METRICS}
+ABLATION = "ablation.tsv"
+TABLES: dict[str, Columns] = {
+    ABLATION: {
+        "word": str, "letter": str, "fold": int, "absorbed": int, "projected": int, "top_latent": int,
+        "top_effect": float, "second_effect": float, "top_cosine": float,
+    },
+}  # fmt: skip
 
 
 def values(
     found: Ablated, prompts: AblationTask, kept: Tensor, section: AbsorptionSection
-) -> dict[str, Value]:
+) -> dict[str, Number]:
     """The metrics of one SAE, without those of the random SAE; `kept` (26,) bool."""
     examined = len(found.examined)
     agree = int((found.verdicts.absorbed == found.projected[found.examined]).sum())
@@ -80,21 +81,31 @@ def values(
     scored, words = int(kept[found.letter].sum()), len(found.letter)
     right = round(float(prompts.facts["model_accuracy"]) * words)
     return {
-        "mean_ablation_absorption": _estimate(found, kept, section),
+        "mean_ablation_absorption": estimated(found, kept, section),
         "ablation_projection_absorption": _projected(found, kept, section),
-        "ablation_agreement": _share(agree, examined) if examined else nothing,
-        "ablation_kappa": _kappa(found.verdicts.absorbed, found.projected[found.examined])
+        "ablation_agreement": share(agree, examined) if examined else nothing,
+        "ablation_kappa": kappa(found.verdicts.absorbed, found.projected[found.examined])
         if examined
         else nothing,
-        "ablation_words_silent": Value(float((found.silent & kept[found.letter]).sum()), scored),
-        "ablation_words_examined": Value(float(examined), scored),
-        "ablation_model_accuracy": _share(right, words),
+        "ablation_words_silent": Number(float((found.silent & kept[found.letter]).sum()), scored),
+        "ablation_words_examined": Number(float(examined), scored),
+        "ablation_model_accuracy": share(right, words),
     }
 
 
-def random_values(found: Ablated, kept: Tensor, section: AbsorptionSection) -> dict[str, Value]:
-    """The metric of the random SAE."""
-    return {"mean_ablation_absorption_random_sae": _estimate(found, kept, section)}
+def estimated(found: Ablated, kept: Tensor, section: AbsorptionSection) -> Number:
+    """Per letter: share of its words that are silent times share of its examined words that are absorbed."""
+    examined, absorbed = torch.zeros_like(found.silent), torch.zeros_like(found.silent)
+    examined[found.examined] = True
+    absorbed[found.examined] = found.verdicts.absorbed
+    columns = {"n": torch.ones_like(found.silent), "silent": found.silent, "seen": examined, "hit": absorbed}
+
+    def rate(total: Sums, letter: int) -> np.ndarray:
+        silent, seen = total[f"silent{letter}"], total[f"seen{letter}"]
+        taken = np.where(silent > 0, total[f"hit{letter}"] / np.where(seen > 0, seen, np.nan), 0.0)
+        return silent * taken / total[f"n{letter}"]
+
+    return _mean_over_letters(columns, rate, found, kept, section)
 
 
 def rows(found: Ablated, task: LetterTask, prompts: AblationTask) -> list[dict[str, Any]]:
@@ -112,28 +123,7 @@ def rows(found: Ablated, task: LetterTask, prompts: AblationTask) -> list[dict[s
     ]  # fmt: skip
 
 
-def _share(count: int, items: int) -> Value:
-    """A proportion with its Wilson interval."""
-    bounds = wilson(count, items)
-    return Value(count / items, items, None, bounds.low, bounds.high)
-
-
-def _estimate(found: Ablated, kept: Tensor, section: AbsorptionSection) -> Value:
-    """Per letter: share of its words that are silent times share of its examined words that are absorbed."""
-    examined, absorbed = torch.zeros_like(found.silent), torch.zeros_like(found.silent)
-    examined[found.examined] = True
-    absorbed[found.examined] = found.verdicts.absorbed
-    columns = {"n": torch.ones_like(found.silent), "silent": found.silent, "seen": examined, "hit": absorbed}
-
-    def rate(total: Sums, letter: int) -> np.ndarray:
-        silent, seen = total[f"silent{letter}"], total[f"seen{letter}"]
-        share = np.where(silent > 0, total[f"hit{letter}"] / np.where(seen > 0, seen, np.nan), 0.0)
-        return silent * share / total[f"n{letter}"]
-
-    return _mean_over_letters(columns, rate, found, kept, section)
-
-
-def _projected(found: Ablated, kept: Tensor, section: AbsorptionSection) -> Value:
+def _projected(found: Ablated, kept: Tensor, section: AbsorptionSection) -> Number:
     columns = {"n": torch.ones_like(found.silent), "hit": found.projected}
     return _mean_over_letters(
         columns, lambda total, letter: total[f"hit{letter}"] / total[f"n{letter}"], found, kept, section
@@ -142,7 +132,7 @@ def _projected(found: Ablated, kept: Tensor, section: AbsorptionSection) -> Valu
 
 def _mean_over_letters(
     columns: dict[str, Tensor], rate: Any, found: Ablated, kept: Tensor, section: AbsorptionSection
-) -> Value:
+) -> Number:
     """The mean of `rate` over kept letters with words; bootstrap over words."""
     letters = [i for i in torch.unique(found.letter).tolist() if bool(kept[i])]
     if not letters:
@@ -157,15 +147,13 @@ def _mean_over_letters(
         # a letter that a resample misses, or none of whose silent words it draws was seen, is left out
         return np.nanmean(np.stack([rate(total, i) for i in letters]), axis=0)
 
-    interval = bootstrap(sums, statistic, section.resamples, section.seed)
-    low, high = (interval.low, interval.high) if interval else (None, None)
-    return Value(pooled(sums, statistic), int(kept[found.letter].sum()), None, low, high)
+    return estimate(sums, statistic, int(kept[found.letter].sum()), plan_of(section))
 
 
-def _kappa(first: Tensor, second: Tensor) -> Value:
-    """(observed - expected) / (1 - expected) agreement; undefined where both say one thing only."""
+def kappa(first: Tensor, second: Tensor) -> Number:
+    """Cohen's kappa of two verdicts (S,) bool; missing where both say one thing only."""
     p, q = first.double().mean(), second.double().mean()
     observed, expected = (first == second).double().mean(), p * q + (1 - p) * (1 - q)
     if expected == 1:
         return missing("both rules give every ablated word the same verdict, so chance explains all of it")
-    return Value(float((observed - expected) / (1 - expected)), len(first))
+    return Number(float((observed - expected) / (1 - expected)), len(first))

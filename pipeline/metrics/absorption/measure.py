@@ -11,17 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pipeline.metrics.absorption.selection import Rule, select
-from pipeline.params import Section
+from pipeline.metrics.absorption.section import AbsorptionSection
+from pipeline.metrics.absorption.selection import select
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
 from pipeline.stats.logistic import balanced, fit_small
 from pipeline.tasks.letters.task import LetterTask
-from pipeline.tasks.letters.words import FOLDS, f1
+from pipeline.tasks.letters.words import COUNT, FOLDS, begins, f1
 
 SILENT = 1e-8
 """SAEBench: a main latent below this counts as silent."""
@@ -32,29 +31,6 @@ word's projection that absorbers must carry, and how many absorbers may share it
 
 ROWS = 2048
 """Words encoded at a time."""
-
-
-class AbsorptionSection(Section):
-    """`absorption`: how first-letter absorption is measured. Defaults are SAEBench 0.6.0's."""
-
-    selection: Rule = Field(
-        "mean_difference",
-        description="latents of the k-sparse probes: `mean_difference` or SAEBench's `l1_probe`",
-    )
-    max_k: int = Field(10, ge=1, le=100, description="largest number of latents of a letter's probe")
-    f1_jump: float = Field(0.03, ge=0, le=1, description="rise of F1 that makes one latent more a split")
-    min_probe_f1: float = Field(
-        0.6, ge=0, lt=1, description="letters whose linear probe has no more are dropped"
-    )
-    min_letters: int = Field(20, ge=1, le=26, description="letters that must be kept for a result")
-    ablation_words: int = Field(
-        100, ge=26, description="words per SAE at most whose latents are ablated one by one"
-    )
-    ablation_gap: float = Field(
-        1.0, ge=0, description="logits by which an ablated latent's effect must lead the second largest"
-    )
-    resamples: int = Field(1000, ge=100, description="bootstrap resamples over words")
-    seed: int = Field(0, ge=0, description="seed of the controls and of the bootstrap")
 
 
 @dataclass(frozen=True)
@@ -94,7 +70,7 @@ def measure(sae: SAE, task: LetterTask, section: AbsorptionSection) -> Absorptio
     """Absorption of the task's scored words by `sae` (on the CPU or the device of its tensors)."""
     splits = k_sparse(encode(sae, task.x), task, section)
     direction, cosine = directions(task, sae)
-    problem = task.fold[task.scored] * 26 + task.letter[task.scored]
+    problem = task.fold[task.scored] * COUNT + task.letter[task.scored]
     main = main_latents(splits, sae.n)
     along = (task.x_scored.double() * direction[problem]).sum(-1)
     codes = encode(sae, task.x_scored)
@@ -113,12 +89,12 @@ def along_random(sae: SAE, codes: Codes, main: Tensor, task: LetterTask, seed: i
     Probe directions permuted among letters would be no control: a one-vs-rest probe gives other letters'
     words a negative projection, which counts as neither.
     """
-    random = torch.randn(26, sae.d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    random = torch.randn(COUNT, sae.d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     direction = normalize(random, dim=-1)
     cosine = (direction @ normalize(sae.W_dec.detach().cpu().double(), dim=-1).T).repeat(FOLDS, 1)
     letter = task.letter[task.scored]
     along = (task.x_scored.double() * direction[letter]).sum(-1)
-    problem = task.fold[task.scored] * 26 + letter + torch.where(along < 0, len(cosine), 0)
+    problem = task.fold[task.scored] * COUNT + letter + torch.where(along < 0, len(cosine), 0)
     return score(codes, torch.cat([cosine, -cosine]), main.repeat(2, 1), problem, along.abs())
 
 
@@ -148,17 +124,17 @@ def k_sparse(codes: Codes, task: LetterTask, section: AbsorptionSection, splits:
     class_weight="balanced").
     """
     tested = task.fold < splits
-    every = task.letter[:, None] == torch.arange(26)
+    every = begins(task.letter)
     truth = every[tested]
     y = every.T.repeat(splits, 1)
-    include = (task.fold[None] != torch.arange(splits)[:, None]).repeat_interleave(26, 0)
+    include = (task.fold[None] != torch.arange(splits)[:, None]).repeat_interleave(COUNT, 0)
     top = select(codes, y, include, min(section.max_k, codes.pairs.n), section.selection)
     features, weight = gather(codes, top), balanced(y, include)
-    own = task.fold[tested, None] * 26 + torch.arange(26)
-    best = torch.full((26,), -1.0, dtype=torch.float64)
-    count, growing, predicted_k1 = torch.zeros(26, dtype=torch.int64), torch.arange(26), truth
+    own = task.fold[tested, None] * COUNT + torch.arange(COUNT)
+    best = torch.full((COUNT,), -1.0, dtype=torch.float64)
+    count, growing, predicted_k1 = torch.zeros(COUNT, dtype=torch.int64), torch.arange(COUNT), truth
     for k in range(1, top.shape[1] + 1):
-        problems = (torch.arange(splits)[:, None] * 26 + growing).flatten()
+        problems = (torch.arange(splits)[:, None] * COUNT + growing).flatten()
         w, b = fit_small(features[problems, :, :k], y[problems], weight[problems])
         logits = torch.zeros(len(y), len(task.letter), dtype=torch.float64)
         logits[problems] = torch.einsum("pnk,pk->pn", features[problems, :, :k], w) + b[:, None]
@@ -170,7 +146,7 @@ def k_sparse(codes: Codes, task: LetterTask, section: AbsorptionSection, splits:
         best[growing], count[growing] = found[risen], k
         if not len(growing):
             break
-    return Splits(top.view(splits, 26, -1), count, predicted_k1, f1(predicted_k1, truth), best)
+    return Splits(top.view(splits, COUNT, -1), count, predicted_k1, f1(predicted_k1, truth), best)
 
 
 def gather(codes: Codes, latents: Tensor) -> Tensor:
@@ -189,7 +165,7 @@ def main_latents(splits: Splits, n: int) -> Tensor:
     """(splits * 26, n) bool: the main latents of each (fold, letter)."""
     rank = torch.arange(splits.top.shape[-1])
     chosen = (rank < splits.features[None, :, None]).expand_as(splits.top)
-    mask = torch.zeros(len(splits.top) * 26, n, dtype=torch.bool)
+    mask = torch.zeros(len(splits.top) * COUNT, n, dtype=torch.bool)
     return mask.scatter_(1, splits.top.flatten(0, 1), chosen.flatten(0, 1))
 
 

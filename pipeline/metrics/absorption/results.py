@@ -8,11 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.metrics.absorption.measure import Absorption, AbsorptionSection, Scores
-from pipeline.metrics.common.number import Metric, Value, missing
-from pipeline.stats.intervals import Sums, bootstrap, wilson
+from pipeline.metrics.absorption.measure import Absorption, Scores
+from pipeline.metrics.absorption.section import AbsorptionSection
+from pipeline.metrics.common.controls import SHUFFLED, control, of_permuted, of_untrained
+from pipeline.metrics.common.resampling import Resampling, estimate, share
+from pipeline.results.definition import Definition, Headline, Items
+from pipeline.results.number import Number
+from pipeline.results.table import Columns
+from pipeline.stats.intervals import Sums, wilson
 from pipeline.tasks.letters.task import LetterTask
-from pipeline.tasks.letters.words import LETTERS
+from pipeline.tasks.letters.words import COUNT, LETTERS, begins
+
+WORDS, PREDICTIONS = "words.tsv", "predictions.tsv"
+"""The tables of items: the words scored, and what the one-latent probes say of every word."""
+
+DIRECTION = "_random_direction"
+
+Rows = list[dict[str, Any]]
 
 ENOUGH = 10
 """Words of a letter below which its five-fold probe is bound to fail: two to test on."""
@@ -25,69 +37,88 @@ _FULL = (
     "share of true-positive words fully absorbed (SAEBench 0.6.0), per letter, then mean over kept letters"
 )
 
+_FRACTION_METRIC = Definition(
+    "mean_absorption_fraction", "lower", "share", 1, f"{_FRACTION}; {_CAVEAT}",
+    headline=Headline(
+        "absorption", "absorption fraction", 40,
+        items=Items(WORDS, "word", "words", {"absorption_fraction": 1}, groups=("letter",), where="kept"),
+    ),
+)  # fmt: skip
+_FULL_METRIC = Definition(
+    "mean_full_absorption", "lower", "share", 1, f"{_FULL}; {_CAVEAT}",
+    headline=Headline(
+        "full_absorption", "full absorption", 50, narrow=False,
+        items=Items(WORDS, "word", "words", {"full_absorption": 1}, groups=("letter",), where="kept"),
+    ),
+)  # fmt: skip
+_F1_METRIC = Definition(
+    "letter_f1_k1", "higher", "F1", 1,
+    "F1 of the one-latent letter probes on words they were not fitted on, mean over kept letters",
+    headline=Headline(
+        "letter_f1", "letter F1, k=1", 60,
+        items=Items(
+            PREDICTIONS, "word", "words", {"both_k1": 2}, {"begins": 1, "predicted_k1": 1},
+            groups=("letter",), where="kept",
+        ),
+    ),
+)  # fmt: skip
+
+
+def _along_random(metric: Definition) -> Definition:
+    text = f"control: {metric.name} along random directions, signed to be positive (ours)"
+    return control(metric, DIRECTION, text, "random directions", 3, spread=True)
+
+
 METRICS = [
-    Metric("mean_absorption_fraction", "lower", "share", 1, f"{_FRACTION}; {_CAVEAT}"),
-    Metric("mean_full_absorption", "lower", "share", 1, f"{_FULL}; {_CAVEAT}"),
-    Metric(
+    _FRACTION_METRIC,
+    _FULL_METRIC,
+    _F1_METRIC,
+    *(of(each) for of in (of_permuted, _along_random) for each in (_FRACTION_METRIC, _FULL_METRIC)),
+    *(of_untrained(each) for each in (_FRACTION_METRIC, _FULL_METRIC, _F1_METRIC)),
+    Definition(
         "full_absorption_pooled", "lower", "share", 1,
         f"share of scored words of kept letters fully absorbed, every word equal (ours); {_CAVEAT}",
     ),
-    Metric(
+    Definition(
         "mean_split_features", "lower", "latents", 1,
         "latents of a letter's k-sparse probe, k grown while F1 rises by f1_jump (SAEBench 0.6.0), mean over "
         "kept letters; 1 is no splitting",
     ),
-    Metric(
-        "letter_f1_k1", "higher", "F1", 1,
-        "F1 of the one-latent letter probes on words they were not fitted on, mean over kept letters",
+    Definition(
+        "letters_kept", "neither", "letters", 1, "letters whose linear probe has F1 above min_probe_f1"
     ),
-    Metric("letters_kept", "neither", "letters", 1, "letters whose linear probe has F1 above min_probe_f1"),
-    Metric("letters_dropped", "neither", "letters", 1, "26 minus the letters kept", aggregate=False),
-    Metric("words_scored", "neither", "words", 1, "true-positive words of kept letters", aggregate=False),
-    Metric(
-        "mean_absorption_fraction_shuffled_decoder", "neither", "share", 1,
-        "control: mean_absorption_fraction with the decoder's rows permuted, codes unchanged (ours)",
-    ),
-    Metric(
-        "mean_full_absorption_shuffled_decoder", "neither", "share", 1,
-        "control: mean_full_absorption with the decoder's rows permuted, codes unchanged (ours)",
-    ),
-    Metric(
-        "mean_absorption_fraction_random_direction", "neither", "share", 1,
-        "control: mean_absorption_fraction along random directions, signed to be positive (ours)",
-    ),
-    Metric(
-        "mean_full_absorption_random_direction", "neither", "share", 1,
-        "control: mean_full_absorption along random directions, signed to be positive (ours)",
-    ),
-    Metric(
-        "mean_absorption_fraction_random_sae", "neither", "share", 1,
-        "control: mean_absorption_fraction of an untrained TopK SAE of the same size at the same L0 (ours)",
-    ),
-    Metric(
-        "mean_full_absorption_random_sae", "neither", "share", 1,
-        "control: mean_full_absorption of an untrained TopK SAE of the same size at the same L0 (ours)",
-    ),
-    Metric(
-        "letter_f1_k1_random_sae", "neither", "F1", 1,
-        "control: letter_f1_k1 of an untrained TopK SAE of the same size at the same L0 (ours)",
-    ),
+    Definition("letters_dropped", "neither", "letters", 1, "26 minus the letters kept", aggregate=False),
+    Definition("words_scored", "neither", "words", 1, "true-positive words of kept letters", aggregate=False),
 ]  # fmt: skip
 
 _COUNTS = ("letters_kept", "letters_dropped", "words_scored")
 
-LETTER_COLUMNS = [
-    "letter", "kept", "words", "f1_probe", "f1_k1", "f1_best", "split_features", "true_positives",
-    "absorption_fraction", "full_absorption", "full_absorption_low", "full_absorption_high", "fully_absorbed",
-    "absorption_fraction_shuffled_decoder", "full_absorption_shuffled_decoder",
-]  # fmt: skip
+TABLES: dict[str, Columns] = {
+    "letters.tsv": {
+        "letter": str, "kept": int, "words": int, "f1_probe": float, "f1_k1": float, "f1_best": float,
+        "split_features": int, "true_positives": int, "absorption_fraction": float, "full_absorption": float,
+        "full_absorption_low": float, "full_absorption_high": float, "fully_absorbed": int,
+        "absorption_fraction_shuffled_decoder": float, "full_absorption_shuffled_decoder": float,
+    },
+    WORDS: {
+        "word": str, "letter": str, "fold": int, "kept": int, "absorption_fraction": float,
+        "full_absorption": int, "main_silent": int, "projection": float, "main_projection": float,
+        "top_latent": int,
+    },
+    PREDICTIONS: {
+        "word": str, "letter": str, "fold": int, "kept": int, "begins": int, "predicted_k1": int,
+        "both_k1": int,
+    },
+}  # fmt: skip
 
-PREDICTION_COLUMNS = ["word", "letter", "fold", "kept", "predicted_k1"]
 
-WORD_COLUMNS = [
-    "word", "letter", "fold", "kept", "absorption_fraction", "full_absorption", "main_silent", "projection",
-    "main_projection", "top_latent",
-]  # fmt: skip
+def tables(found: Absorption, task: LetterTask, section: AbsorptionSection) -> dict[str, Rows]:
+    """The rows of each table."""
+    return {
+        "letters.tsv": letter_rows(found, task, section),
+        WORDS: word_rows(found, task, section),
+        PREDICTIONS: prediction_rows(found, task, section),
+    }
 
 
 def kept_letters(task: LetterTask, section: AbsorptionSection) -> Tensor:
@@ -95,13 +126,8 @@ def kept_letters(task: LetterTask, section: AbsorptionSection) -> Tensor:
     return task.f1_probe > section.min_probe_f1
 
 
-def all_missing(reason: str) -> dict[str, Value]:
-    """Every metric missing, for one reason."""
-    return {metric.name: missing(reason) for metric in METRICS}
-
-
-def too_few(task: LetterTask, section: AbsorptionSection) -> dict[str, Value] | None:
-    """What to report when too few letters are kept (SAEBench reports nothing), else None."""
+def too_few(task: LetterTask, section: AbsorptionSection) -> tuple[dict[str, Number], str] | None:
+    """What is known, and why no more, when too few letters are kept (SAEBench reports nothing); else None."""
     kept = kept_letters(task, section)
     count = int(kept.sum())
     if count >= section.min_letters:
@@ -114,36 +140,28 @@ def too_few(task: LetterTask, section: AbsorptionSection) -> dict[str, Value] | 
     if rich < section.min_letters:
         words = len(task.words)
         reason += f": too few whole words, {words} in the vocabulary, {ENOUGH} or more for {rich} letters"
-    return all_missing(reason) | _counts(task, kept)
+    return _counts(task, kept), reason
 
 
-def values(found: Absorption, task: LetterTask, section: AbsorptionSection) -> dict[str, Value]:
+def values(found: Absorption, task: LetterTask, section: AbsorptionSection) -> dict[str, Number]:
     """The metrics of one SAE, without those of the random SAE."""
     kept = kept_letters(task, section)
     letter = task.letter[task.scored]
     in_kept = kept[letter]
     items, absorbed = int(in_kept.sum()), int((found.scores.full & in_kept).sum())
-    pooled = wilson(absorbed, items)
     split = found.splits.features[kept].double().mean()
     return {
         **_rates(found.scores, letter, kept, section, ""),
-        **_rates(found.shuffled, letter, kept, section, "_shuffled_decoder"),
-        **_rates(found.random_direction, letter, kept, section, "_random_direction"),
-        "full_absorption_pooled": Value(absorbed / items, items, None, pooled.low, pooled.high),
-        "mean_split_features": Value(float(split), int(kept.sum())),
+        **_rates(found.shuffled, letter, kept, section, SHUFFLED),
+        **_rates(found.random_direction, letter, kept, section, DIRECTION),
+        "full_absorption_pooled": share(absorbed, items),
+        "mean_split_features": Number(float(split), int(kept.sum())),
         "letter_f1_k1": _f1_value(found.splits.predicted_k1, task.letter, kept, section),
         **_counts(task, kept),
     }
 
 
-def random_values(found: Absorption, task: LetterTask, section: AbsorptionSection) -> dict[str, Value]:
-    """The metrics of the random SAE."""
-    measured = values(found, task, section)
-    names = ("mean_absorption_fraction", "mean_full_absorption", "letter_f1_k1")
-    return {f"{name}_random_sae": measured[name] for name in names}
-
-
-def letter_rows(found: Absorption, task: LetterTask, section: AbsorptionSection) -> list[dict[str, Any]]:
+def letter_rows(found: Absorption, task: LetterTask, section: AbsorptionSection) -> Rows:
     """One row per letter, its full absorption with a Wilson interval; no rates without true positives."""
     kept, letter, splits = kept_letters(task, section), task.letter[task.scored], found.splits
     rows = []
@@ -151,8 +169,8 @@ def letter_rows(found: Absorption, task: LetterTask, section: AbsorptionSection)
         mine = letter == i
         count = int(mine.sum())
 
-        def rate(values: Tensor, mine: Tensor = mine, count: int = count) -> float | str:
-            return float(values[mine].double().mean()) if count else ""
+        def rate(values: Tensor, mine: Tensor = mine, count: int = count) -> float | None:
+            return float(values[mine].double().mean()) if count else None
 
         absorbed = int(found.scores.full[mine].sum())
         bounds = wilson(absorbed, count) if count else None
@@ -162,15 +180,15 @@ def letter_rows(found: Absorption, task: LetterTask, section: AbsorptionSection)
             "f1_best": float(splits.f1_best[i]), "split_features": int(splits.features[i]),
             "true_positives": count, "absorption_fraction": rate(found.scores.fraction),
             "full_absorption": rate(found.scores.full),
-            "full_absorption_low": bounds.low if bounds else "",
-            "full_absorption_high": bounds.high if bounds else "", "fully_absorbed": absorbed,
+            "full_absorption_low": bounds.low if bounds else None,
+            "full_absorption_high": bounds.high if bounds else None, "fully_absorbed": absorbed,
             "absorption_fraction_shuffled_decoder": rate(found.shuffled.fraction),
             "full_absorption_shuffled_decoder": rate(found.shuffled.full),
         })  # fmt: skip
     return rows
 
 
-def word_rows(found: Absorption, task: LetterTask, section: AbsorptionSection) -> list[dict[str, Any]]:
+def word_rows(found: Absorption, task: LetterTask, section: AbsorptionSection) -> Rows:
     """One row per scored word, in the task's order: the items of paired comparisons."""
     kept, scores = kept_letters(task, section), found.scores
     return [
@@ -185,23 +203,30 @@ def word_rows(found: Absorption, task: LetterTask, section: AbsorptionSection) -
     ]  # fmt: skip
 
 
-def prediction_rows(found: Absorption, task: LetterTask, section: AbsorptionSection) -> list[dict[str, Any]]:
-    """One row per word with the letters that the one-latent probes of its fold predict."""
-    kept = kept_letters(task, section)
-    return [
-        {
-            "word": word.strip(), "letter": LETTERS[letter], "fold": fold, "kept": int(kept[letter]),
-            "predicted_k1": "".join(LETTERS[i] for i in torch.nonzero(predicted).flatten().tolist()),
-        }
-        for word, letter, fold, predicted in zip(
-            task.words, task.letter.tolist(), task.fold.tolist(), found.splits.predicted_k1, strict=True
-        )
-    ]  # fmt: skip
+def prediction_rows(found: Absorption, task: LetterTask, section: AbsorptionSection) -> Rows:
+    """Per word a row for its own letter, then one for each other letter that its fold's probes predict."""
+    kept, rows = kept_letters(task, section), []
+    for word, letter, fold, predicted in zip(
+        task.words, task.letter.tolist(), task.fold.tolist(), found.splits.predicted_k1, strict=True
+    ):
+        said = torch.nonzero(predicted).flatten().tolist()
+        for each in (letter, *(other for other in said if other != letter)):
+            own, yes = int(each == letter), int(each in said)
+            rows.append({
+                "word": word.strip(), "letter": LETTERS[each], "fold": fold, "kept": int(kept[each]),
+                "begins": own, "predicted_k1": yes, "both_k1": own * yes,
+            })  # fmt: skip
+    return rows
+
+
+def plan_of(section: AbsorptionSection) -> Resampling:
+    """How the section draws intervals."""
+    return Resampling(section.resamples, section.seed)
 
 
 def _rates(
     scores: Scores, letter: Tensor, kept: Tensor, section: AbsorptionSection, suffix: str
-) -> dict[str, Value]:
+) -> dict[str, Number]:
     named = {"mean_absorption_fraction": scores.fraction, "mean_full_absorption": scores.full}
     return {
         f"{name}{suffix}": _mean_over_letters(each.double(), letter, kept, section)
@@ -209,7 +234,7 @@ def _rates(
     }
 
 
-def _mean_over_letters(value: Tensor, letter: Tensor, kept: Tensor, section: AbsorptionSection) -> Value:
+def _mean_over_letters(value: Tensor, letter: Tensor, kept: Tensor, section: AbsorptionSection) -> Number:
     """Mean over kept letters of the mean over their words; bootstrap over words."""
     member = _membership(letter, kept)
     sums: Sums = {f"n{i}": m for i, m in enumerate(member)} | {
@@ -220,12 +245,12 @@ def _mean_over_letters(value: Tensor, letter: Tensor, kept: Tensor, section: Abs
         rates = np.stack([total[f"s{i}"] / total[f"n{i}"] for i in range(len(member))])
         return np.nanmean(rates, axis=0)  # a letter that a resample misses is left out of it
 
-    return _value(sums, statistic, int(kept[letter].sum()), section)
+    return estimate(sums, statistic, int(kept[letter].sum()), plan_of(section))
 
 
-def _f1_value(predicted: Tensor, letter: Tensor, kept: Tensor, section: AbsorptionSection) -> Value:
+def _f1_value(predicted: Tensor, letter: Tensor, kept: Tensor, section: AbsorptionSection) -> Number:
     """Mean F1 over kept letters; bootstrap over words."""
-    truth = (letter[:, None] == torch.arange(26))[:, kept].double().numpy()
+    truth = begins(letter)[:, kept].double().numpy()
     guess = predicted[:, kept].double().numpy()
     sums: Sums = {f"b{i}": column for i, column in enumerate((truth * guess).T)} | {
         f"a{i}": column for i, column in enumerate((truth + guess).T)
@@ -235,21 +260,14 @@ def _f1_value(predicted: Tensor, letter: Tensor, kept: Tensor, section: Absorpti
         scores = np.stack([2 * total[f"b{i}"] / total[f"a{i}"] for i in range(truth.shape[1])])
         return np.nanmean(scores, axis=0)
 
-    return _value(sums, statistic, len(letter), section)
-
-
-def _value(sums: Sums, statistic: Any, items: int, section: AbsorptionSection) -> Value:
-    point = float(statistic({name: column.sum(keepdims=True) for name, column in sums.items()})[0])
-    interval = bootstrap(sums, statistic, section.resamples, section.seed)
-    low, high = (interval.low, interval.high) if interval else (None, None)
-    return Value(point, items, None, low, high)
+    return estimate(sums, statistic, len(letter), plan_of(section))
 
 
 def _membership(letter: Tensor, kept: Tensor) -> list[np.ndarray]:
     return [(letter == i).double().numpy() for i in torch.nonzero(kept).flatten().tolist()]
 
 
-def _counts(task: LetterTask, kept: Tensor) -> dict[str, Value]:
+def _counts(task: LetterTask, kept: Tensor) -> dict[str, Number]:
     count, scored = int(kept.sum()), int(kept[task.letter[task.scored]].sum())
-    found = dict(zip(_COUNTS, (count, 26 - count, scored), strict=True))
-    return {name: Value(float(each), 26 if "letters" in name else scored) for name, each in found.items()}
+    found = dict(zip(_COUNTS, (count, COUNT - count, scored), strict=True))
+    return {name: Number(float(each), COUNT if "letters" in name else scored) for name, each in found.items()}

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pipeline.metrics.absorption.measure import (
-    AbsorptionSection,
     Scores,
     Splits,
     encode,
@@ -22,64 +21,65 @@ from pipeline.metrics.absorption.measure import (
     main_latents,
     score,
 )
-from pipeline.metrics.common.number import Metric, Value, missing
+from pipeline.metrics.absorption.section import AbsorptionSection
+from pipeline.results.definition import Definition
+from pipeline.results.number import Number, missing
 from pipeline.sae.core.inference import SAE
 from pipeline.tasks.letters.saebench_probe import Probe
 from pipeline.tasks.letters.task import LetterTask
-from pipeline.tasks.letters.words import f1
+from pipeline.tasks.letters.words import COUNT, begins, f1
 
 _RECIPE = "SAEBench 0.6.0's own recipe, seeded (one split, Adam probe, L1 selection)"
 METRICS = [
-    Metric(
+    Definition(
         "mean_absorption_fraction_score", "lower", "share", 1,
         f"{_RECIPE}: mean over letters of the absorption fraction; beside mean_absorption_fraction", False,
     ),
-    Metric(
+    Definition(
         "mean_full_absorption_score", "lower", "share", 1,
         f"{_RECIPE}: mean over letters of the full-absorption rate; beside mean_full_absorption", False,
     ),
-    Metric(
+    Definition(
         "mean_num_split_features", "lower", "latents", 1,
         f"{_RECIPE}: mean over letters of split latents; beside mean_split_features", False,
     ),
 ]  # fmt: skip
 
 
-def all_missing(reason: str) -> dict[str, Value]:
-    """Every metric missing, for one reason."""
+def _all_missing(reason: str) -> dict[str, Number]:
     return {metric.name: missing(reason) for metric in METRICS}
 
 
-def values(sae: SAE, task: LetterTask, probe: Probe, section: AbsorptionSection) -> dict[str, Value]:
+def values(sae: SAE, task: LetterTask, probe: Probe, section: AbsorptionSection) -> dict[str, Number]:
     """SAEBench's three means of one SAE; missing where too few letters have a probe."""
     splits = k_sparse(
         encode(sae, task.x), task, section.model_copy(update={"selection": "l1_probe"}), splits=1
     )
     test = task.fold == 0
     seen = task.x @ probe.weight.T + probe.bias > 0
-    kept = f1(seen[test], (task.letter[:, None] == torch.arange(26))[test]) > section.min_probe_f1
+    kept = f1(seen[test], begins(task.letter)[test]) > section.min_probe_f1
     if int(kept.sum()) < section.min_letters:
-        return all_missing(
+        return _all_missing(
             f"{int(kept.sum())} letters have a probe with F1 above {section.min_probe_f1:g} by SAEBench's "
             f"recipe, absorption.min_letters asks for {section.min_letters}"
         )
     own = seen[task.scored, task.letter[task.scored]] & test[task.scored]
     letter = task.letter[task.scored[own]]
     found = _scores(sae, task.x_scored[own], letter, splits, probe)
-    words = torch.bincount(letter, minlength=26)
+    words = torch.bincount(letter, minlength=COUNT)
     counted = kept & (words > 0)
     if not bool(counted.any()):
-        return all_missing("no test word of a kept letter is a true positive of SAEBench's probe")
+        return _all_missing("no test word of a kept letter is a true positive of SAEBench's probe")
 
     def mean(value: Tensor) -> float:
-        sums = torch.zeros(26, dtype=torch.float64).index_add_(0, letter, value.double())
+        sums = torch.zeros(COUNT, dtype=torch.float64).index_add_(0, letter, value.double())
         return float((sums / words)[counted].mean())
 
     fraction, full = mean(found.fraction), mean(found.full)
     return {
-        "mean_absorption_fraction_score": Value(fraction, len(letter)),
-        "mean_full_absorption_score": Value(full, len(letter)),
-        "mean_num_split_features": Value(float(splits.features[kept].double().mean()), int(kept.sum())),
+        "mean_absorption_fraction_score": Number(fraction, len(letter)),
+        "mean_full_absorption_score": Number(full, len(letter)),
+        "mean_num_split_features": Number(float(splits.features[kept].double().mean()), int(kept.sum())),
     }
 
 

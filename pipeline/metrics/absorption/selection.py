@@ -8,7 +8,7 @@ Two rules, both signed because a latent must speak *for* its letter (SAEBench 0.
 - `l1_probe`: SAEBench's own recipe (`train_sparse_multi_probe`), 50 epochs of Adam on the L1-penalised
   probe, from zero instead of random weights. An epoch of a vocabulary below 4096 words is one step, so
   50 steps is all it gets: it ranks a latent that fires for one word as high as the letter's own
-  (docs/metrics-tasks.md has the measurement).
+  (docs/absorption.md has the measurement).
 
 The work is proportional to the active (word, latent) pairs.
 """
@@ -17,15 +17,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from pipeline.metrics.absorption.section import Rule
 from pipeline.sae.core.codes import Codes
 from pipeline.sae.core.sparse import bag
-
-Rule = Literal["mean_difference", "l1_probe"]
+from pipeline.tasks.letters.words import COUNT
 
 EPOCHS, BATCH, FIRST_RATE, LAST_RATE = 50, 4096, 1e-2, 1e-5
 """SAEBench's schedule: the learning rate falls exponentially, once per epoch."""
@@ -92,13 +91,13 @@ def l1_probe(columns: Columns, y: Tensor, include: Tensor) -> Tensor:
     """
     positive, rows = (y & include).sum(-1, keepdim=True), include.sum(-1, keepdim=True)
     weight = torch.where(y, (rows - positive) / positive.clamp_min(1), 1.0) * include / rows.clamp_min(1)
-    weight, target = (weight / 26).T.float().contiguous(), y.T.float()
+    weight, target = (weight / COUNT).T.float().contiguous(), y.T.float()
     w, bias = _Adam(weight.new_zeros(len(columns.latents), len(y))), _Adam(weight.new_zeros(1, len(y)))
     for epoch in range(EPOCHS):
         rate = FIRST_RATE * (LAST_RATE / FIRST_RATE) ** (epoch / EPOCHS)
         for _ in range(ceil(len(target) / BATCH)):
             slope = weight * (torch.sigmoid(columns.times(w.value) + bias.value) - target)
-            w.step(columns.transposed_times(slope) + (L1 / 26) * w.value.sign() + L2 * w.value, rate)
+            w.step(columns.transposed_times(slope) + (L1 / COUNT) * w.value.sign() + L2 * w.value, rate)
             bias.step(slope.sum(0, keepdim=True) + L2 * bias.value, rate)
     return w.value
 

@@ -8,22 +8,24 @@ SAEs never train on them. Scored positions are the same in both: source tokens t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from pipeline.metrics.common.number import Metric, Value, missing
-from pipeline.metrics.common.tally import Resampling, Tally, ratio
-from pipeline.params import Section
+from pipeline.metrics.common.resampling import ItemSums, Resampling, ratio
+from pipeline.results.definition import Definition, Headline, Items
+from pipeline.results.number import Number, missing
 from pipeline.sae.core.inference import SAE
 from pipeline.stats.intervals import Statistic, Sums
 
 Suffix = Callable[[Tensor], Tensor]
 """The rest of the model: from the residual stream (B, T, d) after the layer to logits (B, T, V)."""
+
+CONTEXTS = "contexts.tsv"
+"""The table of the sums."""
 
 REFERENCES = ("zero", "zero_all", "mean")
 SPLICES = ("sae", "sae_all")
@@ -32,15 +34,6 @@ COLUMNS = (
     *(f"{quantity}_{condition}" for quantity in ("ce", "kl") for condition in (*REFERENCES, *SPLICES)),
 )  # fmt: skip
 """What is summed per context, in nats; `_all` replaces every position, the others keep special tokens."""
-
-
-class BehaviorSection(Section):
-    """The `behavior` section: what the behavior stage measures on."""
-
-    contexts: int = Field(48, ge=1, description="test contexts at most, evenly spaced over the split")
-    batch_contexts: int = Field(8, ge=1, description="contexts per forward pass; bounds memory (logits)")
-    resamples: int = Field(1000, ge=100, description="bootstrap resamples of contexts")
-    seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
 
 @dataclass(frozen=True)
@@ -89,54 +82,38 @@ class Clean:
         return nats[self._scored[row]].sum()
 
 
-class References:
-    """The clean model and its ablations, once per batch whatever the number of SAEs."""
-
-    def __init__(self, suffix: Suffix, mean: Tensor) -> None:
-        self._suffix, self._mean = suffix, mean
-
-    def measure(self, batch: Contexts) -> tuple[Clean, dict[str, Tensor]]:
-        """The clean pass and the sums (B,) that do not depend on an SAE."""
-        clean = Clean(self._suffix, batch)
-        zero = torch.zeros_like(self._mean)
-        sums = {
-            **clean.sums,
-            **clean.replaced("zero", zero, keep_special=True),
-            **clean.replaced("zero_all", zero, keep_special=False),
-            **clean.replaced("mean", self._mean, keep_special=True),
-        }
-        return clean, sums
-
-
-def spliced(clean: Clean, sae: SAE, batch: Contexts) -> dict[str, Tensor]:
-    """(B,) sums with the reconstructions of `sae` spliced in, with and without special tokens kept."""
-    rows = batch.residual.reshape(-1, sae.d)
-    reconstructed = sae.reconstruct(rows).view_as(batch.residual)
+def ablated(clean: Clean, mean: Tensor) -> dict[str, Tensor]:
+    """(B,) sums of the model ablated by zeros and by the `mean` (d,): what depends on no SAE."""
+    zero = torch.zeros_like(mean)
     return {
-        **clean.replaced("sae", reconstructed, keep_special=True),
-        **clean.replaced("sae_all", reconstructed, keep_special=False),
+        **clean.replaced("zero", zero, keep_special=True),
+        **clean.replaced("zero_all", zero, keep_special=False),
+        **clean.replaced("mean", mean, keep_special=True),
     }
 
 
-class Behavior:
-    """Sums over the evaluated contexts of one SAE."""
+def spliced(clean: Clean, sae: SAE, batch: Contexts, names: Sequence[str]) -> dict[str, Tensor]:
+    """(B,) sums with the reconstructions of `sae` spliced in: `sae` keeps special tokens, `sae_all` none."""
+    rows = batch.residual.reshape(-1, sae.d)
+    new = sae.reconstruct(rows).view_as(batch.residual)
+    return {
+        column: sums
+        for name in names
+        for column, sums in clean.replaced(name, new, keep_special=name == "sae").items()
+    }
 
-    def __init__(self) -> None:
-        self.tally = Tally(COLUMNS)
 
-    def add(self, index: Tensor, sums: Mapping[str, Tensor]) -> None:
-        """Add contexts `index` (B,) with their sums (B,), one per column of `COLUMNS`."""
-        self.tally.add(index, **sums)
+def values(sums: ItemSums, plan: Resampling) -> dict[str, Number]:
+    """Every metric of `METRICS`, with bootstrap intervals over contexts; `sums` of all `COLUMNS`."""
+    return {name: number(sums, name, plan) for name in STATISTICS}
 
-    def values(self, plan: Resampling) -> dict[str, Value]:
-        """Every metric of `METRICS`, with bootstrap intervals over contexts."""
-        items = {kind: int(self.tally.total(f"{kind}_tokens")) for kind in ("ce", "kl")}
-        if not items["ce"]:
-            return {metric.name: missing("no token to score was evaluated") for metric in METRICS}
-        return {
-            name: self.tally.value(statistic, items[name[:2]], plan, NO_SCALE)
-            for name, statistic in STATISTICS.items()
-        }
+
+def number(sums: ItemSums, name: str, plan: Resampling) -> Number:
+    """The metric `name` with its interval over contexts, from the columns it needs."""
+    tokens = int(sums.total(f"{name[:2]}_tokens"))
+    if not tokens:
+        return missing("no token to score was evaluated")
+    return sums.number(STATISTICS[name], tokens, plan, NO_SCALE)
 
 
 NO_SCALE = "the ablation changes nothing or the loss is not finite, so there is no scale"
@@ -174,82 +151,62 @@ STATISTICS: dict[str, Statistic] = {
 """How each metric comes from the pooled sums."""
 
 METRICS = [
-    Metric(
+    Definition(
         "ce_score", "higher", "share", 1,
         "(ce_zero_ablation - ce_sae) / (ce_zero_ablation - ce_clean): 1 is the clean model, 0 zero ablation; "
         "special tokens kept throughout",
+        headline=Headline(
+            "ce_score", "CE score", 20,
+            items=Items(
+                CONTEXTS, "context", "contexts", {"ce_zero": 1, "ce_sae": -1}, {"ce_zero": 1, "ce_clean": -1}
+            ),
+        ),
     ),
-    Metric(
+    Definition(
         "ce_score_mean", "higher", "share", 1,
         "ce_score against ce_mean_ablation, the harder baseline: the mean is free",
     ),
-    Metric("ce_clean", "neither", "nats per token", 1, "next-token cross-entropy, model unchanged", False),
-    Metric("ce_sae", "lower", "nats per token", 1, "next-token cross-entropy, SAE at non-special tokens"),
-    Metric("ce_zero_ablation", "neither", "nats per token", 1, "with zeros at non-special tokens", False),
-    Metric(
+    Definition(
+        "ce_clean", "neither", "nats per token", 1, "next-token cross-entropy, model unchanged", False
+    ),
+    Definition("ce_sae", "lower", "nats per token", 1, "next-token cross-entropy, SAE at non-special tokens"),
+    Definition("ce_zero_ablation", "neither", "nats per token", 1, "with zeros at non-special tokens", False),
+    Definition(
         "ce_mean_ablation", "neither", "nats per token", 1,
         "with the mean training activation at non-special tokens", False,
     ),
-    Metric(
+    Definition(
         "kl_sae", "lower", "nats per token", 1,
         "KL(clean || with reconstructions at non-special tokens), mean over non-special positions",
     ),
-    Metric("kl_ablation", "neither", "nats per token", 1, "KL(clean || zeros at non-special tokens)", False),
-    Metric("kl_score", "higher", "share", 1, "(kl_ablation - kl_sae) / kl_ablation"),
-    Metric(
+    Definition(
+        "kl_ablation", "neither", "nats per token", 1, "KL(clean || zeros at non-special tokens)", False
+    ),
+    Definition("kl_score", "higher", "share", 1, "(kl_ablation - kl_sae) / kl_ablation"),
+    Definition(
         "ce_loss_score", "higher", "share", 1,
         "SAEBench 0.6.0: as ce_score, but SAE and ablation replace every position, BOS included",
     ),
-    Metric("ce_loss_without_sae", "neither", "nats per token", 1, "SAEBench 0.6.0: equals ce_clean"),
-    Metric(
+    Definition("ce_loss_without_sae", "neither", "nats per token", 1, "SAEBench 0.6.0: equals ce_clean"),
+    Definition(
         "ce_loss_with_sae", "lower", "nats per token", 1,
         "SAEBench 0.6.0: cross-entropy with reconstructions at every position",
     ),
-    Metric(
+    Definition(
         "ce_loss_with_ablation", "neither", "nats per token", 1,
         "SAEBench 0.6.0: cross-entropy with zeros at every position", False,
     ),
-    Metric(
+    Definition(
         "kl_div_score", "higher", "share", 1,
         "SAEBench 0.6.0: (kl_div_with_ablation - kl_div_with_sae) / kl_div_with_ablation", False,
     ),
-    Metric(
+    Definition(
         "kl_div_with_sae", "lower", "nats per token", 1,
         "SAEBench 0.6.0: KL(clean || reconstructions at every position)", False,
     ),
-    Metric(
+    Definition(
         "kl_div_with_ablation", "neither", "nats per token", 1,
         "SAEBench 0.6.0: KL(clean || zeros at every position)", False,
     ),
 ]  # fmt: skip
-"""What `Behavior.values` gives, in the order of the tables."""
-
-
-def evenly(start: int, stop: int, count: int) -> list[int]:
-    """At most `count` of the contexts start..stop-1, evenly spaced."""
-    total = stop - start
-    count = min(count, total)
-    return [start + index * total // count for index in range(count)]
-
-
-class Spliced:
-    """The cross-entropy score of a control: one pass per batch, special tokens kept."""
-
-    def __init__(self, sae: SAE) -> None:
-        self.sae = sae
-        self.tally = Tally(("ce_tokens", "ce_clean", "ce_zero", "ce_sae"))
-
-    def add(self, clean: Clean, shared: dict[str, Tensor], batch: Contexts) -> None:
-        """Add a batch, whose sums without an SAE are `shared`."""
-        rows = batch.residual.reshape(-1, self.sae.d)
-        sums = shared | clean.replaced(
-            "sae", self.sae.reconstruct(rows).view_as(batch.residual), keep_special=True
-        )
-        self.tally.add(batch.index, **{name: sums[name] for name in self.tally.columns})
-
-    def value(self, plan: Resampling) -> Value:
-        """`ce_score` with its interval over contexts."""
-        tokens = int(self.tally.total("ce_tokens"))
-        if not tokens:
-            return missing("no token to score was evaluated")
-        return self.tally.value(STATISTICS["ce_score"], tokens, plan, NO_SCALE)
+"""What `values` gives, in the order of the tables."""

@@ -7,13 +7,12 @@ permutes its decoder's rows: latents fire as they should and write in directions
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pipeline.metrics.common.number import Metric
+from pipeline.results.definition import Definition, Reference
 from pipeline.sae.core.inference import SAE
 
 RANDOM, SHUFFLED = "_random_sae", "_shuffled_decoder"
@@ -27,26 +26,25 @@ def random_sae(x: Tensor, n: int, k: int, seed: int) -> SAE:
     return SAE("topk", rows.T.contiguous(), rows, x.mean(0), torch.zeros(n), k)
 
 
-def random_metric(name: str, unit: str) -> Metric:
-    """The definition of metric `name` of the untrained SAE."""
-    return Metric(f"{name}{RANDOM}", "neither", unit, 1, _RANDOM.format(name))
-
-
-def shuffled_metric(name: str, unit: str) -> Metric:
-    """The definition of metric `name` with the decoder's rows permuted."""
-    return Metric(f"{name}{SHUFFLED}", "neither", unit, 1, _SHUFFLED.format(name))
-
-
 def permuted(sae: SAE, seed: int) -> SAE:
     """`sae` with the rows of its decoder permuted; its encoder is unchanged."""
     order = torch.randperm(sae.n, generator=torch.Generator().manual_seed(seed))
     return replace(sae, W_dec=sae.W_dec[order.to(sae.W_dec.device)])
 
 
-def moved(sae: SAE, device: torch.device) -> SAE:
-    """The untrained `sae` on `device`."""
-    held: dict[str, Any] = vars(sae)
-    tensors: dict[str, Any] = {
-        name: each.to(device) for name, each in held.items() if isinstance(each, Tensor)
-    }
-    return replace(sae, **tensors)
+def of_untrained(metric: Definition) -> Definition:
+    """The definition of `metric` of the untrained SAE, a row under the SAEs of the table."""
+    return control(metric, RANDOM, _RANDOM.format(metric.name), "untrained SAE", 1)
+
+
+def of_permuted(metric: Definition) -> Definition:
+    """The definition of `metric` with the decoder's rows permuted, a row under the SAEs of the table."""
+    return control(metric, SHUFFLED, _SHUFFLED.format(metric.name), "decoder permuted", 2, spread=True)
+
+
+def control(
+    metric: Definition, suffix: str, definition: str, row: str, order: int, spread: bool = False
+) -> Definition:
+    """The definition of `metric` of a control, whose name ends in `suffix`."""
+    reference = Reference(row, metric.headline.name, order, spread) if metric.headline else None
+    return Definition(f"{metric.name}{suffix}", "neither", metric.unit, 1, definition, reference=reference)

@@ -1,4 +1,4 @@
-"""What an SAE got right when the true dictionary and the true codes are known: ours (docs/ground-truth.md).
+"""What an SAE got right when the true dictionary and the true codes are known: ours (docs/ground_truth.md).
 
 Everything is counted exactly on held-out tokens; no probe and no projection stands in between.
 """
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.metrics.common.number import Metric, Value, missing
 from pipeline.metrics.ground_truth.synthetic import KINDS, Sample, Source
 from pipeline.metrics.ground_truth.true_features import (
     Matches,
@@ -22,6 +21,8 @@ from pipeline.metrics.ground_truth.true_features import (
     match,
     miss,
 )
+from pipeline.results.definition import Definition, Headline
+from pipeline.results.number import Number, missing
 from pipeline.sae.core.codes import Pairs
 from pipeline.sae.core.inference import SAE
 from pipeline.stats.intervals import bootstrap
@@ -38,60 +39,72 @@ RESAMPLES = 1000
 
 _OWNED = "mean over parents with a latent of their own (cosine above 0.71) that are seen both ways; ours."
 METRICS = [
-    Metric(
+    Definition(
         "recovery_mmcs", "higher", "cosine", 1,
         "Mean over true features of the largest cosine with a decoder row "
         "(mean maximum cosine similarity, Sharkey et al. 2022).",
+        headline=Headline("recovery", "recovery (MMCS)", 10),
     ),
     *(
-        Metric(f"recovery_mmcs_{kind}", "higher", "cosine", 1, f"recovery_mmcs over {kind} features.", False)
+        Definition(
+            f"recovery_mmcs_{kind}", "higher", "cosine", 1, f"recovery_mmcs over {kind} features.", False
+        )
         for kind in KINDS
     ),
-    Metric(
+    Definition(
         "recovery_share", "higher", "share", 1,
         "Share of true features whose largest cosine with a decoder row is above 0.9; ours.",
+        headline=Headline("recovered", "recovered share", 20, narrow=False),
     ),
-    Metric(
+    Definition(
         "firing_f1", "higher", "share", 1,
         "F1 of the best-matched latent's firing against the true feature's, mean over true features that "
         "fire; ours.",
+        headline=Headline("firing_f1", "firing F1", 30),
     ),
-    Metric(
+    Definition(
         "exact_absorption", "lower", "share", 1,
         f"parent_miss_with_child minus parent_miss_alone, {_OWNED}",
+        headline=Headline("exact_absorption", "exact absorption", 40),
     ),
-    Metric(
+    Definition(
         "exact_absorption_matched", "lower", "share", 1,
         "exact_absorption within tokens of equal true L0 (Mantel-Haenszel risk difference), so that a "
         f"fixed budget of latents cannot pass for absorption, {_OWNED}",
+        headline=Headline("matched_absorption", "absorption at equal true L0", 50, narrow=False),
     ),
-    Metric(
+    Definition(
         "parent_miss_with_child", "lower", "share", 1,
         f"P(the parent's latent is silent | the parent and at least one child are on), {_OWNED}",
     ),
-    Metric(
+    Definition(
         "parent_miss_alone", "lower", "share", 1,
         f"P(the parent's latent is silent | the parent is on without a child), {_OWNED}",
     ),
-    Metric(
+    Definition(
         "child_parent_leak", "lower", "cosine", 1,
         "Cosine of a child's best-matched decoder row with its parent's direction, minus that of the two "
         "true directions, mean over learned children (cosine above 0.5); ours.",
     ),
-    Metric("flicker_true", "neither", "share", 1, "flicker of the true firing: the value to meet."),
-    Metric(
+    Definition("flicker_true", "neither", "share", 1, "flicker of the true firing: the value to meet."),
+    Definition(
         "flicker", "neither", "share", 1,
         "P(a latent is off | it was on at the previous token of the same document), pooled over latents; "
         "ours.",
     ),
-    Metric("flicker_parent_true", "neither", "share", 1, "flicker of the parents' true firing.", False),
-    Metric("flicker_parent", "neither", "share", 1, "flicker of the latents that are parents' own.", False),
-    Metric(
+    Definition("flicker_parent_true", "neither", "share", 1, "flicker of the parents' true firing.", False),
+    Definition(
+        "flicker_parent", "neither", "share", 1, "flicker of the latents that are parents' own.", False
+    ),
+    Definition(
         "explained_variance", "higher", "share", 1,
         "1 - sum |x - x^|^2 / sum |x - mean x|^2 over held-out tokens.",
     ),
-    Metric("l0", "neither", "latents per token", 1, "Latents above zero per held-out token."),
-    Metric("l0_true", "neither", "features per token", 1, "True features on per held-out token.", False),
+    Definition(
+        "l0", "neither", "latents per token", 1, "Latents above zero per held-out token.",
+        headline=Headline("l0", "L0", 0, decimals=2),
+    ),
+    Definition("l0_true", "neither", "features per token", 1, "True features on per held-out token.", False),
 ]  # fmt: skip
 
 
@@ -99,7 +112,7 @@ METRICS = [
 class Measured:
     """An SAE's values and, for the table beside them, each true feature's match and firing F1 (F,)."""
 
-    values: dict[str, Value]
+    values: dict[str, Number]
     matches: Matches
     f1: Tensor
 
@@ -118,18 +131,18 @@ def measure(sae: SAE, source: Source, sample: Sample) -> Measured:
     values["child_parent_leak"] = _leak(sae.W_dec, source, matches)
     values |= _flicker(codes.pairs, sample, source, matches.latent[: owned.numel()][owned])
     tokens = sample.x.shape[0]
-    values["l0"] = Value(codes.l0(), tokens)
-    values["l0_true"] = Value(sample.truth.l0(), tokens)
-    values["explained_variance"] = Value(1 - unexplained, tokens)
+    values["l0"] = Number(codes.l0(), tokens)
+    values["l0_true"] = Number(sample.truth.l0(), tokens)
+    values["explained_variance"] = Number(1 - unexplained, tokens)
     return Measured(values, matches, f1)
 
 
-def absent(reason: str) -> dict[str, Value]:
+def absent(reason: str) -> dict[str, Number]:
     """Every metric missing for one `reason`."""
     return {metric.name: missing(reason) for metric in METRICS}
 
 
-def _recovery(matches: Matches, source: Source) -> dict[str, Value]:
+def _recovery(matches: Matches, source: Source) -> dict[str, Number]:
     values = {"recovery_mmcs": _mean(matches.cosine, "there are no features")}
     kinds = source.kinds
     for kind in KINDS:
@@ -139,7 +152,7 @@ def _recovery(matches: Matches, source: Source) -> dict[str, Value]:
     return values
 
 
-def _absorption(misses: Misses, owned: Tensor) -> dict[str, Value]:
+def _absorption(misses: Misses, owned: Tensor) -> dict[str, Number]:
     rates = {
         "parent_miss_with_child": misses.with_child,
         "parent_miss_alone": misses.alone,
@@ -151,7 +164,7 @@ def _absorption(misses: Misses, owned: Tensor) -> dict[str, Value]:
     return {name: _mean(rate[both], reason) for name, rate in rates.items()}
 
 
-def _leak(W_dec: Tensor, source: Source, matches: Matches) -> Value:
+def _leak(W_dec: Tensor, source: Source, matches: Matches) -> Number:
     child = ((source.parent >= 0) & (matches.cosine > LEARNED)).nonzero()[:, 0]
     rows = W_dec[matches.latent[child]]
     rows = rows / rows.norm(dim=1, keepdim=True)
@@ -159,7 +172,7 @@ def _leak(W_dec: Tensor, source: Source, matches: Matches) -> Value:
     return _mean(leak, "no child is learned (cosine above 0.5)")
 
 
-def _flicker(codes: Pairs, sample: Sample, source: Source, own: Tensor) -> dict[str, Value]:
+def _flicker(codes: Pairs, sample: Sample, source: Source, own: Tensor) -> dict[str, Number]:
     """Flicker of all codes and of the latents `own` that are parents' own, each beside the truth's."""
     truth = sample.truth.pairs
     measured = {
@@ -175,13 +188,13 @@ def _flicker(codes: Pairs, sample: Sample, source: Source, own: Tensor) -> dict[
     return values
 
 
-def _mean(values: Tensor, reason: str) -> Value:
+def _mean(values: Tensor, reason: str) -> Number:
     """The mean of those that are not NaN, with a bootstrap interval over them, or `reason` without any."""
     known = values[~values.isnan()].double()
     return _ratio(known, torch.ones_like(known), reason)
 
 
-def _ratio(part: Tensor, whole: Tensor, reason: str) -> Value:
+def _ratio(part: Tensor, whole: Tensor, reason: str) -> Number:
     """Sum of `part` (I,) over sum of `whole`, bootstrapped over the I; `reason` if `whole` is zero."""
     total = float(whole.sum())
     if not total:
@@ -189,4 +202,4 @@ def _ratio(part: Tensor, whole: Tensor, reason: str) -> Value:
     sums = {"part": part.double().numpy(), "whole": whole.double().numpy()}
     interval = bootstrap(sums, lambda drawn: drawn["part"] / drawn["whole"], RESAMPLES, seed=0)
     low, high = (interval.low, interval.high) if interval else (None, None)
-    return Value(float(part.sum()) / total, int(total), low=low, high=high)
+    return Number(float(part.sum()) / total, int(total), low=low, high=high)

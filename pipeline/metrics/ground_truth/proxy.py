@@ -1,4 +1,4 @@
-"""The first-letter measurement where the truth is known: does it rank rightly? (docs/ground-truth.md)
+"""The first-letter measurement where the truth is known: does it rank rightly? (docs/ground_truth.md)
 
 Parents of the synthetic source play the letters and their children the words. An item is a token at which
 exactly one parent is on, with one child of it or none; its letter is the parent, its word the child.
@@ -11,10 +11,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.metrics.absorption.measure import AbsorptionSection, measure
+from pipeline.metrics.absorption.measure import measure
 from pipeline.metrics.absorption.results import values
-from pipeline.metrics.common.number import Metric, Value, missing
+from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.metrics.ground_truth.synthetic import Sample, Source
+from pipeline.results.definition import Definition
+from pipeline.results.number import Number, missing
 from pipeline.sae.core.inference import SAE
 from pipeline.tasks.letters.task import LetterTask
 from pipeline.tasks.letters.words import FOLDS, LETTERS, fit_probes, out_of_fold
@@ -31,7 +33,7 @@ NAMES = {
 
 _AS = "{} (absorption stage) with parents as letters and their children as words"
 METRICS = [
-    Metric(name, "higher" if "f1" in name else "lower", "F1" if "f1" in name else "share", 1,
+    Definition(name, "higher" if "f1" in name else "lower", "F1" if "f1" in name else "share", 1,
            _AS.format(of), False)
     for name, of in NAMES.items()
 ]  # fmt: skip
@@ -56,7 +58,7 @@ def proxy_task(source: Source, sample: Sample, seed: int) -> LetterTask | str:
     return LetterTask(words, x, letter, fold, scored, x[scored], weight, bias, {"model": "synthetic"})
 
 
-def proxy_values(sae: SAE, task: LetterTask | str) -> dict[str, Value]:
+def proxy_values(sae: SAE, task: LetterTask | str) -> dict[str, Number]:
     """The proxy's metrics of one SAE."""
     if isinstance(task, str):
         return {name: missing(task) for name in NAMES}

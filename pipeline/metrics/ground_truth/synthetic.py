@@ -1,4 +1,4 @@
-"""A synthetic source of activations whose dictionary and codes are known: ours (docs/ground-truth.md).
+"""A synthetic source of activations whose dictionary and codes are known: ours (docs/ground_truth.md).
 
 Three kinds of true features over contexts in which time is real:
 - parents are on for a while: a two-state Markov chain over the tokens of a context;

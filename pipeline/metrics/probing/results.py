@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,22 +10,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.metrics.common.controls import RANDOM, random_metric
-from pipeline.metrics.common.number import Metric, Value, missing
-from pipeline.metrics.probing.measure import (
-    Padded,
-    ProbingSection,
-    accuracy,
-    auc,
-    right,
-    sparse_logits,
-    top_features,
-)
-from pipeline.stats.intervals import Sums, bootstrap, wilson
+from pipeline.metrics.common.controls import of_untrained
+from pipeline.metrics.common.resampling import Resampling, estimate
+from pipeline.metrics.probing.measure import auc, sparse_logits, top_features
+from pipeline.metrics.probing.section import ProbingSection
+from pipeline.results.definition import Definition, Headline, Items, Reference
+from pipeline.results.number import Number
+from pipeline.results.table import Columns
+from pipeline.stats.intervals import Sums, wilson
+from pipeline.tasks.probing.problems import Padded, accuracy, right
 from pipeline.tasks.probing.task import ProbingTask
+
+Neurons = Mapping[str, Sequence[float]]
+"""By k: the accuracy of the raw residual's probes on each problem."""
 
 _SPARSE = "test accuracy of {k}-sparse probes on {what} (SAEBench 0.6.0, splits and negatives fixed)"
 _MEAN = "mean over a set's classes, then over sets"
+_DENSE = "baseline: test accuracy of dense logistic probes on the mean residual, ridge chosen on validation, "
 
 
 @dataclass(frozen=True)
@@ -34,34 +36,50 @@ class Probed:
     logits: dict[int, Tensor]  # (P, M) float64
 
 
-def metrics(task: ProbingTask, section: ProbingSection) -> list[Metric]:
-    """The definitions, for the section's k and the task's sets."""
-    found = []
+ITEMS = "items.tsv"
+"""The table of items: whether each probe is right on each test text."""
+
+
+def metrics(task: ProbingTask, section: ProbingSection) -> list[Definition]:
+    """The definitions, for the section's k and the task's sets; the smallest k stands in the table."""
+    found = [_dense(_DENSE + _MEAN, Reference("raw residual, dense", f"probing_k{section.k[0]}", 5))]
+    found += [_dense(_DENSE + f"set {name}", None, name) for name in sets(task)]
     for k in section.k:
+        shown = k == section.k[0]
         codes, raw = (_SPARSE.format(k=k, what=what) for what in ("mean codes", "raw residual neurons"))
+        beside = Reference("raw residual, neuron", f"probing_k{k}", 4) if shown else None
+        main = Definition(
+            f"probing_k{k}", "higher", "accuracy", 1, f"{codes}, {_MEAN}",
+            headline=Headline(
+                f"probing_k{k}", f"probing k={k}", 70,
+                items=Items(ITEMS, "text", "texts", {f"right_k{k}": 1}, groups=("set", "class")),
+            ) if shown else None,
+        )  # fmt: skip
         found += [
-            Metric(f"probing_k{k}", "higher", "accuracy", 1, f"{codes}, {_MEAN}"),
-            Metric(
+            main,
+            of_untrained(main),
+            Definition(
                 f"probing_auc_k{k}", "higher", "AUC", 1, f"as probing_k{k}, area under the ROC curve", False
             ),
-            Metric(f"raw_neurons_k{k}", "neither", "accuracy", 1, f"baseline: {raw}, {_MEAN}"),
-            random_metric(f"probing_k{k}", "accuracy"),
+            Definition(
+                f"raw_neurons_k{k}", "neither", "accuracy", 1, f"baseline: {raw}, {_MEAN}", reference=beside
+            ),
         ]
         for name in sets(task):
-            found.append(
-                Metric(f"probing_k{k}_{name}", "higher", "accuracy", 1, f"{codes}, set {name}", False)
-            )
-            found.append(
-                Metric(f"raw_neurons_k{k}_{name}", "neither", "accuracy", 1, f"{raw}, set {name}", False)
-            )
-    dense = (
-        "baseline: test accuracy of dense logistic probes on the mean residual, ridge chosen on validation"
+            found += [
+                Definition(
+                    f"probing_k{k}_{name}", "higher", "accuracy", 1, f"{codes}, set {name}", aggregate=False
+                ),
+                Definition(f"raw_neurons_k{k}_{name}", "neither", "accuracy", 1, f"{raw}, set {name}", False),
+            ]
+    return found
+
+
+def _dense(definition: str, reference: Reference | None, name: str | None = None) -> Definition:
+    metric = "raw_dense" if name is None else f"raw_dense_{name}"
+    return Definition(
+        metric, "neither", "accuracy", 1, definition, aggregate=name is None, reference=reference
     )
-    found.append(Metric("raw_dense", "neither", "accuracy", 1, f"{dense}, {_MEAN}"))
-    return found + [
-        Metric(f"raw_dense_{name}", "neither", "accuracy", 1, f"{dense}, set {name}", False)
-        for name in sets(task)
-    ]
 
 
 def sets(task: ProbingTask) -> list[str]:
@@ -76,29 +94,18 @@ def probe(features: Tensor, task: ProbingTask, ks: list[int]) -> Probed:
     return Probed({k: sparse_logits(features, top[:, :k], train, test) for k in ks})
 
 
-def all_missing(task: ProbingTask, section: ProbingSection, reason: str) -> dict[str, Value]:
-    """Every metric missing, for one reason."""
-    return {metric.name: missing(reason) for metric in metrics(task, section)}
-
-
-def values(probed: Probed, task: ProbingTask, section: ProbingSection) -> dict[str, Value]:
+def values(probed: Probed, task: ProbingTask, section: ProbingSection) -> dict[str, Number]:
     """The metrics of one SAE."""
     test = Padded.of(task.problems, "test")
     texts = int(torch.unique(test.text[test.real]).numel())
-    found: dict[str, Value] = {}
+    found: dict[str, Number] = {}
     for k in section.k:
         found |= _accuracies(f"probing_k{k}", right(probed.logits[k], test), test, task, section)
-        found[f"probing_auc_k{k}"] = Value(over_sets(auc(probed.logits[k], test), task), texts)
+        found[f"probing_auc_k{k}"] = Number(over_sets(auc(probed.logits[k], test), task), texts)
     return found
 
 
-def random_values(probed: Probed, task: ProbingTask, section: ProbingSection) -> dict[str, Value]:
-    """The metrics of the untrained SAE."""
-    measured = values(probed, task, section)
-    return {f"probing_k{k}{RANDOM}": measured[f"probing_k{k}"] for k in section.k}
-
-
-def baselines(raw: Probed, task: ProbingTask, section: ProbingSection) -> dict[str, Value]:
+def baselines(raw: Probed, task: ProbingTask, section: ProbingSection) -> dict[str, Number]:
     """The metrics of the raw residual stream, the same beside every SAE."""
     test = Padded.of(task.problems, "test")
     found = _accuracies("raw_dense", dense_right(task, test), test, task, section)
@@ -115,37 +122,39 @@ def dense_right(task: ProbingTask, test: Padded) -> Tensor:
     return out
 
 
-def problem_rows(probed: Probed, raw: Probed, task: ProbingTask) -> list[dict[str, Any]]:
-    """One row per problem and k; accuracy with its Wilson interval."""
+def problem_rows(probed: Probed, neurons: Neurons, task: ProbingTask) -> list[dict[str, Any]]:
+    """One row per problem and k; accuracy with its Wilson interval, beside the raw residual's."""
     test = Padded.of(task.problems, "test")
     dense = dense_right(task, test).sum(-1).double() / test.real.sum(-1)
     rows = []
     for k in probed.logits:
-        scores = [
-            accuracy(probed.logits[k], test),
-            auc(probed.logits[k], test),
-            accuracy(raw.logits[k], test),
-        ]
+        right_, area = accuracy(probed.logits[k], test), auc(probed.logits[k], test)
         for i, problem in enumerate(task.problems):
-            accuracy_, area, neurons = (float(score[i]) for score in scores)
             items = int(test.real[i].sum())
-            bounds = wilson(round(accuracy_ * items), items)
+            bounds = wilson(round(float(right_[i]) * items), items)
             rows.append({
                 "set": problem.labelled, "class": problem.positive, "k": k, "items": items,
-                "accuracy": accuracy_, "low": bounds.low, "high": bounds.high, "auc": area,
-                "raw_neurons": neurons, "raw_dense": float(dense[i]),
+                "accuracy": float(right_[i]), "low": bounds.low, "high": bounds.high, "auc": float(area[i]),
+                "raw_neurons": neurons[str(k)][i], "raw_dense": float(dense[i]),
             })  # fmt: skip
     return rows
 
 
-PROBLEM_COLUMNS = [
-    "set", "class", "k", "items", "accuracy", "low", "high", "auc", "raw_neurons", "raw_dense",
-]  # fmt: skip
+def neurons_of(raw: Probed, task: ProbingTask) -> Neurons:
+    """The accuracy of the raw residual's probes."""
+    test = Padded.of(task.problems, "test")
+    return {str(k): accuracy(logits, test).tolist() for k, logits in raw.logits.items()}
 
 
-def item_columns(ks: list[int]) -> list[str]:
-    """Columns of the table of items."""
-    return ["set", "class", "text", "truth", *(f"right_k{k}" for k in ks)]
+def tables(ks: list[int]) -> dict[str, Columns]:
+    """The tables for probes with `ks` latents."""
+    return {
+        "problems.tsv": {
+            "set": str, "class": str, "k": int, "items": int, "accuracy": float, "low": float, "high": float,
+            "auc": float, "raw_neurons": float, "raw_dense": float,
+        },
+        ITEMS: {"set": str, "class": str, "text": int, "truth": int, **{f"right_k{k}": int for k in ks}},
+    }  # fmt: skip
 
 
 def item_rows(probed: Probed, task: ProbingTask) -> list[dict[str, Any]]:
@@ -165,7 +174,7 @@ def item_rows(probed: Probed, task: ProbingTask) -> list[dict[str, Any]]:
 
 def _accuracies(
     name: str, correct: Tensor, test: Padded, task: ProbingTask, section: ProbingSection
-) -> dict[str, Value]:
+) -> dict[str, Number]:
     """The mean over sets under `name`, each set's mean under `name_set`; bootstrap intervals over texts."""
     found = {name: _with_interval(correct, test, task, sets(task), section)}
     for each in sets(task):
@@ -175,7 +184,7 @@ def _accuracies(
 
 def _with_interval(
     correct: Tensor, test: Padded, task: ProbingTask, names: list[str], section: ProbingSection
-) -> Value:
+) -> Number:
     members = {
         name: [i for i, problem in enumerate(task.problems) if problem.labelled == name] for name in names
     }
@@ -196,10 +205,7 @@ def _with_interval(
         ]
         return np.mean(means, axis=0)
 
-    point = float(statistic({key: column.sum(keepdims=True) for key, column in sums.items()})[0])
-    interval = bootstrap(sums, statistic, section.resamples, section.seed)
-    low, high = (interval.low, interval.high) if interval else (None, None)
-    return Value(point, len(texts), None, low, high)
+    return estimate(sums, statistic, len(texts), Resampling(section.resamples, section.seed))
 
 
 def over_sets(score: Tensor, task: ProbingTask) -> float:

@@ -14,10 +14,13 @@ from random import Random
 import torch
 from torch import Tensor
 
-from pipeline.metrics.common.number import Metric, Value, missing
-from pipeline.metrics.probing.measure import Padded, ProbingSection, accuracy, sparse_logits, top_features
+from pipeline.metrics.probing.measure import sparse_logits, top_features
 from pipeline.metrics.probing.results import over_sets
-from pipeline.tasks.probing.task import SPLITS, ProbingTask, Problem
+from pipeline.metrics.probing.section import ProbingSection
+from pipeline.results.definition import Definition
+from pipeline.results.number import Number
+from pipeline.tasks.probing.problems import SPLITS, Padded, Problem, accuracy
+from pipeline.tasks.probing.task import ProbingTask
 
 EPOCHS, PATIENCE, BATCH, RATE = 100, 10, 250, 1e-2
 """Of the probe on all features, AdamW with torch's defaults otherwise."""
@@ -27,10 +30,10 @@ _REDRAWN = "SAEBench 0.6.0: accuracy of {k}-sparse probes on {what}, negatives d
 _BEST = "SAEBench 0.6.0: accuracy of a linear probe on {what} in the epoch best on the test texts; {mean}"
 
 
-def metrics(section: ProbingSection) -> list[Metric]:
+def metrics(section: ProbingSection) -> list[Definition]:
     """The definitions, under SAEBench's field names."""
     found = [
-        Metric(
+        Definition(
             "probing_all", "higher", "accuracy", 1,
             "test accuracy of a linear probe on all mean codes, splits and negatives fixed, in the epoch "
             f"best on validation texts; {_MEAN}", False,
@@ -41,16 +44,11 @@ def metrics(section: ProbingSection) -> list[Metric]:
         named = {f"{who}_test_accuracy": _BEST.format(what=what, mean=_MEAN)} | {
             f"{who}_top_{k}_test_accuracy": _REDRAWN.format(k=k, what=what, mean=_MEAN) for k in section.k
         }
-        found += [Metric(name, better, "accuracy", 1, text, False) for name, text in named.items()]  # type: ignore[arg-type]
+        found += [Definition(name, better, "accuracy", 1, text, False) for name, text in named.items()]  # type: ignore[arg-type]
     return found
 
 
-def all_missing(section: ProbingSection, reason: str) -> dict[str, Value]:
-    """Every metric missing, for one reason."""
-    return {metric.name: missing(reason) for metric in metrics(section)}
-
-
-def values(who: str, features: Tensor, task: ProbingTask, section: ProbingSection) -> dict[str, Value]:
+def values(who: str, features: Tensor, task: ProbingTask, section: ProbingSection) -> dict[str, Number]:
     """SAEBench's values of one feature matrix (X, n); `who` is `sae` or `llm`."""
     found, texts = {}, _texts(task)
     for k in section.k:
@@ -58,18 +56,18 @@ def values(who: str, features: Tensor, task: ProbingTask, section: ProbingSectio
         train, test = _padded(problems, "train"), _padded(problems, "test")
         top = top_features(features, train, min(k, features.shape[1]))
         score = accuracy(sparse_logits(features, top, train, test), test)
-        found[f"{who}_top_{k}_test_accuracy"] = Value(over_sets(score, task), texts)
+        found[f"{who}_top_{k}_test_accuracy"] = Number(over_sets(score, task), texts)
     problems = redrawn(task.problems, Random(f"negatives {who} all {section.seed}"))
     train, test = _padded(problems, "train"), _padded(problems, "test")
     score = best_epoch(features, train, test, test, section.seed)
-    return {f"{who}_test_accuracy": Value(over_sets(score, task), texts)} | found
+    return {f"{who}_test_accuracy": Number(over_sets(score, task), texts)} | found
 
 
-def probing_all(features: Tensor, task: ProbingTask, section: ProbingSection) -> dict[str, Value]:
+def probing_all(features: Tensor, task: ProbingTask, section: ProbingSection) -> dict[str, Number]:
     """The right value beside `sae_test_accuracy`."""
     train, validation, test = (_padded(task.problems, split) for split in SPLITS)
     score = best_epoch(features, train, validation, test, section.seed)
-    return {"probing_all": Value(over_sets(score, task), _texts(task))}
+    return {"probing_all": Number(over_sets(score, task), _texts(task))}
 
 
 def redrawn(problems: list[Problem], rng: Random) -> list[Problem]:

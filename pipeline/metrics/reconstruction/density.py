@@ -10,15 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.metrics.common.number import Metric, Value, missing
+from pipeline.metrics.common.resampling import share
+from pipeline.results.definition import Definition, Headline
+from pipeline.results.number import Number, missing
 from pipeline.sae.core.codes import Codes
-from pipeline.stats.intervals import wilson
 
 EDGES = np.linspace(-7.0, 0.0, 29)
 """Edges of the histogram: log10 of the firing rate in quarter decades."""
 
-HISTOGRAM_COLUMNS = ("log10_low", "log10_high", "latents")
-LATENT_COLUMNS = ("latent", "fired", "density", "contexts", "tokens_per_context")
+HISTOGRAM_COLUMNS = {"log10_low": float, "log10_high": float, "latents": int}
+LATENT_COLUMNS = {"latent": int, "fired": int, "density": float, "contexts": int, "tokens_per_context": float}
 
 
 class Density:
@@ -44,7 +45,7 @@ class Density:
         """(n,) float64: the share of tokens on which each latent fires."""
         return self.fired.double() / max(self.tokens, 1)
 
-    def values(self) -> dict[str, Value]:
+    def values(self) -> dict[str, Number]:
         """Every metric of `METRICS`."""
         if not self.tokens:
             return {metric.name: missing("no valid token was evaluated") for metric in METRICS}
@@ -55,18 +56,18 @@ class Density:
             "freq_over_1_percent": rate > 0.01,
             "freq_over_10_percent": rate > 0.1,
         }
-        found = {name: _share(which) for name, which in shares.items()}
+        found = {name: share(int(which.sum()), self.n) for name, which in shares.items()}
         for name in ("freq_over_1_percent", "freq_over_10_percent"):
             found[f"normalized_{name}"] = self._normalized(shares[name])
         return found
 
-    def _normalized(self, which: Tensor) -> Value:
+    def _normalized(self, which: Tensor) -> Number:
         fired = int(self.fired.sum())
         if not fired:
             return missing("no latent ever fires")
-        return Value(int(self.fired[which].sum()) / fired, fired)
+        return Number(int(self.fired[which].sum()) / fired, fired)
 
-    def histogram(self, **identity: Any) -> Iterator[dict[str, Any]]:
+    def histogram(self) -> Iterator[dict[str, Any]]:
         """Rows of the histogram: first the latents that never fire (log10 of 0), then quarter decades.
 
         A bin holds its lower edge, the last one both; rates below the lowest edge count in its bin.
@@ -75,9 +76,9 @@ class Density:
         counts, _ = np.histogram(log10.clip(EDGES[0], EDGES[-1]), EDGES)
         lows, highs = [-math.inf, *EDGES[:-1]], [-math.inf, *EDGES[1:]]
         for low, high, count in zip(lows, highs, [int((self.fired == 0).sum()), *counts], strict=True):
-            yield {**identity, "log10_low": float(low), "log10_high": float(high), "latents": int(count)}
+            yield {"log10_low": float(low), "log10_high": float(high), "latents": int(count)}
 
-    def latents(self, **identity: Any) -> Iterator[dict[str, Any]]:
+    def latents(self) -> Iterator[dict[str, Any]]:
         """One row per latent: tokens and contexts in which it fires, and tokens per such context.
 
         `tokens_per_context` is SAEBench's consistent_activation_heuristic; empty where a latent never fires.
@@ -86,33 +87,29 @@ class Density:
         for latent, (fired, rate, contexts) in enumerate(zip(*columns, strict=True)):
             per_context = fired / contexts if contexts else None
             row = (latent, fired, rate, contexts, per_context)
-            yield {**identity, **dict(zip(LATENT_COLUMNS, row, strict=True))}
-
-
-def _share(which: Tensor) -> Value:
-    """The share of latents that are in `which` (n,), with its Wilson interval."""
-    count, n = int(which.sum()), len(which)
-    bounds = wilson(count, n)
-    return Value(count / n, n, low=bounds.low, high=bounds.high)
+            yield dict(zip(LATENT_COLUMNS, row, strict=True))
 
 
 METRICS = [
-    Metric("dead_share", "lower", "share of latents", 1, "latents that fire on no evaluated token"),
-    Metric("frac_alive", "higher", "share of latents", 1, "1 - dead_share (SAEBench 0.6.0, core)", False),
-    Metric(
+    Definition(
+        "dead_share", "lower", "share of latents", 1, "latents that fire on no evaluated token",
+        headline=Headline("dead", "dead share", 30),
+    ),
+    Definition("frac_alive", "higher", "share of latents", 1, "1 - dead_share (SAEBench 0.6.0, core)", False),
+    Definition(
         "freq_over_1_percent", "lower", "share of latents", 1,
         "latents that fire on more than 1 % of tokens (SAEBench 0.6.0, core)", False,
     ),
-    Metric(
+    Definition(
         "freq_over_10_percent", "lower", "share of latents", 1,
         "latents that fire on more than 10 % of tokens (SAEBench 0.6.0, core)", False,
     ),
-    Metric(
+    Definition(
         "normalized_freq_over_1_percent", "neither", "share of activity", 1,
         "share of all activity that is of latents firing on more than 1 % of tokens (SAEBench 0.6.0, core)",
         False,
     ),
-    Metric(
+    Definition(
         "normalized_freq_over_10_percent", "neither", "share of activity", 1,
         "share of all activity that is of latents firing on more than 10 % of tokens (SAEBench 0.6.0, core)",
         False,

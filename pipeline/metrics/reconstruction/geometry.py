@@ -6,19 +6,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pipeline.metrics.common.number import Metric, Value, missing
+from pipeline.results.definition import Definition
+from pipeline.results.number import Number, missing
 from pipeline.sae.core.inference import SAE
 
 ROWS = 1024
 """Latents compared with all others at a time."""
 
 
-def values(sae: SAE) -> dict[str, Value]:
+def values(sae: SAE) -> dict[str, Number]:
     """Every metric of `METRICS`."""
     if sae.n < 2:
         return {metric.name: missing("one latent has no other to be compared with") for metric in METRICS}
     sides = {"average_max_encoder_cosine_sim": sae.W_enc.T, "average_max_decoder_cosine_sim": sae.W_dec}
-    return {name: Value(float(largest_cosines(rows).double().mean()), sae.n) for name, rows in sides.items()}
+    return {name: Number(float(largest_cosines(rows).double().mean()), sae.n) for name, rows in sides.items()}
 
 
 def largest_cosines(rows: Tensor) -> Tensor:
@@ -33,12 +34,12 @@ def largest_cosines(rows: Tensor) -> Tensor:
 
 
 METRICS = [
-    Metric(
+    Definition(
         "average_max_encoder_cosine_sim", "neither", "cosine", 1,
         "mean over latents of the largest cosine to another latent's encoder column (SAEBench 0.6.0, core)",
         False,
     ),
-    Metric(
+    Definition(
         "average_max_decoder_cosine_sim", "lower", "cosine", 1,
         "mean over latents of the largest cosine to another latent's decoder row (SAEBench 0.6.0, core)",
         False,

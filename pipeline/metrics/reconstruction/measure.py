@@ -11,15 +11,14 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from pipeline.metrics.common.number import Metric, Value, missing
-from pipeline.metrics.common.tally import Resampling, Tally, ratio
+from pipeline.metrics.common.resampling import ItemSums, Resampling, ratio
 from pipeline.metrics.reconstruction import density, saebench
 from pipeline.metrics.reconstruction.density import Density
 from pipeline.metrics.reconstruction.saebench import Batchwise
-from pipeline.params import Section
+from pipeline.results.definition import Definition, Headline, Items
+from pipeline.results.number import Number, missing
 from pipeline.sae.core.codes import Codes
 from pipeline.stats.intervals import Statistic, Sums
 
@@ -29,24 +28,11 @@ COLUMNS = (
 )  # fmt: skip
 """What is summed per context; squared quantities in squared model units."""
 
+CONTEXTS = "contexts.tsv"
+"""The table of the sums."""
+
 CONSTANT = 1e-12
 """Below this share of the squared norm, variance is rounding: the activations are constant."""
-
-
-class ReconstructionSection(Section):
-    """The `reconstruction` section: what the reconstruction stage measures on."""
-
-    batch_contexts: int = Field(
-        16, ge=1, description="contexts per batch; SAEBench's batch-wise formulas (mse_saebench) depend on it"
-    )
-    temporal_contexts: int = Field(
-        512,
-        ge=1,
-        description="at most this many test contexts for the temporal metrics; they are held in memory",
-    )
-    window: int = Field(128, ge=2, description="tokens of a context per window of the activation variance")
-    resamples: int = Field(1000, ge=100, description="bootstrap resamples of contexts")
-    seed: int = Field(0, ge=0, description="seed of the bootstrap and of the shuffled control")
 
 
 class Reconstruction:
@@ -58,7 +44,7 @@ class Reconstruction:
 
     def __init__(self, n: int, mean: Tensor) -> None:
         self.mean = mean.double()
-        self.tally = Tally(COLUMNS)
+        self.sums = ItemSums(COLUMNS)
         self.density = Density(n)
         self._batchwise = Batchwise(len(mean))
 
@@ -70,15 +56,15 @@ class Reconstruction:
         if not len(x):
             return
         x, reconstructed = x.double(), reconstructed.double()
-        self.tally.add(context, **_per_token(x, reconstructed, codes, self.mean.to(x.device)))
+        self.sums.add(context, **_per_token(x, reconstructed, codes, self.mean.to(x.device)))
         self.density.add(codes, context)
         self._batchwise.add(x, reconstructed)
 
-    def values(self, plan: Resampling) -> dict[str, Value]:
+    def values(self, plan: Resampling) -> dict[str, Number]:
         """Every metric of `METRICS`; pooled means carry a bootstrap interval over contexts."""
         return self._means(plan) | self._batchwise.values() | self.density.values()
 
-    def _means(self, plan: Resampling) -> dict[str, Value]:
+    def _means(self, plan: Resampling) -> dict[str, Number]:
         tokens, d = self.density.tokens, len(self.mean)
         if not tokens:
             return {name: missing("no valid token was evaluated") for name in MEANS}
@@ -90,7 +76,7 @@ class Reconstruction:
         values = {}
         for name, statistic in statistics.items():
             otherwise = "the activations are constant" if name == "explained_variance" else "it is not finite"
-            values[name] = self.tally.value(statistic, tokens, plan, otherwise)
+            values[name] = self.sums.number(statistic, tokens, plan, otherwise)
         return values
 
 
@@ -145,20 +131,30 @@ MEANS = {
 """Metrics that are pooled over contexts: name to the column whose mean it is, None for other formulas."""
 
 METRICS = [
-    Metric("mse", "lower", "squared model units", 1, "mean over tokens of |x - r|^2 / d"),
-    Metric(
+    Definition("mse", "lower", "squared model units", 1, "mean over tokens of |x - r|^2 / d"),
+    Definition(
         "explained_variance", "higher", "share", 1,
         "1 - sum |x - r|^2 / sum |x - mean|^2, the mean over all evaluated tokens",
+        headline=Headline(
+            "explained_variance", "explained variance", 10,
+            items=Items(
+                CONTEXTS, "context", "contexts", {"squared_error": 1}, {"squared_deviation": 1},
+                complement=True,
+            ),
+        ),
     ),
-    Metric(
+    Definition(
         "cosine", "higher", "cosine", 1,
         "mean over tokens of cos(x, r), 0 where either is zero (SAEBench 0.6.0: cossim)",
     ),
-    Metric("l0", "neither", "latents", 1, "mean number of active latents per token (SAEBench 0.6.0)"),
-    Metric("l1", "neither", "model units", 1, "mean over tokens of the summed codes (SAEBench 0.6.0)"),
-    Metric("l2_norm_in", "neither", "model units", 1, "mean over tokens of |x| (SAEBench 0.6.0)", False),
-    Metric("l2_norm_out", "neither", "model units", 1, "mean over tokens of |r| (SAEBench 0.6.0)", False),
-    Metric(
+    Definition(
+        "l0", "neither", "latents", 1, "mean number of active latents per token (SAEBench 0.6.0)",
+        headline=Headline("l0", "L0", 0, decimals=2),
+    ),
+    Definition("l1", "neither", "model units", 1, "mean over tokens of the summed codes (SAEBench 0.6.0)"),
+    Definition("l2_norm_in", "neither", "model units", 1, "mean over tokens of |x| (SAEBench 0.6.0)", False),
+    Definition("l2_norm_out", "neither", "model units", 1, "mean over tokens of |r| (SAEBench 0.6.0)", False),
+    Definition(
         "l2_ratio", "neither", "ratio", 1,
         "mean over tokens of |r| / |x|; below 1 is shrinkage (SAEBench 0.6.0)",
     ),

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pipeline.metrics.common.number import Metric, Value, missing
+from pipeline.results.definition import Definition
+from pipeline.results.number import Number, missing
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Batchwise:
         sums = (error, x.square(), r.square(), x * r, 1 - error / deviation)
         self._batches.append(_Batch(len(x), *(float(values.sum()) for values in sums)))
 
-    def values(self) -> dict[str, Value]:
+    def values(self) -> dict[str, Number]:
         """Every metric of `METRICS`."""
         if not self._batches:
             return {metric.name: missing("no valid token was evaluated") for metric in METRICS}
@@ -69,26 +70,27 @@ def _divided(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else math.nan
 
 
-def _finite(value: float, items: int) -> Value:
-    return Value(value, items) if math.isfinite(value) else missing("SAEBench's formula divides by zero here")
+def _finite(value: float, items: int) -> Number:
+    known = math.isfinite(value)
+    return Number(value, items) if known else missing("SAEBench's formula divides by zero here")
 
 
 METRICS = [
-    Metric(
+    Definition(
         "mse_saebench", "lower", "squared model units", 1,
         "mean over tokens of |x - r|^2 / N, N the tokens of its batch of `batch_contexts` contexts "
         "(SAEBench 0.6.0: mse)",
     ),
-    Metric(
+    Definition(
         "explained_variance_saebench", "higher", "share", 1,
         "1 - E|x - r|^2 / (E|x|^2 - (E|x|^2 / d)^2) (SAEBench 0.6.0: explained_variance); its units do not "
         "match, so it is no share of variance", False,
     ),
-    Metric(
+    Definition(
         "explained_variance_legacy", "higher", "share", 1,
         "mean over tokens of 1 - |x - r|^2 / |x - batch mean|^2 (SAEBench); most published values",
     ),
-    Metric(
+    Definition(
         "relative_reconstruction_bias", "neither", "ratio", 1,
         "mean over batches of E|r|^2 / E[x.r], 1 is unbiased (2404.16014, equation 10; SAEBench)", False,
     ),

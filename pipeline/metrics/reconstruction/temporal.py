@@ -15,14 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.metrics.common.number import Metric, Value, missing
-from pipeline.metrics.common.tally import Resampling, Tally, ratio
+from pipeline.metrics.common.resampling import ItemSums, Resampling, ratio
 from pipeline.metrics.reconstruction.entries import Entries
+from pipeline.results.definition import Definition, Headline, Items
+from pipeline.results.number import Number, missing
 from pipeline.sae.core.codes import Codes
 from pipeline.stats.intervals import Statistic, Sums
 
 COLUMNS = ("pairs", "moving_pairs", "smoothness", "on", "on_followed", "on_following", "stays_on")
 """What is summed per context. `moving_pairs` are those with x_t != x_(t-1)."""
+
+TEMPORAL = "temporal.tsv"
+"""The table of the sums."""
 
 _NO_PAIR_OFF = "no latent that is ever on is off at a token that has a successor"
 
@@ -35,7 +39,7 @@ class Temporal:
 
     def __init__(self, n: int, window: int) -> None:
         self.n, self.window = n, window
-        self.tally = Tally(COLUMNS)
+        self.sums = ItemSums(COLUMNS)
         self.tokens = self.pairs = self.windows = 0
         self.on, self.on_followed, self.stays_on = (torch.zeros(n, dtype=torch.int64) for _ in range(3))
         self.sum, self.square_sum, self.window_variance = (
@@ -63,7 +67,7 @@ class Temporal:
         moved[:-1] = (x[1:].double() - x[:-1].double()).norm(dim=1).cpu()
         moving = followed & (moved > 0)
         on_followed, on_following = followed[entries.token], followed.roll(1)[entries.token]
-        self.tally.add(
+        self.sums.add(
             context,
             pairs=followed,
             moving_pairs=moving,
@@ -90,33 +94,33 @@ class Temporal:
         self.window_variance += variance.sum(0)
         self.windows += int(enough.sum())
 
-    def values(self, plan: Resampling) -> dict[str, Value]:
+    def values(self, plan: Resampling) -> dict[str, Number]:
         """Every metric of `METRICS` (without the shuffled ones)."""
-        on, moving = int(self.on.sum()), int(self.tally.total("moving_pairs"))
+        on, moving = int(self.on.sum()), int(self.sums.total("moving_pairs"))
         followed = int(self.on_followed.sum())
         no_pair = "no latent is on at a token that has a successor"
         return {
-            "smoothness": self.tally.value(
+            "smoothness": self.sums.number(
                 ratio("smoothness", "moving_pairs"),
                 moving,
                 plan,
                 "no pair of neighbours with different activations",
             ),
-            "flicker": self.tally.value(_flicker, followed, plan, no_pair),
+            "flicker": self.sums.number(_flicker, followed, plan, no_pair),
             "flicker_per_latent": self._flicker_per_latent(),
-            "run_length": self.tally.value(_run_length, on, plan, "no latent is ever on"),
+            "run_length": self.sums.number(_run_length, on, plan, "no latent is ever on"),
             **self._variance_values(),
             **self._transitions(plan, {"on": no_pair, "off": _NO_PAIR_OFF}),
         }
 
-    def _flicker_per_latent(self) -> Value:
+    def _flicker_per_latent(self) -> Number:
         common = self.on_followed >= RARE
         if not common.any():
             return missing(f"no latent is on at {RARE} tokens that have a successor")
         stays = self.stays_on[common].double() / self.on_followed[common].double()
-        return Value(float((1 - stays).mean()), int(common.sum()))
+        return Number(float((1 - stays).mean()), int(common.sum()))
 
-    def _variance_values(self) -> dict[str, Value]:
+    def _variance_values(self) -> dict[str, Number]:
         names = ("activation_variance", "activation_variance_share")
         alive = self.on > 0
         total = (self.square_sum - self.sum.square() / max(self.tokens, 1)).clamp_min(0) / max(
@@ -126,11 +130,11 @@ class Temporal:
             return {name: missing("no latent varies in a window of two or more tokens") for name in names}
         within = self.window_variance / self.windows
         return {
-            names[0]: Value(float(within[alive].mean()), self.windows),
-            names[1]: Value(float(within.sum() / total.sum()), self.windows),
+            names[0]: Number(float(within[alive].mean()), self.windows),
+            names[1]: Number(float(within.sum() / total.sum()), self.windows),
         }
 
-    def _transitions(self, plan: Resampling, otherwise: dict[str, str]) -> dict[str, Value]:
+    def _transitions(self, plan: Resampling, otherwise: dict[str, str]) -> dict[str, Number]:
         """The 2x2 matrix of a latent's next state given its state, pooled over latents that are ever on."""
         alive = int((self.on > 0).sum())
         from_on = int(self.on_followed.sum())
@@ -139,7 +143,7 @@ class Temporal:
         for start, share in (("on", _on_after_on), ("off", partial(_on_after_off, alive=alive))):
             for end, statistic in (("on", share), ("off", partial(_complement, share))):
                 name = f"transition_{start}_{end}"
-                values[name] = self.tally.value(statistic, items[start], plan, otherwise[start])
+                values[name] = self.sums.number(statistic, items[start], plan, otherwise[start])
         return values
 
 
@@ -184,36 +188,42 @@ def _run_length(sums: Sums) -> np.ndarray:
 
 
 _ORDERED = [
-    Metric(
+    Definition(
         "smoothness", "lower", "ratio", 1,
         "mean over pairs of |f_t - f_(t-1)| / |x_t - x_(t-1)|, Euclidean norms, pairs with equal x left out",
     ),
-    Metric(
+    Definition(
         "flicker", "lower", "share", 1,
         "of all (latent, token) with the latent on and the token followed by another of its document: the "
         "share with the latent off at that next token",
+        headline=Headline(
+            "flicker", "flicker", 80,
+            items=Items(
+                TEMPORAL, "context", "contexts", {"stays_on": 1}, {"on_followed": 1}, complement=True
+            ),
+        ),
     ),
-    Metric(
+    Definition(
         "flicker_per_latent", "lower", "share", 1,
         f"mean over latents of each one's flicker, latents with at least {RARE} followed on-tokens", False,
     ),
-    Metric(
+    Definition(
         "run_length", "higher", "tokens", 1,
         "mean length of maximal runs of neighbouring tokens with a latent on; a context's or document's end "
         "ends a run",
     ),
-    Metric(
+    Definition(
         "activation_variance", "neither", "squared model units", 1,
         "sample variance of a latent's activation within a window of a context, mean over windows and over "
         "latents that are ever on", False,
     ),
-    Metric(
+    Definition(
         "activation_variance_share", "lower", "share", 1,
         "variance within windows over variance over all tokens, both summed over latents; near 1 when "
         "activity does not depend on the context", False,
     ),
     *(
-        Metric(
+        Definition(
             f"transition_{start}_{end}", "neither", "share", 1,
             f"a latent's chance to be {end} at the next token when it is {start}, pooled over pairs and "
             "latents that are ever on", False,
@@ -226,7 +236,7 @@ METRICS = [
     *_ORDERED,
     *(
         replace(
-            metric, name=f"{metric.name}_shuffled", better="neither",
+            metric, name=f"{metric.name}_shuffled", better="neither", headline=None,
             definition=f"control: {metric.name} with the valid tokens permuted",
         )
         for metric in _ORDERED
@@ -235,6 +245,6 @@ METRICS = [
 """What both orders give, in the order of the tables."""
 
 
-def control(values: dict[str, Value]) -> dict[str, Value]:
+def control(values: dict[str, Number]) -> dict[str, Number]:
     """The values of the shuffled order under their own names."""
     return {f"{name}_shuffled": value for name, value in values.items()}

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.sparse import bag
-from pipeline.sae.core.top import row_top
+from pipeline.sae.core.topk import row_top
 
 Architecture = Literal["standard", "topk", "jumprelu", "gated"]
 

@@ -1,4 +1,4 @@
-"""Which rows of a batch are neighbours in the text, and running averages over steps."""
+"""Which rows of a batch are neighbours in the text."""
 
 from __future__ import annotations
 
@@ -22,12 +22,3 @@ def segments(step: Step) -> list[tuple[int, int]]:
     cuts = ((step.context[1:] != step.context[:-1]).nonzero().squeeze(1) + 1).tolist()
     edges = [0, *cuts, len(step.context)]
     return list(pairwise(edges))
-
-
-def moving_average(state: dict[str, Tensor], name: str, value: Tensor, decay: float) -> Tensor:
-    """Move the average `name` towards `value` and return it bias-corrected (zero start divided out)."""
-    total = state.setdefault(name, torch.zeros_like(value))
-    weight = state.setdefault(f"{name}_weight", value.new_zeros(()))
-    total.mul_(decay).add_(value, alpha=1 - decay)
-    weight.mul_(decay).add_(1 - decay)
-    return total / weight

@@ -22,6 +22,7 @@ from pipeline.params import Section
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.sparse import decode, encode_at
+from pipeline.sae.core.state import State
 
 Weights = dict[str, Tensor]
 """W_enc (d, n), W_dec (n, d), b_enc (n,), b_dec (d,) and a variant's own parameters, float32."""
@@ -137,11 +138,20 @@ class Objective:
 
 
 @dataclass
-class Tools:
-    """What `after_step` may change beside the variant's own state."""
+class Moments:
+    """Adam's state of one weight."""
+
+    steps: Tensor  # () float32
+    first: Tensor
+    second: Tensor
+
+
+@dataclass(frozen=True)
+class LoopState:
+    """What `after_step` may change in place beside the variant's own state."""
 
     weights: Weights
-    moments: dict[str, list[Tensor]]  # per weight name: Adam's first and second moment
+    moments: Mapping[str, Moments]  # per weight name
     generator: torch.Generator
     fired: Tensor  # (n,) int64: tokens since each latent last fired
 
@@ -151,10 +161,11 @@ class Variant(ABC):
 
     reading: ClassVar[Literal["tokens", "pairs", "contexts"]] = "tokens"
     controlled: ClassVar[bool] = True  # sparsity through a penalty coefficient
+    keeps: ClassVar[type[State]] = State  # the type of `state`
 
     def __init__(self, config: MethodConfig, d: int, n: int, l0: int | None) -> None:
         self.config, self.d, self.n, self.l0 = config, d, n, l0
-        self.state: dict[str, Tensor] = {}
+        self.state = self.keeps()
 
     def recipe(self, base: Recipe) -> Recipe:
         """The loop's settings for this method; a fixed coefficient switches the controller off."""
@@ -176,7 +187,7 @@ class Variant(ABC):
         """(n,) factor on the update of each latent's weights, or None."""
         return None
 
-    def after_step(self, step: Step, objective: Objective, tools: Tools) -> None:
+    def after_step(self, step: Step, objective: Objective, loop: LoopState) -> None:
         """Statistics, thresholds, resampling: after the optimizer moved the weights."""
         return None
 
@@ -196,7 +207,7 @@ class Variant(ABC):
 
     def statistics(self) -> dict[str, Tensor]:
         """Per-latent statistics kept beside the weights, (n,) each."""
-        return {name: value for name, value in self.state.items() if value.shape == (self.n,)}
+        return {}
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
+from pipeline.lm.site import Site
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.formats.given import (
-    Given,
-    Place,
+from pipeline.sae.formats.external import (
+    ExternalSAE,
+    Location,
     exactly,
     read_json,
     refuse_site,
@@ -37,7 +38,7 @@ OTHER_SITE = re.compile(r"attn|attention|mlp|resid_pre", re.IGNORECASE)
 Tensors = dict[str, Tensor]
 
 
-def read(place: Place) -> Given:
+def read(place: Location) -> ExternalSAE:
     """The SAE in `place`; raises BadInput for an unknown class and a file that holds more than tensors."""
     trainer = read_json(place.folder / FILES[1]).get("trainer")
     if not isinstance(trainer, dict):
@@ -51,7 +52,8 @@ def read(place: Place) -> Given:
     sae = CLASSES[kind](_state(place.folder / FILES[0]), trainer, place.folder)
     layer = trainer.get("layer")
     model = trainer.get("lm_name")
-    return Given(unit_rows(sae), "dictionary_learning", kind, model, layer if type(layer) is int else None)
+    reads = Site("resid_post", layer) if type(layer) is int else None
+    return ExternalSAE(unit_rows(sae), "dictionary_learning", kind, model, reads)
 
 
 def _state(path: Path) -> Tensors:

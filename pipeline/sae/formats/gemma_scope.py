@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from pipeline.console.errors import BadInput
+from pipeline.lm.site import Site
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.formats.given import (
-    Given,
-    Place,
+from pipeline.sae.formats.external import (
+    ExternalSAE,
+    Location,
     exactly,
     refuse_site,
     unit_rows,
@@ -28,7 +29,7 @@ FILES = ("params.npz",)
 RELEASE = re.compile(r"gemma-scope-(2b|9b|27b)-(pt|it)-(\w+)")
 
 
-def read(place: Place) -> Given:
+def read(place: Location) -> ExternalSAE:
     """The SAE in `place`; raises BadInput for an archive that holds more than arrays."""
     path = place.folder / FILES[0]
     try:
@@ -42,13 +43,13 @@ def read(place: Place) -> Given:
     shapes = {"W_enc": (d, n), "W_dec": (n, d), "b_enc": (n,), "b_dec": (d,), "threshold": (n,)}
     sae = SAE("jumprelu", **exactly(state, shapes, place.folder))  # type: ignore[arg-type]
     layer = re.search(r"(?:^|/)layer_(\d+)(?:/|$)", place.name)
-    return Given(
+    return ExternalSAE(
         unit_rows(without_subtraction(sae)), "gemma_scope", "jumprelu", _model(place),
-        None if layer is None else int(layer[1]),
+        None if layer is None else Site("resid_post", int(layer[1])),
     )  # fmt: skip
 
 
-def _model(place: Place) -> str | None:
+def _model(place: Location) -> str | None:
     release = RELEASE.search(place.name)
     if release is None:
         return None

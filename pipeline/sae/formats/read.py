@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pipeline.console.errors import BadInput
 from pipeline.sae.formats import dictionary_learning, gemma_scope, saelens, sparsify
-from pipeline.sae.formats.given import Format, Given, Place
+from pipeline.sae.formats.external import ExternalSAE, Format, Location
 
 FILES: dict[Format, tuple[str, ...]] = {
     "saelens": saelens.FILES,
@@ -16,7 +16,7 @@ FILES: dict[Format, tuple[str, ...]] = {
 }
 """The files that make a folder one of the format."""
 
-READERS: dict[Format, Callable[[Place], Given]] = {
+READERS: dict[Format, Callable[[Location], ExternalSAE]] = {
     "saelens": saelens.read,
     "dictionary_learning": dictionary_learning.read,
     "sparsify": sparsify.read,
@@ -24,12 +24,12 @@ READERS: dict[Format, Callable[[Place], Given]] = {
 }
 
 
-def read(place: Place, format: Format | None = None) -> Given:
+def read(place: Location, format: Format | None = None) -> ExternalSAE:
     """The SAE in `place`, in `format` or in the one that its files show; BadInput says what is wrong."""
     return READERS[format or detect(place)](place)
 
 
-def detect(place: Place) -> Format:
+def detect(place: Location) -> Format:
     """The format all of whose files lie in the folder."""
     if not place.folder.is_dir():
         raise BadInput(

@@ -17,10 +17,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pipeline.console.errors import BadInput
+from pipeline.lm.site import Site
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.formats.given import (
-    Given,
-    Place,
+from pipeline.sae.formats.external import (
+    ExternalSAE,
+    Location,
     exactly,
     read_json,
     refuse_site,
@@ -38,7 +39,7 @@ DTYPES = {
 }  # fmt: skip
 
 
-def read(place: Place) -> Given:
+def read(place: Location) -> ExternalSAE:
     """The SAE in `place`; raises BadInput for what is no inference SAE on the residual stream."""
     cfg = read_json(place.folder / FILES[0])
     metadata = cfg.get("metadata") or cfg
@@ -50,12 +51,12 @@ def read(place: Place) -> Given:
     if not cfg.get("apply_b_dec_to_input", True):
         sae = without_subtraction(sae)
     rescaled = kind == "topk" and cfg.get("rescale_acts_by_decoder_norm")
-    return Given(
+    return ExternalSAE(
         sae.unit_decoder() if rescaled else unit_rows(sae),
         "saelens",
         str(metadata.get("training_architecture") or kind),
         metadata.get("model_name"),
-        _layer(metadata, place.folder),
+        _site(metadata, place.folder),
         metadata.get("model_sha256"),
     )
 
@@ -109,8 +110,8 @@ def _k(cfg: dict[str, Any]) -> Any:
     return cfg.get("k", (cfg.get("activation_fn_kwargs") or {}).get("k"))
 
 
-def _layer(metadata: dict[str, Any], where: Path) -> int | None:
-    """The block whose output is read: hook_resid_pre of a block is hook_resid_post of the one before."""
+def _site(metadata: dict[str, Any], where: Path) -> Site | None:
+    """What is read: hook_resid_pre of a block is hook_resid_post of the one before."""
     hook = metadata.get("hook_name", metadata.get("hook_point"))
     if hook is None:
         return None
@@ -122,4 +123,4 @@ def _layer(metadata: dict[str, Any], where: Path) -> int | None:
     layer = int(found[1]) - (found[2] == "pre")
     if layer < 0:
         raise refuse_site(f"`{hook}`, the embedding", where)
-    return layer
+    return Site("resid_post", layer)

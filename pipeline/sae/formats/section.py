@@ -8,8 +8,9 @@ from pathlib import PurePosixPath
 from pydantic import Field
 
 from pipeline.console.errors import BadInput
+from pipeline.lm.site import OptionalSite
 from pipeline.params import Section
-from pipeline.sae.formats.given import Format
+from pipeline.sae.formats.external import Format
 
 UNUSED = "data/none"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -30,8 +31,8 @@ class ExternalSection(Section):
     model: str | None = Field(
         None, description="the language model it was trained on, where its files name none"
     )
-    layer: int | None = Field(
-        None, ge=0, description="the block whose output it reads, where its files name none"
+    site: OptionalSite = Field(
+        None, description="what it reads, `resid_post.LAYER`, where its files do not say"
     )
 
     @property

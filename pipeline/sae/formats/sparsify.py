@@ -14,15 +14,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pipeline.console.errors import BadInput
+from pipeline.lm.site import Site
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.formats.given import Given, Place, exactly, read_json, refuse_site, whole
+from pipeline.sae.formats.external import ExternalSAE, Location, exactly, read_json, refuse_site, whole
 
 FILES = ("cfg.json", "sae.safetensors")
 RUN = "config.json"
 OTHER_KINDS = ("transcode", "skip_connection", "embed_skip", "gram_lookup", "signed")
 
 
-def read(place: Place) -> Given:
+def read(place: Location) -> ExternalSAE:
     """The SAE in `place`; raises BadInput for transcoders and other activation functions than topk."""
     cfg = read_json(place.folder / FILES[0])
     _refuse_others(cfg, place.folder)
@@ -40,7 +41,7 @@ def read(place: Place) -> Given:
         raise BadInput(f"{place.folder / FILES[1]} is damaged ({error}).") from None
     sae = SAE("topk", w["encoder.weight"].T.contiguous(), w["W_dec"], w["b_dec"], w["encoder.bias"],
               k=whole(cfg.get("k"), "k", place.folder))  # fmt: skip
-    return Given(sae, "sparsify", "topk", _model(place), _layer(place))
+    return ExternalSAE(sae, "sparsify", "topk", _model(place), _site(place))
 
 
 def _refuse_others(cfg: dict[str, Any], where: Path) -> None:
@@ -54,7 +55,7 @@ def _refuse_others(cfg: dict[str, Any], where: Path) -> None:
         raise BadInput(f"{where} is no plain SAE (`{other[0]}` is set), so it cannot stand in the table.")
 
 
-def _layer(place: Place) -> int | None:
+def _site(place: Location) -> Site | None:
     """From the last part of the name: `layers.12`, or `h.12` and the like."""
     hookpoint = place.name.rstrip("/").rsplit("/", 1)[-1]
     found = re.fullmatch(r"(?:[a-z_]+\.)*(?:layers|h|blocks)\.(\d+)(\.[\w.]+)?", hookpoint)
@@ -62,10 +63,10 @@ def _layer(place: Place) -> int | None:
         return None
     if found[2]:
         raise refuse_site(f"`{hookpoint}`", place.folder)
-    return int(found[1])
+    return Site("resid_post", int(found[1]))
 
 
-def _model(place: Place) -> str | None:
+def _model(place: Location) -> str | None:
     if place.run is None or not (place.run / RUN).is_file():
         return None
     return read_json(place.run / RUN).get("model")

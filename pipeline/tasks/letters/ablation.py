@@ -8,34 +8,31 @@ SAEs: of the two ways to ask for a letter (`FORMS`, `PAIRS`), the first that the
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pipeline.console.errors import BadInput
-from pipeline.tasks.letters.task import LetterTask
+from pipeline.lm.site import Site
+from pipeline.tasks.batches import batched
+from pipeline.tasks.disk import load_facts, load_tensors, save
+from pipeline.tasks.letters.section import LetterTaskSection
+from pipeline.tasks.letters.task import STAGE, LetterTask
 from pipeline.tasks.letters.words import (
     FORMS,
     LETTERS,
     PAIRS,
-    LettersSection,
     Prompter,
     Word,
     choose_examples,
 )
 
-TENSORS, FACTS = "ablation.safetensors", "ablation.json"
+NAME = "ablation"
 FIELDS = ("word", "ids", "x", "answer")
-BATCH_TOKENS = 8192
-"""Tokens per forward pass."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +52,18 @@ class AblationTask:
 
 
 @dataclass(frozen=True)
-class Halves:
+class CutModel:
     """The model cut at the SAE's layer."""
 
     to: Callable[[Tensor], Tensor]  # ids (B, T) to the residual stream (B, T, d)
     onward: Callable[[Tensor], Tensor]  # residual stream (B, T, d) to the last position's logits (B, V)
 
     @classmethod
-    def of(cls, lm: Any, layer: int) -> Halves:
-        """Of a `LanguageModel`, cut after block `layer`."""
+    def of(cls, lm: Any, site: Site) -> CutModel:
+        """Of a `LanguageModel`, cut at `site`."""
         return cls(
-            lambda ids: lm.forward_to(ids, layer),
-            lambda residual: lm.forward_from(residual, layer, last=1)[:, -1],
+            lambda ids: lm.forward_to(ids, site),
+            lambda residual: lm.forward_from(residual, site, last=1)[:, -1],
         )
 
 
@@ -88,13 +85,13 @@ def letter_margin(logits: Tensor, letter: Tensor, answer: Tensor) -> Tensor:
 
 
 def build(
-    prompter: Prompter, words: list[Word], task: LetterTask, halves: Halves, section: LettersSection
+    prompter: Prompter, words: list[Word], task: LetterTask, model: CutModel, section: LetterTaskSection
 ) -> AblationTask | str:
     """The prompts of the task's scored words in the first form that the model solves, or why in none."""
     style = FORMS.index(prompter.form)
     reasons = []
     for form in (prompter.form, PAIRS[style]):
-        found = _ask(replace(prompter, form=form), words, task, halves, section)
+        found = _ask(replace(prompter, form=form), words, task, model, section)
         if isinstance(found, AblationTask):
             return found
         reasons.append(found)
@@ -102,7 +99,7 @@ def build(
 
 
 def _ask(
-    prompter: Prompter, words: list[Word], task: LetterTask, halves: Halves, section: LettersSection
+    prompter: Prompter, words: list[Word], task: LetterTask, model: CutModel, section: LetterTaskSection
 ) -> AblationTask | str:
     line = f"{prompter.form.opening.strip()} {{word}}{prompter.form.ask} X".strip()
     scored = task.scored.tolist()
@@ -120,7 +117,7 @@ def _ask(
         return f"in `{line}` the tokenizer splits the words"
     which, ids = task.scored[rows], torch.tensor([prompts[row] for row in rows])
     letter = task.letter[which]
-    x, right, without = _answered(ids, letter, answer, prompter.offset, halves)
+    x, right, without = _answered(ids, letter, answer, prompter.offset, model)
     if right < section.solved:
         return (
             f"the model gives the right letter to {right:.0%} of the words in `{line}`, "
@@ -149,20 +146,20 @@ def _alike(prompter: Prompter, words: list[Word], which: list[int], prompts: lis
 
 
 def _answered(
-    ids: Tensor, letter: Tensor, answer: Tensor, offset: int, halves: Halves
+    ids: Tensor, letter: Tensor, answer: Tensor, offset: int, model: CutModel
 ) -> tuple[Tensor, float, float]:
     """Residuals at the words (A, d), and the model's accuracy among 26 letters, with the words and without.
 
     Without: the residual at the word, and nothing else, is replaced by its mean over all words.
     """
     batches = batched(len(ids), ids.shape[1])
-    x = torch.cat([halves.to(ids[rows])[:, -offset].cpu() for rows in batches])
+    x = torch.cat([model.to(ids[rows])[:, -offset].cpu() for rows in batches])
     mean = x.mean(0)
     right = torch.zeros(2, dtype=torch.int64)
     for rows in batches:
-        residual = halves.to(ids[rows])
+        residual = model.to(ids[rows])
         for place in range(2):
-            said = halves.onward(residual)[:, answer.to(residual.device)].argmax(-1).cpu()
+            said = model.onward(residual)[:, answer.to(residual.device)].argmax(-1).cpu()
             right[place] += (said == letter[rows]).sum()
             residual[:, -offset] = mean.to(residual.device)
     accuracy, without = (right / len(ids)).tolist()
@@ -174,31 +171,18 @@ def _probed(x: Tensor, letter: Tensor, fold: Tensor, task: LetterTask) -> Tensor
     return (x * task.weight[fold, letter]).sum(-1) + task.bias[fold, letter]
 
 
-def batched(rows: int, length: int) -> Sequence[slice]:
-    """Slices of `rows` prompts of `length` tokens that fit a forward pass."""
-    size = max(BATCH_TOKENS // length, 1)
-    return [slice(start, start + size) for start in range(0, rows, size)]
-
-
 def save_ablation(folder: Path, task: AblationTask | str, weights_sha256: str) -> None:
     """Write the prompts, or the reason why there are none, beside the letter task in `folder`."""
-    facts: dict[str, Any] = {"available": False, "reason": task, "weights_sha256": weights_sha256}
-    if isinstance(task, AblationTask):
-        save_file({name: getattr(task, name).contiguous() for name in FIELDS}, folder / TENSORS)
-        facts |= {"available": True, "reason": None, **task.facts}
-    text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False)
-    (folder / FACTS).write_text(text + "\n", encoding="utf-8")
+    if isinstance(task, str):
+        save(folder, NAME, {}, {"available": False, "reason": task, "weights_sha256": weights_sha256})
+        return
+    facts = {"available": True, "reason": None, "weights_sha256": weights_sha256, **task.facts}
+    save(folder, NAME, {name: getattr(task, name) for name in FIELDS}, facts)
 
 
 def load_ablation(folder: Path) -> AblationTask | str:
     """The prompts, or the reason why there are none; raises BadInput when they are absent or damaged."""
-    try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        if not facts["available"]:
-            return str(facts["reason"])
-        tensors = load_file(folder / TENSORS)
-        return AblationTask(**{name: tensors[name] for name in FIELDS}, facts=facts)
-    except FileNotFoundError as error:
-        raise BadInput(f"{error.filename} is missing: run `python -m pipeline letter_task` first.") from None
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise BadInput(f"{folder} is damaged ({error}): run `dvc repro -f letter_task`.") from None
+    facts = load_facts(folder, NAME, STAGE)
+    if not facts.get("available"):
+        return str(facts.get("reason"))
+    return AblationTask(**load_tensors(folder, NAME, STAGE, FIELDS), facts=facts)

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pipeline.console.errors import BadInput
+from pipeline.tasks.disk import load_facts, load_tensors, save
+from pipeline.tasks.letters.task import STAGE
+from pipeline.tasks.letters.words import COUNT, begins
 
 EPOCHS, BATCH, FIRST_RATE, LAST_RATE, DECAY = 50, 64, 1e-2, 1e-5, 1e-4
 """Of sae-bench 0.6.0's `train_multi_probe`; the learning rate falls exponentially, once per epoch."""
 
-TENSORS = "saebench.safetensors"
+NAME = "saebench"
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ def fit(x: Tensor, letter: Tensor, include: Tensor, seed: int) -> Probe:
     """The letter probe of the rows `include` (W,) bool of `x` (W, d), trained as SAEBench does, by `seed`."""
     generator = torch.Generator().manual_seed(seed)
     bound = x.shape[1] ** -0.5  # torch's initial Linear layer
-    w = ((2 * torch.rand(26, x.shape[1], generator=generator) - 1) * bound).requires_grad_()
-    b = ((2 * torch.rand(26, generator=generator) - 1) * bound).requires_grad_()
-    x, y = x[include], (letter[include, None] == torch.arange(26)).float()
+    w = ((2 * torch.rand(COUNT, x.shape[1], generator=generator) - 1) * bound).requires_grad_()
+    b = ((2 * torch.rand(COUNT, generator=generator) - 1) * bound).requires_grad_()
+    x, y = x[include], begins(letter[include]).float()
     ups = y.sum(0)
     weight = (len(y) - ups) / ups.clamp_min(1)
     optimizer = torch.optim.Adam([w, b], lr=FIRST_RATE, weight_decay=DECAY)
@@ -48,14 +48,10 @@ def fit(x: Tensor, letter: Tensor, include: Tensor, seed: int) -> Probe:
 
 def save_probe(folder: Path, probe: Probe) -> None:
     """Write the probe beside the letter task in `folder`."""
-    save_file({name: tensor.contiguous() for name, tensor in vars(probe).items()}, folder / TENSORS)
+    save(folder, NAME, vars(probe), {})
 
 
 def load_probe(folder: Path) -> Probe:
     """The probe that `save_probe` wrote; raises BadInput when it is absent or damaged."""
-    try:
-        return Probe(**load_file(folder / TENSORS))
-    except FileNotFoundError as error:
-        raise BadInput(f"{error.filename} is missing: run `python -m pipeline letter_task` first.") from None
-    except (SafetensorError, TypeError) as error:
-        raise BadInput(f"{folder} is damaged ({error}): run `dvc repro -f letter_task`.") from None
+    load_facts(folder, NAME, STAGE)
+    return Probe(**load_tensors(folder, NAME, STAGE, ("weight", "bias")))

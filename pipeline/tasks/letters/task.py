@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pipeline.console.errors import BadInput
-from pipeline.tasks.letters.words import LETTERS, f1, out_of_fold
+from pipeline.tasks.disk import load_facts, load_tensors, save
+from pipeline.tasks.letters.words import COUNT, LETTERS, begins, f1, out_of_fold
 
-TENSORS, FACTS = "letters.safetensors", "letters.json"
+NAME, STAGE = "letters", "letter_task"
 FIELDS = ("x", "letter", "fold", "scored", "x_scored", "weight", "bias")
 
 
@@ -41,14 +38,14 @@ class LetterTask:
     @property
     def f1_probe(self) -> Tensor:
         """(26,): F1 of the letter probes on words that they were not fitted on."""
-        return f1(self.logits > 0, self.letter[:, None] == torch.arange(26))
+        return f1(self.logits > 0, begins(self.letter))
 
 
 def probe_report(task: LetterTask) -> dict[str, Any]:
     """F1 per letter, macro accuracy (mean recall of the largest logit), and the words of each letter."""
     right = task.logits.argmax(-1) == task.letter
-    counts = torch.bincount(task.letter, minlength=26)
-    hits = torch.bincount(task.letter[right], minlength=26)
+    counts = torch.bincount(task.letter, minlength=COUNT)
+    hits = torch.bincount(task.letter[right], minlength=COUNT)
     present = counts > 0
     return {
         "f1_probe": dict(zip(LETTERS, task.f1_probe.tolist(), strict=True)),
@@ -60,29 +57,19 @@ def probe_report(task: LetterTask) -> dict[str, Any]:
 
 def save_letters(folder: Path, task: LetterTask) -> None:
     """Write a usable task."""
-    save_file({name: getattr(task, name).contiguous() for name in FIELDS}, folder / TENSORS)
-    _write(folder, {"usable": True, "reason": None, "words": task.words, **task.facts, **probe_report(task)})
+    facts = {"usable": True, "reason": None, "words": task.words, **task.facts, **probe_report(task)}
+    save(folder, NAME, {name: getattr(task, name) for name in FIELDS}, facts)
 
 
 def save_unusable(folder: Path, reason: str, facts: dict[str, Any]) -> None:
     """Write a task that cannot be measured, with its reason; `load_letters` gives the reason."""
-    _write(folder, {"usable": False, "reason": reason, **facts})
+    save(folder, NAME, {}, {"usable": False, "reason": reason, **facts})
 
 
 def load_letters(folder: Path) -> LetterTask | str:
     """The task, or the reason why there is none; raises BadInput when the folder is absent or damaged."""
-    try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        if not facts["usable"]:
-            return str(facts["reason"])
-        tensors = load_file(folder / TENSORS)
-        return LetterTask(words=facts["words"], facts=facts, **{name: tensors[name] for name in FIELDS})
-    except FileNotFoundError as error:
-        raise BadInput(f"{error.filename} is missing: run `python -m pipeline letter_task` first.") from None
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise BadInput(f"{folder} is damaged ({error}): run `dvc repro -f letter_task`.") from None
-
-
-def _write(folder: Path, facts: dict[str, Any]) -> None:
-    text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False)
-    (folder / FACTS).write_text(text + "\n", encoding="utf-8")
+    facts = load_facts(folder, NAME, STAGE)
+    if not facts.get("usable"):
+        return str(facts.get("reason"))
+    tensors = load_tensors(folder, NAME, STAGE, FIELDS)
+    return LetterTask(words=facts["words"], facts=facts, **tensors)

@@ -16,29 +16,17 @@ from random import Random
 from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from pipeline.params import Section
 from pipeline.stats.logistic import fit_shared
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+COUNT = len(LETTERS)
 FOLDS = 5
 """Each word is a test word in one of five 80/20 splits."""
 
 PROBE_RIDGE = 26e-4
 """SAEBench's weight decay 1e-4 of a loss averaged over 26 outputs, for the loss of one output."""
-
-
-class LettersSection(Section):
-    """`tasks.letters`: words and prompts of the first-letter task."""
-
-    seed: int = Field(0, ge=0, description="seed of the choice of words, their folds and in-context words")
-    in_context: int = Field(10, ge=1, le=64, description="example lines before the word (SAEBench: 10)")
-    max_words: int = Field(5000, ge=100, description="words kept, chosen by seed, of a larger vocabulary")
-    solved: float = Field(
-        0.8, gt=0, le=1, description="share of words the model must spell for latents to be ablated on them"
-    )
 
 
 @dataclass(frozen=True)
@@ -106,7 +94,7 @@ def limited(words: list[Word], limit: int, seed: int) -> list[Word]:
 def folds(words: list[Word], seed: int) -> list[int]:
     """The fold, 0 to 4, in which each word is a test word: shuffled and dealt out within each letter."""
     rng, out, dealt = Random(f"folds {seed}"), [0] * len(words), 0
-    for letter in range(26):
+    for letter in range(COUNT):
         members = [i for i, word in enumerate(words) if word.letter == letter]
         for i in rng.sample(members, len(members)):
             # dealing goes on from letter to letter, which keeps the folds equally large
@@ -177,7 +165,7 @@ def fold_pools(fold: list[int]) -> list[list[int]]:
 
 def unusable(words: list[Word], in_context: int) -> str | None:
     """Why the words are too few for the task, or None."""
-    needed = FOLDS * (in_context + 1) + 26
+    needed = FOLDS * (in_context + 1) + COUNT
     if len(words) < needed:
         return f"the tokenizer has {len(words)} whole words, the first-letter task needs {needed}"
     letters = len({word.letter for word in words})
@@ -192,7 +180,7 @@ def fit_probes(x: Tensor, letter: Tensor, fold: Tensor) -> tuple[Tensor, Tensor]
     letter without training words gets a zero probe, which predicts nothing.
     """
     weights, biases = [], []
-    y = letter[None] == torch.arange(26, device=x.device)[:, None]
+    y = begins(letter).T.contiguous()
     for f in range(FOLDS):
         train = fold != f
         ups = (y & train).sum(-1, keepdim=True)
@@ -207,6 +195,11 @@ def out_of_fold(x: Tensor, fold: Tensor, weight: Tensor, bias: Tensor) -> Tensor
     """(W, 26) logits of each word by the probe of its own fold, which never saw it."""
     logits = torch.einsum("fld,wd->wfl", weight, x) + bias
     return logits[torch.arange(len(x), device=x.device), fold]
+
+
+def begins(letter: Tensor) -> Tensor:
+    """(W, 26) bool: which letter each word begins with, from its number `letter` (W,)."""
+    return letter[:, None] == torch.arange(COUNT, device=letter.device)
 
 
 def f1(predicted: Tensor, truth: Tensor) -> Tensor:

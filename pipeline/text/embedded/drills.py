@@ -3,7 +3,7 @@
 Word-level tokens hide their spelling, so every word is drilled. Dense pair drills teach the letters
 within a small token budget; template drills (the format of the absorption prompts) teach the task
 itself but, above about 4 % of the documents, turn the letter into one clean direction that no SAE
-absorbs (docs/embedded-model.md).
+absorbs (docs/model.md).
 """
 
 from __future__ import annotations

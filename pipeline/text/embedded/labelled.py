@@ -23,13 +23,13 @@ def embedded_sets(section: EmbeddedText, per_class: int, seed: int) -> list[Labe
     """The five sets, exactly `per_class` texts per class."""
     pools = lexis(section)
     tokens = pools.vocabulary.tokens
-    found = []
+    sets = []
     for name, (kind, classes) in TASKS.items():
         writer = Writer(pools, Random(f"labelled {name} {seed} {section.seed}"))
         kept = _balanced(writer, kind, name, classes, per_class)
         texts = [" ".join(tokens[i] for i in document.ids) for document in kept]
-        found.append(LabelledSet(name, texts, [document.labels[name] for document in kept]))
-    return found
+        sets.append(LabelledSet(name, texts, [document.labels[name] for document in kept]))
+    return sets
 
 
 def _balanced(writer: Writer, kind: str, name: str, classes: list[str], per_class: int) -> list[Document]:

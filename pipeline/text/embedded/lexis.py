@@ -81,8 +81,8 @@ def _followers(
     target: dict[str, WordPool], words: dict[str, dict[str, WordPool]], rng: Random
 ) -> dict[int, list[int]]:
     """Followers within one topic for every adjective (a noun) and every noun (a verb), of any topic."""
-    found: dict[int, list[int]] = {}
+    followers: dict[int, list[int]] = {}
     for topic in sorted(words):
-        found |= favourites(words[topic]["adjective"].ids, target["noun"], FAVOURITES, rng)
-        found |= favourites(words[topic]["noun"].ids, target["verb"], FAVOURITES, rng)
-    return found
+        followers |= favourites(words[topic]["adjective"].ids, target["noun"], FAVOURITES, rng)
+        followers |= favourites(words[topic]["noun"].ids, target["verb"], FAVOURITES, rng)
+    return followers

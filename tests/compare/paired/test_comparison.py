@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from pipeline.compare.board import Board
-from pipeline.compare.differences import chapters, summary
-from pipeline.compare.headline import SCORES, TRUTH
 from pipeline.compare.markdown import markdown
-from pipeline.compare.paired.comparison import Draws, Family, families
-from pipeline.compare.paired.sampling import sample
-from pipeline.compare.paired.tables import CURVE_COLUMNS, PAIR_COLUMNS, curves, pairs
-from pipeline.compare.table import report
-from pipeline.stages.compare import _items
+from pipeline.compare.notes import notes
+from pipeline.compare.paired.comparison import Family, families
+from pipeline.compare.paired.resampling import Draws, resample
+from pipeline.compare.report import report
+from pipeline.compare.schemas import CURVES, PAIRS
+from pipeline.compare.scores import Scores
+from pipeline.compare.standing import standing
+from pipeline.compare.tables import curves, pairs
+from pipeline.params.experiment import Experiment
+from pipeline.params.read import read_params
+from pipeline.stages.compare import evaluations, table_of
 from tests.compare.fake import CONTEXTS, World
 
-Gather = Callable[[World], Board]
+Gather = Callable[[World], Scores]
 NAMES = ("topk", "atm")
 
 
@@ -32,8 +36,9 @@ def small(**values: dict[int, float]) -> World:
     return world
 
 
-def compared(whole: Board, draws: Draws | None = None) -> list[Family]:
-    return families(whole, sample(whole, _items) if draws is None else draws)
+def compared(whole: Scores, draws: Draws | None = None) -> list[Family]:
+    found = evaluations(Experiment.read(read_params()))
+    return families(whole, resample(whole, partial(table_of, found)) if draws is None else draws)
 
 
 def family(found: list[Family], name: str, target: float) -> Family:
@@ -44,14 +49,14 @@ def test_every_score_target_and_pair_is_there_once(gather: Gather) -> None:
     world = World(variants=["standard", "topk", "atm"], papers=())
     whole = gather(world)
     found = compared(whole)
-    assert len(found) == 2 * (len(SCORES) + len(TRUTH))
+    assert len(found) == 2 * (len(whole.text.scores) + len(whole.truth.scores))
     labels = ["standard", "standard (pairs)", "standard (contexts)", "topk", "atm"]
     on_model = [each for each in found if each.column.stage != "ground_truth"]
     assert all([row.label for row in each.rows] == labels for each in on_model)
     assert all(len(each.pairs) == 10 for each in on_model)
     rows = pairs(found)
-    assert len(rows) == 2 * (10 * len(SCORES) + 3 * len(TRUTH))
-    assert all(set(row) == set(PAIR_COLUMNS) for row in rows)
+    assert len(rows) == 2 * (10 * len(whole.text.scores) + 3 * len(whole.truth.scores))
+    assert all(set(row) == set(PAIRS) for row in rows)
 
 
 def test_a_clear_difference_is_called_and_a_small_one_is_not(gather: Gather) -> None:
@@ -175,7 +180,7 @@ def test_curves_hold_the_reached_and_the_matched_value(gather: Gather) -> None:
     world.values |= {("atm", "l0-4", 4, seed, "l0"): 9.0 for seed in (42, 43)}
     whole = gather(world)
     rows = curves(whole, compared(whole))
-    assert all(set(row) == set(CURVE_COLUMNS) for row in rows)
+    assert all(set(row) == set(CURVES) for row in rows)
     topk, atm = (
         next(r for r in rows if (r["label"], r["target"], r["metric"]) == (name, 4, "ce_score"))
         for name in NAMES
@@ -197,28 +202,36 @@ def test_the_tables_show_every_pair_and_every_reason(gather: Gather) -> None:
     world.values = {("topk", "l0-4", 4, seed, "explained_variance"): 0.99 for seed in (42, 43)}
     whole = gather(world)
     found = compared(whole)
-    told, tables = chapters(found), report(whole, found)
-    assert [chapter.title for chapter in told][:2] == ["Which rows differ: L0 4", "Which rows differ: L0 16"]
-    values, against, matrix = told[0].grids[:3]
-    assert [label for label, _ in against.rows] == ["topk", "atm", "minimum detectable difference"]
-    assert against.rows[0][1][0].text.endswith("▲")
-    assert {box.text for box in against.rows[1][1]} == {"not compared"}
-    assert values.rows[2][1][1].text == "missing"
-    assert matrix.rows[0][1][0].text == ""
-    assert matrix.folded
-    assert values.rows[2][1][1].detail == "atm, seed 42: diverged: boom"
-    text = markdown("T", tables, told, [], [])
+    group = standing(whole, found)[0]
+    best = group.scores[0]
+    assert (group.source, group.target, group.labels) == ("text", 4, ["standard", *NAMES])
+    assert best.pairs["topk"]["standard"].verdict == "better"
+    assert {each.verdict for each in best.pairs["atm"].values()} == {"not compared"}
+    assert (best.cells["atm"].text, best.cells["atm"].detail) == ("missing", "atm, seed 42: diverged: boom")
+    text = markdown("T", report(whole, found), standing(whole, found), [], [])
+    assert [line for line in text.splitlines() if line.startswith("## Which")][:2] == [
+        "## Which rows differ: L0 4", "## Which rows differ: L0 16"
+    ]  # fmt: skip
     assert "<details><summary>explained variance" in text
+    against = text.split("**Difference from standard**")[1].split("<details>")[0].strip().splitlines()
+    assert [line.split("|")[1].strip() for line in against[2:]] == [*NAMES, "minimum detectable difference"]
+    assert against[2].split("|")[2].strip().endswith("▲")
+    assert set(against[3].split("|")[2:-1]) == {" not compared "}
 
 
-def test_the_summary_counts_the_pairs_told_apart(gather: Gather) -> None:
+def test_the_notes_count_the_pairs_told_apart(gather: Gather) -> None:
     world = small(explained_variance={42: 0.95, 43: 0.951})
     world.values |= {("atm", "l0-4", 4, seed, "explained_variance"): 0.6 for seed in (42, 43)}
-    said = summary(compared(gather(world)))
-    assert said[0].startswith("Pairs told apart at L0 4. explained variance: 1/1; CE score: ")
-    assert said[2].startswith("Synthetic activations, pairs told apart at L0 4.")
+    whole = gather(world)
+    said = notes(whole, standing(whole, compared(whole)), [42, 43], "embedded", [])
+    assert any(
+        note.startswith("Pairs told apart at L0 4. explained variance: 1/1; CE score: ") for note in said
+    )
+    assert any(note.startswith("Synthetic activations, pairs told apart at L0 4.") for note in said)
 
 
 def test_the_first_row_is_the_baseline_without_standard(gather: Gather) -> None:
-    told = chapters(compared(gather(small())))
-    assert told[0].grids[1].title == "Difference from topk"
+    whole = gather(small())
+    found = compared(whole)
+    text = markdown("T", report(whole, found), standing(whole, found), [], [])
+    assert "**Difference from topk**" in text

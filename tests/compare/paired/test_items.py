@@ -5,21 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from pipeline.compare.paired.items import RESAMPLES, SEED, TABLES, Items
+from pipeline.compare.columns import headlines
+from pipeline.compare.paired.items import RESAMPLES, SEED, Sums
 from pipeline.metrics.behavior.measure import COLUMNS as BEHAVIOR
-from pipeline.metrics.behavior.measure import STATISTICS
-from pipeline.metrics.reconstruction import measure as reconstruction
+from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction import temporal
 from pipeline.metrics.reconstruction.measure import Reconstruction
 from pipeline.tasks.letters.words import f1
+from tests.compare.fake import DEFINED
 from tests.metrics.codes import random_sae
 
+DEFINITIONS = {(stage, each.name): each for stage, found in DEFINED.items() for each in found}
 
-def columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}
+
+def sums(name: str, rows: Any) -> Sums:
+    """The column `name` made again from `rows` of its table."""
+    (column,) = (each for each in headlines(DEFINITIONS) if each.name == name)
+    headline = DEFINITIONS[column.key].headline
+    assert headline is not None
+    assert headline.items is not None
+    return Sums.of(pd.DataFrame(rows), headline.items)
 
 
 def test_explained_variance_is_the_reconstruction_stages() -> None:
@@ -29,23 +38,20 @@ def test_explained_variance_is_the_reconstruction_stages() -> None:
     measured = Reconstruction(16, x.double().mean(0))
     codes = sae.encode(x)
     measured.add(x, sae.decode(codes), codes, context)
-    value = measured.values(reconstruction.Resampling(100, 0))["explained_variance"].value
-    found = TABLES["explained_variance"].read(columns(list(measured.tally.rows())))
+    value = measured.values(Resampling(100, 0))["explained_variance"].value
+    found = sums("explained_variance", list(measured.sums.rows()))
     assert found.value() == pytest.approx(value, rel=1e-12)
     assert found.names == tuple(range(6))
 
 
-def test_flicker_and_cross_entropy_score_are_their_stages() -> None:
+def test_flicker_and_cross_entropy_score_are_ratios_of_sums() -> None:
     rng = np.random.default_rng(0)
-    sums = {name: rng.uniform(1, 2, 9) for name in temporal.COLUMNS}
-    listed = {name: list(column) for name, column in sums.items()} | {"context": list(range(9))}
-    total = {name: column.sum(keepdims=True) for name, column in sums.items()}
-    assert TABLES["flicker"].read(listed).value() == pytest.approx(float(temporal._flicker(total)[0]))
-
-    sums = {name: rng.uniform(1, 2, 9) for name in BEHAVIOR} | {"ce_zero": rng.uniform(5, 6, 9)}
-    listed = {name: list(column) for name, column in sums.items()} | {"context": list(range(9))}
-    total = {name: column.sum(keepdims=True) for name, column in sums.items()}
-    assert TABLES["ce_score"].read(listed).value() == pytest.approx(float(STATISTICS["ce_score"](total)[0]))
+    rows = pd.DataFrame({name: rng.uniform(1, 2, 9) for name in temporal.COLUMNS}).assign(context=range(9))
+    assert sums("flicker", rows).value() == pytest.approx(1 - rows.stays_on.sum() / rows.on_followed.sum())
+    rows = pd.DataFrame({name: rng.uniform(1, 2, 9) for name in BEHAVIOR}).assign(context=range(9))
+    rows["ce_zero"] += 4
+    lost, scale = (rows.ce_zero - rows.ce_sae).sum(), (rows.ce_zero - rows.ce_clean).sum()
+    assert sums("ce_score", rows).value() == pytest.approx(lost / scale)
 
 
 WORDS = [
@@ -57,8 +63,9 @@ WORDS = [
 
 
 def test_absorption_weighs_letters_equally_and_leaves_dropped_ones_out() -> None:
-    assert TABLES["absorption"].read(columns(WORDS)).value() == pytest.approx((0.25 + 1.0) / 2)
-    assert TABLES["full_absorption"].read(columns(WORDS)).value() == pytest.approx((0.5 + 1.0) / 2)
+    assert sums("absorption", WORDS).value() == pytest.approx((0.25 + 1.0) / 2)
+    assert sums("full_absorption", WORDS).value() == pytest.approx((0.5 + 1.0) / 2)
+    assert sums("absorption", WORDS).names == ("ant", "arm", "bee", "cat")
 
 
 def test_letter_f1_is_the_absorption_stages() -> None:
@@ -66,38 +73,37 @@ def test_letter_f1_is_the_absorption_stages() -> None:
     letter = torch.randint(0, 26, (200,), generator=generator)
     predicted = torch.rand(200, 26, generator=generator) < 0.1
     predicted |= (torch.rand(200, 1, generator=generator) < 0.6) & (letter[:, None] == torch.arange(26))
-    names = "abcdefghijklmnopqrstuvwxyz"
     kept = torch.arange(26) % 3 > 0
+    begins = letter[:, None] == torch.arange(26)
     rows = [
-        {"word": f"w{i}", "letter": names[own], "kept": int(kept[own]),
-         "predicted_k1": "".join(names[j] for j in torch.nonzero(row).flatten().tolist()) or None}
-        for i, (own, row) in enumerate(zip(letter.tolist(), predicted, strict=True))
+        {"word": f"w{i}", "letter": str(j), "kept": int(kept[j]), "begins": int(begins[i, j]),
+         "predicted_k1": int(predicted[i, j]), "both_k1": int(begins[i, j] & predicted[i, j])}
+        for i in range(200) for j in range(26)
     ]  # fmt: skip
-    expected = f1(predicted, letter[:, None] == torch.arange(26))[kept].mean()
-    assert TABLES["letter_f1"].read(columns(rows)).value() == pytest.approx(float(expected), rel=1e-6)
+    assert sums("letter_f1", rows).value() == pytest.approx(
+        float(f1(predicted, begins)[kept].mean()), rel=1e-6
+    )
 
 
 PROBED = [
     {"set": "topics", "class": "x", "text": 4, "right_k1": 1},
     {"set": "topics", "class": "x", "text": 7, "right_k1": 0},
     {"set": "topics", "class": "y", "text": 4, "right_k1": 1},
-    {"set": "mood", "class": 1, "text": 9, "right_k1": 0},
-    {"set": "mood", "class": 1, "text": 8, "right_k1": 1},
-    {"set": "mood", "class": 1, "text": 3, "right_k1": 1},
+    {"set": "mood", "class": "1", "text": 9, "right_k1": 0},
+    {"set": "mood", "class": "1", "text": 8, "right_k1": 1},
+    {"set": "mood", "class": "1", "text": 3, "right_k1": 1},
 ]
 
 
 def test_probing_is_the_mean_over_classes_then_sets_and_a_text_is_one_item() -> None:
-    found = TABLES["probing_k1"].read(columns(PROBED))
+    found = sums("probing_k1", PROBED)
     assert found.value() == pytest.approx(((0.5 + 1.0) / 2 + 2 / 3) / 2)
     assert found.names == (3, 4, 7, 8, 9)
 
 
 def test_draws_are_a_loop_over_resampled_items() -> None:
     rng = np.random.default_rng(3)
-    items = Items(
-        tuple(range(30)), rng.random((30, 2)), rng.integers(1, 3, (30, 2)) * 1.0, np.array([1.0, 3])
-    )
+    items = Sums(tuple(range(30)), rng.random((30, 2)), rng.integers(1, 3, (30, 2)) * 1.0, np.array([1.0, 3]))
     counts = np.random.default_rng(SEED).multinomial(30, np.full(30, 1 / 30), size=RESAMPLES)
     expected = []
     for row in counts:
@@ -108,6 +114,6 @@ def test_draws_are_a_loop_over_resampled_items() -> None:
 
 
 def test_a_group_that_a_resample_misses_is_left_out_of_it() -> None:
-    items = Items((0, 1), np.array([[1.0, 0], [0, 1]]), np.eye(2), np.ones(2))
+    items = Sums((0, 1), np.array([[1.0, 0], [0, 1]]), np.eye(2), np.ones(2))
     assert set(items.draws()) == {1.0}
-    assert np.isnan(Items((0,), np.zeros((1, 1)), np.zeros((1, 1)), np.ones(1)).value())
+    assert np.isnan(Sums((0,), np.zeros((1, 1)), np.zeros((1, 1)), np.ones(1)).value())

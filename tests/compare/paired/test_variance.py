@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from pipeline.compare.paired.variance import Cell, Estimate, difference, holm, mean, noise
+from pipeline.compare.paired.variance import Estimate, Values, difference, holm, mean, noise
 
 TRIALS, RESAMPLES = 250, 150
 
@@ -27,7 +27,7 @@ class World:
     method_item: float = 1.0  # a method's own difficulty of an item
     rest: float = 0.5  # what one trained SAE makes of one item
 
-    def draw(self, rng: np.random.Generator) -> list[Cell]:
+    def draw(self, rng: np.random.Generator) -> list[Values]:
         """The cells of one study in which no method is better than another."""
         k, s, n = self.methods, self.seeds, self.items
         score = (
@@ -39,7 +39,7 @@ class World:
         )
         counts = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES) / n
         draws = np.einsum("rn,ksn->krs", counts, score)
-        return [Cell(score[i].mean(1), draws[i], n) for i in range(k)]
+        return [Values(score[i].mean(1), draws[i], n) for i in range(k)]
 
 
 @dataclass
@@ -57,7 +57,7 @@ def rates(world: World, trials: int = TRIALS) -> Rates:
     covered, called, families, values = [], [], [], []
     for _ in range(trials):
         cells = world.draw(rng)
-        shared = noise(np.stack([cell.values for cell in cells]))
+        shared = noise(np.stack([cell.by_seed for cell in cells]))
         found = [difference(a, b, shared) for a, b in combinations(cells, 2)]
         covered += [each.low <= 0 <= each.high for each in found]
         p = [each.p() for each in found]
@@ -118,7 +118,7 @@ def test_a_difference_of_the_detectable_size_is_found_four_times_in_five() -> No
     rng, world, found = np.random.default_rng(2), World(methods=8), []
     for _ in range(2 * TRIALS):
         cells = world.draw(rng)
-        found.append(difference(cells[0], cells[1], noise(np.stack([cell.values for cell in cells]))))
+        found.append(difference(cells[0], cells[1], noise(np.stack([cell.by_seed for cell in cells]))))
     size = float(np.mean([each.detectable for each in found]))
     raised = [Estimate(each.value + size, each.error, each.df) for each in found]
     assert 0.75 <= np.mean([each.p() < 0.05 for each in raised]) <= 0.87
@@ -131,7 +131,7 @@ def test_the_detectable_size_is_the_textbooks_when_the_error_is_known() -> None:
 def test_two_methods_without_items_are_a_paired_t_test() -> None:
     rng = np.random.default_rng(4)
     values = rng.normal(size=(2, 5))
-    found = difference(Cell(values[0]), Cell(values[1]), noise(values))
+    found = difference(Values(values[0]), Values(values[1]), noise(values))
     expected = ttest_rel(values[0], values[1])
     assert found.p() == pytest.approx(expected.pvalue, rel=1e-8)
     interval = expected.confidence_interval()
@@ -144,7 +144,7 @@ def test_the_items_share_is_the_covariance_between_seeds() -> None:
     rng = np.random.default_rng(5)
     a, b = rng.normal(size=(2, 400, 3)) + rng.normal(size=(2, 400, 1))
     level = np.zeros((2, 3))
-    found = difference(Cell(level[0], a, 50), Cell(level[1], b, 50), noise(level))
+    found = difference(Values(level[0], a, 50), Values(level[1], b, 50), noise(level))
     between = np.cov((a - b).T)[~np.eye(3, dtype=bool)].mean()
     assert found.error**2 == pytest.approx(between * 50 / 49, rel=1e-9)
     assert found.df == pytest.approx(49)
@@ -153,8 +153,8 @@ def test_the_items_share_is_the_covariance_between_seeds() -> None:
 def test_a_pair_noisier_than_the_rest_keeps_its_own_noise() -> None:
     values = np.array([[0.0, 4.0], [0.0, 0.0], [0.1, 0.1], [0.2, 0.2]])
     shared = noise(values)
-    noisy = difference(Cell(values[0]), Cell(values[1]), shared)
-    calm = difference(Cell(values[2]), Cell(values[3]), shared)
+    noisy = difference(Values(values[0]), Values(values[1]), shared)
+    calm = difference(Values(values[2]), Values(values[3]), shared)
     assert noisy.error == pytest.approx(np.sqrt(8 / 2))
     assert calm.error == pytest.approx(np.sqrt(shared.difference / 2))
     assert calm.error > 0
@@ -162,7 +162,7 @@ def test_a_pair_noisier_than_the_rest_keeps_its_own_noise() -> None:
 
 def test_equal_rows_without_any_noise_are_not_different() -> None:
     level = np.ones((2, 2))
-    found = difference(Cell(level[0]), Cell(level[1]), noise(level))
+    found = difference(Values(level[0]), Values(level[1]), noise(level))
     assert (found.low, found.high, found.p()) == (0.0, 0.0, 1.0)
 
 

@@ -7,12 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import cohen_kappa_score
 
 from pipeline.metrics.absorption import ablation_results
 from pipeline.metrics.absorption.ablation import ablate, entries_of, judge, sample
-from pipeline.metrics.absorption.measure import AbsorptionSection, Splits, measure
+from pipeline.metrics.absorption.measure import Splits, measure
+from pipeline.metrics.absorption.section import AbsorptionSection
+from pipeline.results.number import Number
 from pipeline.sae.core.inference import SAE
-from pipeline.tasks.letters.ablation import AblationTask, Halves, letter_margin
+from pipeline.tasks.letters.ablation import AblationTask, CutModel, letter_margin
 from pipeline.tasks.letters.task import LetterTask
 from pipeline.tasks.letters.words import FOLDS
 from tests.metrics.absorption.test_absorption import task as letters_with_absorbed_words
@@ -24,7 +27,7 @@ D, T, OFFSET, VOCABULARY = 12, 5, 2, 40
 ANSWER = torch.randperm(VOCABULARY, generator=torch.Generator().manual_seed(1))[:26]
 
 
-def random_setting(words: int = 70, n: int = 30) -> tuple[LetterTask, SAE, AblationTask, Halves, Splits]:
+def random_setting(words: int = 70, n: int = 30) -> tuple[LetterTask, SAE, AblationTask, CutModel, Splits]:
     """A nonlinear model that mixes positions, an SAE and probes, all random."""
     g = torch.Generator().manual_seed(0)
     letter, fold = torch.randint(0, 26, (words,), generator=g), torch.arange(words) % FOLDS
@@ -33,7 +36,7 @@ def random_setting(words: int = 70, n: int = 30) -> tuple[LetterTask, SAE, Ablat
     bias = torch.randn(FOLDS, 26, generator=g)
     table = torch.randn(words, T, D, generator=g)
     table[:, -OFFSET] += 0.5 * out[:, ANSWER[letter]].T
-    halves = Halves(
+    model = CutModel(
         lambda ids: table[ids[:, 0]].clone(),
         lambda residual: 6 * torch.tanh(0.2 * torch.einsum("btd,t->bd", residual, mix)) @ out,
     )
@@ -50,15 +53,15 @@ def random_setting(words: int = 70, n: int = 30) -> tuple[LetterTask, SAE, Ablat
     splits = Splits(
         top, torch.randint(1, 4, (26,), generator=g), torch.zeros(words, 26, dtype=torch.bool), none, none
     )
-    return task, sae, prompts, halves, splits
+    return task, sae, prompts, model, splits
 
 
 def reference(
-    task: LetterTask, sae: SAE, prompts: AblationTask, halves: Halves, splits: Splits, word: int
+    task: LetterTask, sae: SAE, prompts: AblationTask, model: CutModel, splits: Splits, word: int
 ) -> tuple[bool, bool, int]:
     """One word: whether its main latents are silent, whether it is absorbed, and the top latent."""
     letter, fold = int(task.letter[word]), int(task.fold[word])
-    residual = halves.to(prompts.ids[[word]])
+    residual = model.to(prompts.ids[[word]])
     pre = (residual[0, -OFFSET] @ sae.W_enc).numpy()
     z = np.zeros(len(pre))
     for i in np.argsort(-pre)[:4]:
@@ -67,7 +70,7 @@ def reference(
     silent = all(z[i] < 1e-8 for i in main)
 
     def margin(stream: torch.Tensor) -> float:
-        logits = halves.onward(stream)[0].numpy()
+        logits = model.onward(stream)[0].numpy()
         others = [logits[int(ANSWER[i])] for i in range(26) if i != letter]
         return float(logits[int(ANSWER[letter])] - np.mean(others))
 
@@ -85,9 +88,9 @@ def reference(
 
 
 def test_ablation_equals_the_word_by_word_reference() -> None:
-    task, sae, prompts, halves, splits = random_setting()
-    found = ablate(sae, splits, task, prompts, halves, ALL, SECTION)
-    expected = [reference(task, sae, prompts, halves, splits, word) for word in range(len(task.words))]
+    task, sae, prompts, model, splits = random_setting()
+    found = ablate(sae, splits, task, prompts, model, ALL, SECTION)
+    expected = [reference(task, sae, prompts, model, splits, word) for word in range(len(task.words))]
     assert found.silent.tolist() == [silent for silent, _, _ in expected]
     assert found.examined.tolist() == [word for word, (silent, _, _) in enumerate(expected) if silent]
     assert found.verdicts.absorbed.tolist() == [expected[word][1] for word in found.examined.tolist()]
@@ -96,8 +99,8 @@ def test_ablation_equals_the_word_by_word_reference() -> None:
 
 
 def test_the_reported_rate_is_the_mean_over_letters() -> None:
-    task, sae, prompts, halves, splits = random_setting()
-    found = ablate(sae, splits, task, prompts, halves, ALL, SECTION)
+    task, sae, prompts, model, splits = random_setting()
+    found = ablate(sae, splits, task, prompts, model, ALL, SECTION)
     value = ablation_results.values(found, prompts, ALL, SECTION)["mean_ablation_absorption"]
     absorbed = set(found.examined[found.verdicts.absorbed].tolist())
     rates = [
@@ -112,10 +115,10 @@ def test_the_reported_rate_is_the_mean_over_letters() -> None:
 def test_a_sample_scales_up_to_all_silent_words() -> None:
     """Words of a letter that are alike: examining some of them must give the rate of all."""
     task, sae = letters_with_absorbed_words(set(range(36)))
-    prompts, halves = spelling(task)
+    prompts, model = spelling(task)
     splits = measure(sae, task, SECTION).splits
-    whole = ablate(sae, splits, task, prompts, halves, ALL, SECTION)
-    some = ablate(sae, splits, task, prompts, halves, ALL, SECTION.model_copy(update={"ablation_words": 30}))
+    whole = ablate(sae, splits, task, prompts, model, ALL, SECTION)
+    some = ablate(sae, splits, task, prompts, model, ALL, SECTION.model_copy(update={"ablation_words": 30}))
     assert len(some.examined) == 30 < len(whole.examined)
     first, second = (ablation_results.values(each, prompts, ALL, SECTION) for each in (whole, some))
     name = "mean_ablation_absorption"
@@ -124,19 +127,19 @@ def test_a_sample_scales_up_to_all_silent_words() -> None:
     assert second["ablation_words_examined"].value == 30
 
 
-def spelling(task: LetterTask) -> tuple[AblationTask, Halves]:
+def spelling(task: LetterTask) -> tuple[AblationTask, CutModel]:
     """Prompts of one token, the word, and a model that reads letter i in dimension i."""
     which = torch.arange(len(task.words))
-    halves = Halves(lambda ids: task.x[ids].clone(), lambda residual: 5 * residual[:, -1])
+    model = CutModel(lambda ids: task.x[ids].clone(), lambda residual: 5 * residual[:, -1])
     facts = {"offset": 1, "model_accuracy": 1.0}
-    return AblationTask(which, which[:, None], task.x, torch.arange(26), facts), halves
+    return AblationTask(which, which[:, None], task.x, torch.arange(26), facts), model
 
 
 def test_absorbed_words_are_found_and_no_others() -> None:
     own = {0, 26, 52, 3, 29, 81}
     task, sae = letters_with_absorbed_words(own)
-    prompts, halves = spelling(task)
-    found = ablate(sae, measure(sae, task, SECTION).splits, task, prompts, halves, ALL, SECTION)
+    prompts, model = spelling(task)
+    found = ablate(sae, measure(sae, task, SECTION).splits, task, prompts, model, ALL, SECTION)
     assert set(found.examined.tolist()) == own
     assert bool(found.verdicts.absorbed.all())
     assert (found.verdicts.latent >= 26).all()
@@ -145,13 +148,13 @@ def test_absorbed_words_are_found_and_no_others() -> None:
     assert "same verdict" in str(values["ablation_kappa"].reason)
     rows = ablation_results.rows(found, task, prompts)
     assert [row["word"] for row in rows] == [task.words[word] for word in sorted(own)]
-    assert all(set(row) == set(ablation_results.COLUMNS) for row in rows)
+    assert all(set(row) == set(ablation_results.TABLES["ablation.tsv"]) for row in rows)
 
 
 def test_without_silent_words_the_rate_is_zero_and_agreement_missing() -> None:
     task, sae = letters_with_absorbed_words()
-    prompts, halves = spelling(task)
-    found = ablate(sae, measure(sae, task, SECTION).splits, task, prompts, halves, ALL, SECTION)
+    prompts, model = spelling(task)
+    found = ablate(sae, measure(sae, task, SECTION).splits, task, prompts, model, ALL, SECTION)
     values = ablation_results.values(found, prompts, ALL, SECTION)
     assert values["mean_ablation_absorption"].value == 0
     assert values["ablation_agreement"].value is None
@@ -160,10 +163,10 @@ def test_without_silent_words_the_rate_is_zero_and_agreement_missing() -> None:
 
 def test_letters_that_are_not_kept_do_not_count() -> None:
     task, sae = letters_with_absorbed_words({0, 1, 2})
-    prompts, halves = spelling(task)
+    prompts, model = spelling(task)
     kept = ALL.clone()
     kept[0] = False
-    found = ablate(sae, measure(sae, task, SECTION).splits, task, prompts, halves, kept, SECTION)
+    found = ablate(sae, measure(sae, task, SECTION).splits, task, prompts, model, kept, SECTION)
     assert found.examined.tolist() == [1, 2]
     value = ablation_results.values(found, prompts, kept, SECTION)["mean_ablation_absorption"]
     assert value.value == pytest.approx(2 / 15 / 25)
@@ -216,9 +219,19 @@ def test_margin_is_the_letters_logit_above_the_others_mean() -> None:
 def test_the_rest_of_the_residual_is_left_alone() -> None:
     """Effects do not depend on what the SAE fails to reconstruct: ablation keeps the error."""
     task, sae = letters_with_absorbed_words({0})
-    prompts, halves = spelling(task)
+    prompts, model = spelling(task)
     splits = measure(sae, task, SECTION).splits
-    plain = ablate(sae, splits, task, prompts, halves, ALL, SECTION)
+    plain = ablate(sae, splits, task, prompts, model, ALL, SECTION)
     off = replace(task, x=task.x + 7 * torch.eye(64)[60])  # a direction that no latent reads or writes
     moved = ablate(sae, splits, off, replace(prompts, x=off.x), spelling(off)[1], ALL, SECTION)
     torch.testing.assert_close(plain.verdicts.effect, moved.verdicts.effect)
+
+
+def test_kappa_is_scikit_learns() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first = torch.rand(60, generator=generator) < 0.4
+    second = torch.where(torch.rand(60, generator=generator) < 0.7, first, ~first)
+    expected = cohen_kappa_score(first.numpy(), second.numpy())
+    found = ablation_results.kappa(first, second)
+    assert found == Number(found.value, 60)
+    assert found.value == pytest.approx(expected)

@@ -8,22 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.metrics.behavior.measure import (
-    COLUMNS,
-    METRICS,
-    Behavior,
-    Clean,
-    Contexts,
-    References,
-    evenly,
-    spliced,
-)
-from pipeline.metrics.common.number import Value
-from pipeline.metrics.common.tally import Resampling
+from pipeline.metrics.behavior.evaluate import ablations, evaluate
+from pipeline.metrics.behavior.measure import COLUMNS, CONTEXTS, METRICS, Clean, Contexts, values
+from pipeline.metrics.behavior.section import BehaviorSection
+from pipeline.metrics.common.resampling import ItemSums, Resampling
+from pipeline.results.document import Measured
+from pipeline.results.number import Number
 from pipeline.sae.core.inference import SAE
 from tests.metrics.codes import perfect_sae
 
-PLAN = Resampling(resamples=200, seed=0)
+SECTION = BehaviorSection(resamples=200, seed=0)
 D, V, T = 5, 11, 20
 BOS = 0
 MEAN = torch.arange(D) / 10
@@ -46,13 +40,15 @@ def contexts(count: int, seed: int) -> Contexts:
     return Contexts(ids, residual, ids == BOS, torch.arange(count))
 
 
-def measured(sae: SAE, batches: list[Contexts], model=suffix) -> Behavior:
-    result = Behavior()
-    references = References(model, MEAN)
-    for batch in batches:
-        clean, shared = references.measure(batch)
-        result.add(batch.index, {**shared, **spliced(clean, sae, batch)})
-    return result
+def measured(sae: SAE, batches: list[Contexts], model=suffix) -> Measured:
+    (found,) = evaluate([sae], batches, model, ablations(batches, model, MEAN), SECTION, lambda _: None)
+    return found
+
+
+def numbers(sae: SAE, batches: list[Contexts], model=suffix) -> dict[str, Number]:
+    """Without the control."""
+    found = measured(sae, batches, model).numbers
+    return {metric.name: found[metric.name] for metric in METRICS}
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -124,14 +120,14 @@ def sae() -> SAE:
 
 
 def test_every_metric_equals_full_forwards_in_float64(batch: Contexts, sae: SAE):
-    values = measured(sae, split(batch, 4)).values(PLAN)
+    found = numbers(sae, split(batch, 4))
     expected = reference(sae, batch)
-    assert set(values) == set(expected) == {metric.name for metric in METRICS}
+    assert set(found) == set(expected) == {metric.name for metric in METRICS}
     for name, value in expected.items():
-        assert values[name].value == pytest.approx(value, rel=2e-5), name
+        assert found[name].value == pytest.approx(value, rel=2e-5), name
     scored = ~batch.special
-    assert values["ce_sae"].items == int(scored[:, :-1].sum())
-    assert values["kl_sae"].items == int(scored.sum())
+    assert found["ce_sae"].items == int(scored[:, :-1].sum())
+    assert found["kl_sae"].items == int(scored.sum())
 
 
 def test_keeping_special_tokens_matters_here(batch: Contexts, sae: SAE):
@@ -141,38 +137,37 @@ def test_keeping_special_tokens_matters_here(batch: Contexts, sae: SAE):
 
 
 def test_a_perfect_sae_gives_the_clean_model(batch: Contexts):
-    values = measured(perfect_sae(D), [batch]).values(PLAN)
-    assert values["ce_sae"].value == values["ce_clean"].value == values["ce_loss_with_sae"].value
+    found = numbers(perfect_sae(D), [batch])
+    assert found["ce_sae"].value == found["ce_clean"].value == found["ce_loss_with_sae"].value
     for name in ("ce_score", "ce_score_mean", "ce_loss_score", "kl_score", "kl_div_score"):
-        value = values[name]
+        value = found[name]
         assert (value.value, value.low, value.high) == (1, 1, 1), name
-    assert values["kl_sae"].value == 0
+    assert found["kl_sae"].value == 0
 
 
 def test_an_sae_that_gives_zero_scores_zero(batch: Contexts):
     nothing = replace(perfect_sae(D), b_enc=torch.full((2 * D,), -1e6))
-    values = measured(nothing, [batch]).values(PLAN)
+    found = numbers(nothing, [batch])
     for name in ("ce_score", "ce_loss_score", "kl_score", "kl_div_score"):
-        assert values[name].value == 0, name
+        assert found[name].value == 0, name
 
 
 def test_contexts_add_up_whatever_the_batches(batch: Contexts, sae: SAE):
     whole, parts = measured(sae, [batch]), measured(sae, split(batch, 3))
-    rows = list(parts.tally.rows(label="x"))
+    rows = list(parts.tables[CONTEXTS])
     assert [row["context"] for row in rows] == list(range(10))
-    for one, other in zip(whole.tally.rows(label="x"), rows, strict=True):
-        assert one.pop("label") == other.pop("label") == "x"
+    for one, other in zip(whole.tables[CONTEXTS], rows, strict=True):
         assert one == pytest.approx(other, rel=1e-6)
     assert set(rows[0]) == {"context", *COLUMNS}
 
 
 def test_intervals_are_over_contexts(batch: Contexts, sae: SAE):
-    value = measured(sae, [batch]).values(PLAN)["ce_score"]
+    value = numbers(sae, [batch])["ce_score"]
     assert value.value is not None
     assert value.low is not None
     assert value.high is not None
     assert value.low < value.value < value.high
-    one = measured(sae, split(batch, 1)[:1]).values(PLAN)["ce_score"]
+    one = numbers(sae, split(batch, 1)[:1])["ce_score"]
     assert one.low is None
 
 
@@ -183,9 +178,9 @@ def test_certain_predictions_give_finite_numbers(batch: Contexts, sae: SAE):
         return 500 * suffix(residual)
 
     assert torch.isinf(sharp(batch.residual).softmax(-1).log()).any()
-    values = measured(sae, [batch], model=sharp).values(PLAN)
+    found = numbers(sae, [batch], model=sharp)
     for name in ("ce_clean", "ce_sae", "kl_sae", "kl_ablation", "kl_div_with_sae", "kl_div_with_ablation"):
-        value = values[name].value
+        value = found[name].value
         assert value is not None, name
         assert value > 1, name
 
@@ -194,27 +189,27 @@ def test_a_model_that_ignores_the_layer_has_no_score(batch: Contexts, sae: SAE):
     def blind(residual: Tensor) -> Tensor:
         return torch.zeros(*residual.shape[:2], V)
 
-    values = measured(sae, [batch], model=blind).values(PLAN)
+    found = numbers(sae, [batch], model=blind)
     for name in ("ce_score", "ce_score_mean", "ce_loss_score", "kl_score", "kl_div_score"):
-        assert values[name].value is None, name
-        assert "ablation changes nothing" in str(values[name].reason)
-    assert values["ce_sae"].value == pytest.approx(math.log(V))
-    assert values["kl_sae"] == Value(0.0, values["kl_sae"].items, low=0.0, high=0.0)
+        assert found[name].value is None, name
+        assert "ablation changes nothing" in str(found[name].reason)
+    assert found["ce_sae"].value == pytest.approx(math.log(V))
+    assert found["kl_sae"] == Number(0.0, found["kl_sae"].items, low=0.0, high=0.0)
 
 
 def test_a_broken_model_is_missing_not_nan(batch: Contexts, sae: SAE):
     def broken(residual: Tensor) -> Tensor:
         return suffix(residual) * torch.tensor(float("nan"))
 
-    values = measured(sae, [batch], model=broken).values(PLAN)
-    assert {value.value for value in values.values()} == {None}
+    found = numbers(sae, [batch], model=broken)
+    assert {value.value for value in found.values()} == {None}
 
 
 def test_no_token_to_score(sae: SAE):
     whole = contexts(2, seed=3)
     one_token = Contexts(whole.ids[:, :1], whole.residual[:, :1], whole.special[:, :1], whole.index)
-    for values in (Behavior().values(PLAN), measured(sae, [one_token]).values(PLAN)):
-        assert {value.reason for value in values.values()} == {"no token to score was evaluated"}
+    for found in (values(ItemSums(COLUMNS), Resampling(200)), numbers(sae, [one_token])):
+        assert {value.reason for value in found.values()} == {"no token to score was evaluated"}
 
 
 def test_the_clean_model_is_run_once_per_batch_whatever_the_saes(batch: Contexts, sae: SAE):
@@ -224,19 +219,13 @@ def test_the_clean_model_is_run_once_per_batch_whatever_the_saes(batch: Contexts
         calls.append(len(residual))
         return suffix(residual)
 
-    clean, _ = References(counted, MEAN).measure(batch)
-    for _ in range(3):
-        spliced(clean, sae, batch)
-    assert calls == [10] * (4 + 3 * 2)
+    known = ablations([batch], suffix, MEAN)
+    evaluate([sae] * 3, [batch], counted, known, SECTION, lambda _: None)
+    # once clean; each SAE at non-special tokens, everywhere, and with its decoder permuted
+    assert calls == [10] * (1 + 3 * 3)
 
 
 def test_the_clean_model_sees_the_residual_as_given(batch: Contexts):
     seen = []
     Clean(lambda residual: (seen.append(residual), suffix(residual))[1], batch)
     assert torch.equal(seen[0], batch.residual)
-
-
-def test_evenly_spaced_contexts():
-    assert evenly(10, 20, 4) == [10, 12, 15, 17]
-    assert evenly(10, 13, 8) == [10, 11, 12]
-    assert evenly(5, 5, 3) == []

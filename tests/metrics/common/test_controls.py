@@ -1,13 +1,16 @@
-"""Controls: the same codes in other directions, and their scores by one pass."""
+"""Controls: the same codes in other directions, and what is said of them."""
 
 from __future__ import annotations
 
 import torch
 
-from pipeline.metrics.behavior.measure import References, Spliced
-from pipeline.metrics.common.controls import moved, permuted, random_sae
-from tests.metrics.behavior.test_behavior import MEAN, PLAN, D, contexts, measured, suffix
+from pipeline.metrics.behavior.evaluate import ablations, score
+from pipeline.metrics.common.controls import of_permuted, of_untrained, permuted, random_sae
+from pipeline.results.definition import Definition, Headline, Reference
+from tests.metrics.behavior.test_behavior import MEAN, SECTION, D, contexts, numbers, suffix
 from tests.metrics.codes import perfect_sae
+
+METRIC = Definition("hits", "higher", "share", 3, "what it means", headline=Headline("h", "H", 7))
 
 
 def test_a_permuted_decoder_keeps_codes_and_rows() -> None:
@@ -22,24 +25,19 @@ def test_a_permuted_decoder_keeps_codes_and_rows() -> None:
 
 def test_one_pass_gives_the_score_of_the_whole_measurement() -> None:
     batch, sae = contexts(6, 3), permuted(perfect_sae(D), 1)
-    control = Spliced(sae)
-    clean, shared = References(suffix, MEAN).measure(batch)
-    control.add(clean, shared, batch)
-    expected = measured(sae, [batch]).values(PLAN)["ce_score"]
+    expected = numbers(sae, [batch])["ce_score"]
     assert expected.value is not None
-    assert control.value(PLAN) == expected
+    assert score(sae, [batch], suffix, ablations([batch], suffix, MEAN), SECTION) == {"ce_score": expected}
     assert expected.value < 0.9  # what the unchanged SAE has is 1
 
 
-def test_an_untrained_sae_moves_whole() -> None:
-    sae = random_sae(torch.zeros(1, D), 8, 2, 0)
-    there = moved(sae, torch.device("meta"))
-    assert {there.W_enc.device, there.W_dec.device, there.b_dec.device} == {torch.device("meta")}
-    assert there.b_enc is not None
-    assert there.b_enc.device == torch.device("meta")
-    assert (there.k, there.architecture) == (2, "topk")
-    assert there.W_dec.shape == sae.W_dec.shape
-
-
 def test_no_context_no_score() -> None:
-    assert Spliced(perfect_sae(D)).value(PLAN).reason == "no token to score was evaluated"
+    found = score(perfect_sae(D), [], suffix, {}, SECTION)
+    assert found["ce_score"].reason == "no token to score was evaluated"
+
+
+def test_a_control_stands_under_the_column_of_its_metric() -> None:
+    assert of_untrained(METRIC).reference == Reference("untrained SAE", "h", 1)
+    assert of_permuted(METRIC).reference == Reference("decoder permuted", "h", 2, spread=True)
+    plain = of_untrained(Definition("other", "lower", "share", 1, "in no column"))
+    assert (plain.name, plain.better, plain.reference) == ("other_random_sae", "neither", None)

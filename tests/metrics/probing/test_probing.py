@@ -11,37 +11,25 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from pipeline.console.errors import BadInput
-from pipeline.metrics.probing.measure import (
-    Padded,
-    ProbingSection,
-    accuracy,
-    auc,
-    dense_logits,
-    sparse_logits,
-    top_features,
-)
+from pipeline.metrics.probing.measure import auc, sparse_logits, top_features
 from pipeline.metrics.probing.pooling import pooled_codes
 from pipeline.metrics.probing.results import (
-    all_missing,
     baselines,
     item_rows,
     metrics,
+    neurons_of,
     probe,
     problem_rows,
-    random_values,
     values,
 )
+from pipeline.metrics.probing.section import ProbingSection
 from pipeline.sae.core.inference import SAE
-from pipeline.tasks.probing.task import (
-    LabelledSection,
-    ProbingTask,
-    load_probing,
-    make_problems,
-    save_probing,
-    text_means,
-)
+from pipeline.tasks.probing.dense import dense_logits
+from pipeline.tasks.probing.problems import Padded, accuracy, make_problems
+from pipeline.tasks.probing.section import ProbingTaskSection
+from pipeline.tasks.probing.task import ProbingTask, load_probing, save_probing, text_means
 
-SECTION = LabelledSection(seed=1, validation=0.2, test=0.3)
+SECTION = ProbingTaskSection(seed=1, validation=0.2, test=0.3)
 PROBING = ProbingSection(k=[1, 3], resamples=100)
 
 
@@ -164,30 +152,29 @@ def test_an_oracle_latent_scores_one_and_results_are_complete(tmp_path: Path) ->
                 labels[item, p] = 5.0 * up
     oracle, raw = probe(labels, task, [1, 3]), probe(task.mean, task, [1, 3])
     found = values(oracle, task, PROBING) | baselines(raw, task, PROBING)
-    found |= random_values(raw, task, PROBING)
     assert found["probing_k1"].value == 1
     assert found["probing_auc_k3"].value == 1
     assert found["probing_k1"].low == 1
-    assert set(found) == {metric.name for metric in metrics(task, PROBING)}
+    controls = {f"probing_k{k}_random_sae" for k in PROBING.k}
+    assert set(found) | controls == {metric.name for metric in metrics(task, PROBING)}
     neurons = found["raw_neurons_k1"]
     assert neurons.value is not None
     assert neurons.low is not None
     assert neurons.high is not None
     assert neurons.low < neurons.value < neurons.high
     by_hand = {"many": [], "two": []}  # type: dict[str, list[float]]
-    for each in problem_rows(raw, raw, task):
+    for each in problem_rows(raw, neurons_of(raw, task), task):
         if each["k"] == 1:
             by_hand[each["set"]].append(each["accuracy"])
     expected = np.mean([np.mean(each) for each in by_hand.values()])
     assert neurons.value == pytest.approx(expected)
     assert len(item_rows(oracle, task)) == sum(len(problem.items["test"]) for problem in task.problems)
-    assert all(value.value is None for value in all_missing(task, PROBING, "diverged").values())
     save_probing(tmp_path, task)
     again = load_probing(tmp_path)
     assert again.problems == task.problems
     assert again.dense == task.dense
     reloaded = values(oracle, again, PROBING) | baselines(raw, again, PROBING)
-    assert reloaded | random_values(raw, again, PROBING) == found
+    assert reloaded == found
 
 
 def test_absent_task(tmp_path: Path) -> None:

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.metrics.probing.measure import Padded, ProbingSection, accuracy, sparse_logits, top_features
+from pipeline.metrics.probing.measure import sparse_logits, top_features
 from pipeline.metrics.probing.saebench import (
     EPOCHS,
     PATIENCE,
     RATE,
-    all_missing,
     best_epoch,
     metrics,
     probing_all,
     redrawn,
     values,
 )
+from pipeline.metrics.probing.section import ProbingSection
+from pipeline.tasks.probing.problems import Padded, accuracy
 from tests.metrics.probing.test_probing import made_task
 
 SECTION = ProbingSection(k=[1, 3], resamples=100)
@@ -123,7 +124,7 @@ def test_values_are_the_plain_ones_on_redrawn_problems() -> None:
     task = made_task()
     found = values("llm", task.mean, task, SECTION) | values("sae", task.mean, task, SECTION)
     found |= probing_all(task.mean, task, SECTION)
-    assert set(found) == {metric.name for metric in metrics(SECTION)} == set(all_missing(SECTION, "why"))
+    assert set(found) == {metric.name for metric in metrics(SECTION)}
     problems = redrawn(task.problems, Random("negatives sae 3 0"))
     train, test = (Padded.of(problems, split) for split in ("train", "test"))
     score = accuracy(sparse_logits(task.mean, top_features(task.mean, train, 3), train, test), test)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.metrics.common.number import Value
-from pipeline.metrics.common.tally import Resampling
+from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction.density import Density
 from pipeline.metrics.reconstruction.measure import METRICS, Reconstruction, mean_activation
+from pipeline.results.number import Number
 from pipeline.sae.core.inference import SAE
 from pipeline.stats.intervals import wilson
 from tests.metrics.codes import perfect_sae, random_dense, random_sae, sparse
@@ -35,7 +35,7 @@ def measured(sae: SAE, batches: list[Tensor]) -> Reconstruction:
     return result
 
 
-def numbers(values: dict[str, Value]) -> dict[str, float]:
+def numbers(values: dict[str, Number]) -> dict[str, float]:
     assert all(value.value is not None for value in values.values()), values
     return {name: float(value.value) for name, value in values.items() if value.value is not None}
 
@@ -135,7 +135,7 @@ def test_reconstructing_the_mean_explains_nothing(batches: list[Tensor]):
     assert values["explained_variance"].value == pytest.approx(0, abs=1e-12)
     dead = values["dead_share"]
     bounds = wilson(N, N)
-    assert dead == Value(1.0, N, low=bounds.low, high=bounds.high)
+    assert dead == Number(1.0, N, low=bounds.low, high=bounds.high)
     assert (values["l0"].value, values["frac_alive"].value) == (0, 0)
     assert values["normalized_freq_over_1_percent"].reason == "no latent ever fires"
 
@@ -174,7 +174,7 @@ def test_a_zero_reconstruction_has_cosine_zero():
 
 def test_contexts_add_up_to_the_whole(batches: list[Tensor], sae: SAE):
     result = measured(sae, batches)
-    rows = list(result.tally.rows(label="x"))
+    rows = list(result.sums.rows())
     assert len(rows) == 4 + 3 + 2
     assert [row["tokens"] for row in rows] == [7, 7, 7, 7, 7, 7, 7, 7, 3]
     total = sum(row["squared_error"] for row in rows) / sum(row["tokens"] for row in rows) / D
@@ -196,7 +196,7 @@ def test_density_counts_tokens_and_contexts():
     dense[2, 1] = 0.5
     density = Density(3)
     density.add(sparse(dense), torch.tensor([8, 8, 8, 9, 9, 9]))
-    rows = list(density.latents(label="x"))
+    rows = list(density.latents())
     assert [row["fired"] for row in rows] == [3, 1, 0]
     assert [row["density"] for row in rows] == [0.5, pytest.approx(1 / 6), 0]
     assert [row["contexts"] for row in rows] == [2, 1, 0]

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.metrics.common.number import Value
-from pipeline.metrics.common.tally import Resampling
+from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction.temporal import METRICS, RARE, Temporal, control, permutation
+from pipeline.results.number import Number
 from pipeline.sae.core.codes import Codes, Pairs
 from tests.metrics.codes import random_dense, sparse
 
@@ -144,10 +144,10 @@ def test_known_values_of_one_sequence():
     #                       on on off on on on
     dense = torch.tensor([[1.0, 1, 0, 1, 1, 1]]).T
     values = measured(context_of(6), dense).values(PLAN)
-    assert values["flicker"] == Value(0.25, 4)  # four followed on-tokens, one switches off
-    assert values["run_length"] == Value(2.5, 5)
-    assert values["transition_off_on"] == Value(1.0, 1)
-    assert values["smoothness"] == Value(2 / 5, 5)
+    assert values["flicker"] == Number(0.25, 4)  # four followed on-tokens, one switches off
+    assert values["run_length"] == Number(2.5, 5)
+    assert values["transition_off_on"] == Number(1.0, 1)
+    assert values["smoothness"] == Number(2 / 5, 5)
     assert values["flicker_per_latent"].reason == "no latent is on at 10 tokens that have a successor"
 
 
@@ -165,7 +165,7 @@ def test_a_latent_that_is_always_on_never_flickers():
 
 def test_nothing_fires():
     values = measured(context_of(5), torch.zeros(5, 3)).values(PLAN)
-    assert values["smoothness"] == Value(0.0, 4)
+    assert values["smoothness"] == Number(0.0, 4)
     assert {name for name, value in values.items() if value.value is None} == set(values) - {"smoothness"}
 
 
@@ -173,7 +173,7 @@ def test_equal_neighbours_are_left_out_of_smoothness():
     tokens = context_of(3)
     tokens.x[1] = tokens.x[0]
     values = measured(tokens, torch.tensor([[1.0], [3.0], [3.0]])).values(PLAN)
-    assert values["smoothness"] == Value(0.0, 1)
+    assert values["smoothness"] == Number(0.0, 1)
     tokens.x[2] = tokens.x[0]
     still = measured(tokens, torch.tensor([[1.0], [3.0], [3.0]])).values(PLAN)["smoothness"]
     assert still.reason == "no pair of neighbours with different activations"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pipeline.sae.core import sparse
-from pipeline.sae.core.batchtop import batch_top
+from pipeline.sae.core.batch_topk import batch_topk
 from pipeline.sae.core.codes import Pairs
 from pipeline.sae.core.sparse import decode, encode_at, row_dots
 from tests.sae.cases import relative
@@ -101,7 +101,7 @@ def test_row_dots() -> None:
 @pytest.mark.parametrize("count", [1, 40, 700, 5000])
 def test_batch_top_takes_the_largest_positive_entries(count: int) -> None:
     pre = torch.randn(B, N, generator=torch.Generator().manual_seed(count)) - 0.5
-    pairs = batch_top(pre, count)
+    pairs = batch_topk(pre, count)
     ranked = sorted(((float(v), divmod(i, N)) for i, v in enumerate(pre.flatten()) if v > 0), reverse=True)
     expected = sorted(place for _, place in ranked[:count])
     assert [*zip(pairs.token.tolist(), pairs.latent.tolist(), strict=True)] == expected

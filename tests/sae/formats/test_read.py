@@ -14,14 +14,21 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.console.errors import BadInput
+from pipeline.lm.site import Site
 from pipeline.sae.core.folder import load_sae, save_sae
-from pipeline.sae.formats.given import Place
+from pipeline.sae.formats.external import Location
 from pipeline.sae.formats.read import detect, read
 from tests.sae.formats import folders
 from tests.sae.formats.folders import D, N, Reference
 
 DICTIONARIES = ("AutoEncoder", "AutoEncoderTopK", "BatchTopKSAE", "JumpReluAutoEncoder",
                 "GatedAutoEncoder", "MatryoshkaBatchTopKSAE")  # fmt: skip
+
+
+def after(layer: int) -> Site:
+    return Site("resid_post", layer)
+
+
 SCOPE = "google/gemma-scope-2b-pt-res/layer_2/width_16k/average_l0_82"
 
 Write = Callable[[Path], Reference]
@@ -50,7 +57,7 @@ def inputs() -> np.ndarray:
 @pytest.mark.parametrize("name", WRITERS)
 def test_codes_and_reconstructions_are_the_library_s(tmp_path: Path, name: str) -> None:
     f, back = WRITERS[name](tmp_path)(inputs())
-    sae = read(Place(tmp_path, SCOPE)).sae
+    sae = read(Location(tmp_path, SCOPE)).sae
     x = torch.from_numpy(inputs()).float()
     if name not in CODES_AS_THEY_ARE:
         f = f * np.linalg.norm(folders.arrays()["W_dec"], axis=1)
@@ -63,7 +70,7 @@ def test_codes_and_reconstructions_are_the_library_s(tmp_path: Path, name: str) 
 def test_what_was_read_is_kept_in_our_layout(tmp_path: Path, name: str) -> None:
     """Saved and loaded again, it encodes to the same bits; rows have norm 1 except a free topk's."""
     WRITERS[name](tmp_path / "given")
-    sae = read(Place(tmp_path / "given", SCOPE)).sae
+    sae = read(Location(tmp_path / "given", SCOPE)).sae
     save_sae(tmp_path / "ours", sae, {})
     again, _ = load_sae(tmp_path / "ours")
     x = torch.from_numpy(inputs()).float()
@@ -88,26 +95,28 @@ def test_the_format_shows_in_the_files(
 ) -> None:
     write(tmp_path)
     name = SCOPE if format == "gemma_scope" else "some/run/layers.2"
-    assert detect(Place(tmp_path, name)) == format
-    found = read(Place(tmp_path, name))
-    assert (found.format, found.kind, found.model, found.layer) == (format, kind, model, 2)
+    assert detect(Location(tmp_path, name)) == format
+    found = read(Location(tmp_path, name))
+    assert (found.format, found.kind, found.model, found.site) == (format, kind, model, after(2))
 
 
 def test_an_sae_of_ours_is_one_of_saelens(tmp_path: Path) -> None:
-    made = read(Place(_written(tmp_path / "x", "saelens jumprelu"), "x")).sae
+    made = read(Location(_written(tmp_path / "x", "saelens jumprelu"), "x")).sae
     save_sae(tmp_path / "a", made, {
         "model_name": "embedded", "hook_name": "blocks.1.hook_resid_post", "model_sha256": "ab",
         "training_architecture": "batchtopk",
     })  # fmt: skip
-    found = read(Place(tmp_path / "a", "a"))
-    assert (found.kind, found.model, found.layer, found.model_sha256) == ("batchtopk", "embedded", 1, "ab")
+    found = read(Location(tmp_path / "a", "a"))
+    assert (found.kind, found.model, found.site, found.model_sha256) == (
+        "batchtopk", "embedded", after(1), "ab",
+    )  # fmt: skip
 
 
 def test_sparsify_s_run_names_the_model(tmp_path: Path) -> None:
     folders.sparsify(tmp_path / "layers.11")
     (tmp_path / "config.json").write_text('{"model": "EleutherAI/pythia-70m", "layers": [11]}')
-    place = Place(tmp_path / "layers.11", "run/layers.11", tmp_path)
-    assert (read(place).model, read(place).layer) == ("EleutherAI/pythia-70m", 11)
+    place = Location(tmp_path / "layers.11", "run/layers.11", tmp_path)
+    assert (read(place).model, read(place).site) == ("EleutherAI/pythia-70m", after(11))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +124,7 @@ def test_sparsify_s_run_names_the_model(tmp_path: Path) -> None:
 )
 def test_saelens_hooks(tmp_path: Path, hook: str | None, layer: int | None) -> None:
     folders.saelens(tmp_path, "standard", metadata={"sae_lens_version": "6.54.12", "hook_name": hook})
-    assert read(Place(tmp_path, "x")).layer == layer
+    assert read(Location(tmp_path, "x")).site == (None if layer is None else after(layer))
 
 
 def test_saelens_before_6(tmp_path: Path) -> None:
@@ -126,8 +135,8 @@ def test_saelens_before_6(tmp_path: Path) -> None:
     )  # fmt: skip
     weights = tmp_path / "sae_weights.safetensors"
     save_file(load_file(weights) | {"scaling_factor": torch.ones(N)}, weights)
-    found = read(Place(tmp_path, "x"))
-    assert (found.model, found.layer, found.sae.k) == ("gpt2-small", 3, 4)
+    found = read(Location(tmp_path, "x"))
+    assert (found.model, found.site, found.sae.k) == ("gpt2-small", after(3), 4)
     f = folders.top(_pre(inputs()), 4)
     np.testing.assert_allclose(found.sae.encode(torch.from_numpy(inputs()).float()).dense(), f, atol=1e-5)
     assert (reference(inputs())[0] > 0).sum() > (f > 0).sum()
@@ -135,7 +144,7 @@ def test_saelens_before_6(tmp_path: Path) -> None:
 
 def test_saelens_casts_to_its_dtype(tmp_path: Path) -> None:
     folders.saelens(tmp_path, "standard", dtype="bfloat16")
-    bias = read(Place(tmp_path, "x")).sae.W_enc
+    bias = read(Location(tmp_path, "x")).sae.W_enc
     w = folders.arrays()
     norm = torch.from_numpy(w["W_dec"]).bfloat16().float().norm(dim=1)
     torch.testing.assert_close(bias, torch.from_numpy(w["W_enc"]).bfloat16().float() * norm)
@@ -160,7 +169,7 @@ def edit(path: Path, **values: Any) -> None:
 
 def _refused(folder: Path, name: str = "run/layers.2", **given: Any) -> str:
     with pytest.raises(BadInput) as caught:
-        read(Place(folder, name), **given)
+        read(Location(folder, name), **given)
     message = str(caught.value)
     assert message.count("\n") == 0
     assert message.endswith(".")
@@ -210,7 +219,7 @@ def test_another_kind_is_named(tmp_path: Path, name: str, values: dict[str, Any]
 @pytest.mark.parametrize("damage", ["cut", "absent"])
 def test_a_damaged_or_missing_file_is_named(tmp_path: Path, name: str, file: str, damage: str) -> None:
     path = _written(tmp_path, name) / file
-    format = detect(Place(tmp_path, "x"))
+    format = detect(Location(tmp_path, "x"))
     content = path.read_bytes()
     path.unlink()
     if damage == "cut":
@@ -269,7 +278,7 @@ def test_two_formats_in_one_folder_need_a_word(tmp_path: Path) -> None:
     folders.sparsify(tmp_path)
     reference = folders.gemma_scope(tmp_path)
     assert "say which with `format`" in _refused(tmp_path, name=SCOPE)
-    sae = read(Place(tmp_path, SCOPE), "gemma_scope").sae
+    sae = read(Location(tmp_path, SCOPE), "gemma_scope").sae
     back = reference(inputs())[1]
     np.testing.assert_allclose(
         sae.reconstruct(torch.from_numpy(inputs()).float()), back, atol=1e-5, rtol=1e-5

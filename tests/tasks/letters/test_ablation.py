@@ -11,14 +11,22 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
-from pipeline.tasks.letters.ablation import AblationTask, Halves, answers, build, load_ablation, save_ablation
+from pipeline.tasks.letters.ablation import (
+    AblationTask,
+    CutModel,
+    answers,
+    build,
+    load_ablation,
+    save_ablation,
+)
+from pipeline.tasks.letters.section import LetterTaskSection
 from pipeline.tasks.letters.task import LetterTask
-from pipeline.tasks.letters.words import FOLDS, LettersSection, Prompter, Word, folds, vocabulary
-from tests.metrics import test_letters
+from pipeline.tasks.letters.words import FOLDS, Prompter, Word, folds, vocabulary
+from tests.tasks.letters import test_letters
 
 LINE = ["has", "the", "first", "letter", ":", "\n", ","]
 WORDS = [letter + second + "o" for letter in string.ascii_lowercase for second in "abcde"]
-SECTION = LettersSection(in_context=3)
+SECTION = LetterTaskSection(in_context=3)
 D = 30
 
 
@@ -50,7 +58,7 @@ def setting(letters: str = string.ascii_uppercase) -> tuple[Prompter, list[Word]
     return Prompter.of(made, 1), words, task, table
 
 
-def halves(table: Tensor, prompter: Prompter, reads: int | None, carried: bool = False) -> Halves:
+def model(table: Tensor, prompter: Prompter, reads: int | None, carried: bool = False) -> CutModel:
     """A model that answers what stands `reads` tokens from the end (None: a constant).
 
     `carried`: before the cut already, the residual of the template's word has moved to the last token.
@@ -69,12 +77,12 @@ def halves(table: Tensor, prompter: Prompter, reads: int | None, carried: bool =
         logits[:, answer] = residual[:, -1 if carried else -(reads or 1), :26] if reads or carried else 0.0
         return logits
 
-    return Halves(to, onward)
+    return CutModel(to, onward)
 
 
 def test_the_template_is_taken_where_the_model_solves_it() -> None:
     prompter, words, task, table = setting()
-    found = build(prompter, words, task, halves(table, prompter, 6), SECTION)
+    found = build(prompter, words, task, model(table, prompter, 6), SECTION)
     assert isinstance(found, AblationTask)
     assert found.offset == 6
     assert found.facts["line"] == "{word} has the first letter: X"
@@ -87,19 +95,19 @@ def test_the_template_is_taken_where_the_model_solves_it() -> None:
 
 def test_pairs_are_taken_where_only_they_are_solved() -> None:
     prompter, words, task, table = setting()
-    found = build(prompter, words, task, halves(table, prompter, 1), SECTION)
+    found = build(prompter, words, task, model(table, prompter, 1), SECTION)
     assert isinstance(found, AblationTask)
     assert found.offset == 1
     assert found.facts["line"] == "first letter: {word} X"
     assert found.ids[:, -1].tolist() == [words[i].token for i in task.scored.tolist()]
-    again = build(prompter, words, task, halves(table, prompter, 1), SECTION)
+    again = build(prompter, words, task, model(table, prompter, 1), SECTION)
     assert isinstance(again, AblationTask)
     assert torch.equal(found.ids, again.ids)
 
 
 def test_a_model_that_does_not_spell_is_a_reason() -> None:
     prompter, words, task, table = setting()
-    found = build(prompter, words, task, halves(table, prompter, None), SECTION)
+    found = build(prompter, words, task, model(table, prompter, None), SECTION)
     assert isinstance(found, str)
     assert "the right letter to 5% of the words in `{word} has the first letter: X`" in found
     assert "in `first letter: {word} X`, letter_task.solved asks for 80%" in found
@@ -107,7 +115,7 @@ def test_a_model_that_does_not_spell_is_a_reason() -> None:
 
 def test_a_letter_that_has_left_the_word_is_a_reason() -> None:
     prompter, words, task, table = setting()
-    found = build(prompter, words, task, halves(table, prompter, None, carried=True), SECTION)
+    found = build(prompter, words, task, model(table, prompter, None, carried=True), SECTION)
     assert isinstance(found, str)
     assert "still gives 100% of the letters" in found
 
@@ -115,7 +123,7 @@ def test_a_letter_that_has_left_the_word_is_a_reason() -> None:
 def test_letters_that_are_no_tokens_are_a_reason() -> None:
     prompter, words, task, table = setting(string.ascii_uppercase[:20])
     assert answers(prompter, words[0]) is None
-    found = build(prompter, words, task, Halves(lambda ids: table[ids], lambda r: r[:, -1]), SECTION)
+    found = build(prompter, words, task, CutModel(lambda ids: table[ids], lambda r: r[:, -1]), SECTION)
     assert isinstance(found, str)
     assert found.count("does not write every letter as one token") == 2
 
@@ -123,7 +131,7 @@ def test_letters_that_are_no_tokens_are_a_reason() -> None:
 def test_words_that_the_probe_does_not_see_are_left_out() -> None:
     prompter, words, task, table = setting()
     task.bias[:, 0] = -9.0
-    found = build(prompter, words, task, halves(table, prompter, 6), SECTION)
+    found = build(prompter, words, task, model(table, prompter, 6), SECTION)
     assert isinstance(found, AblationTask)
     assert found.facts["words_left_out_by_probe"] == 3
     assert 0 not in task.letter[found.word].tolist()
@@ -138,7 +146,7 @@ def test_byte_level_prompts_of_pairs() -> None:
 
 def test_round_trip_and_damage(tmp_path: Path) -> None:
     prompter, words, task, table = setting()
-    made = build(prompter, words, task, halves(table, prompter, 6), SECTION)
+    made = build(prompter, words, task, model(table, prompter, 6), SECTION)
     assert isinstance(made, AblationTask)
     save_ablation(tmp_path, made, "abc")
     found = load_ablation(tmp_path)

@@ -1,0 +1,44 @@
+"""The default run's times, put into README.md and docs/dvc.md between `<!-- x -->` and `<!-- /x -->`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PAGES = (Path("README.md"), Path("docs/dvc.md"))
+
+
+def write(row: Mapping[str, Any]) -> None:
+    """Put the figures of row `run` into the pages."""
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8"), figures(row)), encoding="utf-8")
+
+
+def figures(row: Mapping[str, Any]) -> dict[str, str]:
+    """What each mark stands for; marks of what was not measured are left out."""
+    machine = row["machine"]
+    times = {"time": "seconds", "no-op-time": "no_op_seconds", "exp-time": "exp_seconds"}
+    said = {mark: clock(row[key]) for mark, key in times.items() if key in row}
+    said["time"] += f" on {machine['cores']} cores ({machine['cpu']}, load {machine['load']})"
+    spent = sorted(row["stages"].items(), key=lambda stage: -stage[1]["seconds"])
+    said["stages"] = ", ".join(f"{name} {each['seconds']:.0f} ({each['runs']})" for name, each in spent)
+    return said
+
+
+def filled(text: str, said: Mapping[str, str]) -> str:
+    """`text` with what is `said` between its marks."""
+    for mark, words in said.items():
+        text = re.sub(
+            rf"(<!-- {mark} -->).*?(<!-- /{mark} -->)", rf"\g<1>{words}\g<2>", text, flags=re.DOTALL
+        )
+    return text
+
+
+def clock(seconds: float) -> str:
+    """`seconds` as people say them."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes:
+        return f"{minutes} min {rest} s"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"

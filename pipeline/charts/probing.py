@@ -1,0 +1,33 @@
+"""Accuracy of one-latent probes by task, as a heat map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import altair as alt
+import pandas as pd
+
+from pipeline.charts.heat import heat
+from pipeline.charts.panel import Panel, sentence
+
+RAW = {"raw_neurons": "raw residual, neuron", "raw_dense": "raw residual, dense"}
+
+
+def probing(problems: pd.DataFrame, targets: Mapping[str, float]) -> list[Panel]:
+    """A panel per L0 target of `targets` (by run), means over seeds; the last rows are without an SAE."""
+    first = problems[problems["k"] == 1]
+    goals = [targets.get(run, math.nan) for run in first["run"]]
+    rows = first.assign(target=goals, x=first["set"] + ": " + first["class"])
+    return [
+        _panel(here, f"Probing accuracy, k = 1, L0 target {target:g}")
+        for target, here in rows.groupby("target")
+    ] or [sentence("No probing results with an L0 target.")]
+
+
+def _panel(rows: pd.DataFrame, title: str) -> Panel:
+    raw = [rows.assign(label=name, accuracy=rows[column]) for column, name in RAW.items()]
+    means = pd.concat([rows, *raw]).groupby(["label", "x"], sort=False)["accuracy"].mean()
+    x = alt.X("x:N", title="task: class", sort=None, axis=alt.Axis(labelAngle=-60, labelLimit=140))
+    value = alt.Color("value:Q", title="accuracy")
+    return heat(means.rename("value").reset_index(), x, value, title, "higher")

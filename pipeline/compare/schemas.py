@@ -1,0 +1,40 @@
+"""The columns of the tables under reports/tables, with their types: for who writes and who reads them."""
+
+from __future__ import annotations
+
+from pipeline.results.table import Columns
+
+SCORES: Columns = {
+    "label": str, "run": str, "target": float, "seed": int, "stage": str, "metric": str, "value": float,
+    "low": float, "high": float, "items": int, "reason": str,
+}  # fmt: skip
+SUMMARY: Columns = {
+    "label": str, "run": str, "target": float, "stage": str, "metric": str, "better": str, "unit": str,
+    "version": int, "mean": float, "low": float, "high": float, "sd": float, "seeds": int, "of": int,
+    "items": int, "reason": str,
+}  # fmt: skip
+TRAINING: Columns = {
+    "curve": str, "label": str, "run": str, "target": float, "seed": int, "step": int, "tokens": int,
+    "loss": float, "reconstruction": float, "explained_variance": float, "l0": float, "dead": int,
+    "coefficient": float,
+}  # fmt: skip
+LETTERS: Columns = {
+    "label": str, "run": str, "target": float, "letter": str, "seeds": int, "words": int, "fraction": float,
+    "full": float,
+}  # fmt: skip
+PAIRS: Columns = {
+    "a": str, "b": str, "target": float, "stage": str, "metric": str, "better": str, "value_a": float,
+    "value_b": float, "difference": float, "low": float, "high": float, "p": float, "p_holm": float,
+    "verdict": str, "minimum_detectable": float, "seeds": int, "items": int, "error": float, "df": float,
+    "l0_a": float, "l0_b": float, "how_a": str, "how_b": str, "l0_allowance": float, "reason": str,
+}  # fmt: skip
+CURVES: Columns = {
+    "label": str, "run": str, "target": float, "stage": str, "metric": str, "better": str, "l0": float,
+    "value": float, "low": float, "high": float, "seeds": int, "of": int, "matched_l0": float,
+    "matched": float, "matched_low": float, "matched_high": float, "interval_low": float,
+    "interval_high": float, "items": int, "how": str, "reason": str,
+}  # fmt: skip
+RANKING: Columns = {
+    "proxy": str, "exact": str, "target": str, "rho": float, "low": float, "high": float, "saes": int,
+    "runs": int, "reason": str,
+}  # fmt: skip

@@ -1,0 +1,175 @@
+"""Who leads and who differs, decided here once: Markdown, the terminal's notes and the page only print it.
+
+Per source of activations and L0 target: every row's value at that very L0 with its interval, the leaders of
+each score, and the verdict on every pair of rows, all as text. `document` is the content of standing.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pipeline.compare.columns import Column
+from pipeline.compare.leaders import Mark, leaders, marks
+from pipeline.compare.paired.comparison import Family, Pair, Row, Verdict
+from pipeline.compare.paired.variance import Estimate
+from pipeline.compare.scores import Name, Scores, Source
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One score of one row at the common L0; `order` is what it is sorted by, None without a value."""
+
+    text: str
+    interval: tuple[str, str] | None = None
+    mark: Mark = ""
+    detail: str = ""
+    order: float | None = None
+    interpolated: bool = False
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One row minus another; `half` is half the width of the 95 % interval."""
+
+    verdict: Verdict
+    text: str = ""
+    half: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One score at one L0: a cell per row, its leaders, and every pair."""
+
+    column: Column
+    cells: Mapping[str, Cell]
+    leaders: list[str]  # the best row alone, or it and all not told apart from it, best value first
+    beaten: list[str]  # rows that the best one is told apart from
+    compared: int  # rows that the best one was compared with
+    pairs: Mapping[str, Mapping[str, Difference]]
+    told_apart: int  # pairs
+    detectable: str
+
+    @property
+    def open(self) -> bool:
+        """Whether the best row is told apart from fewer than half of the others."""
+        return 2 * len(self.beaten) < self.compared
+
+
+@dataclass(frozen=True)
+class Group:
+    """All scores of one source of activations at one L0 target."""
+
+    source: Name
+    target: float
+    labels: list[str]
+    l0: Mapping[str, str]
+    scores: list[Standing] = field(default_factory=list)
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of rows there are."""
+        return len(self.labels) * (len(self.labels) - 1) // 2
+
+
+def standing(scores: Scores, families: Sequence[Family]) -> list[Group]:
+    """Text first, then ground truth; each in rising L0 targets."""
+    return [
+        _group(source, [each for each in families if (each.source, each.target) == (source.name, target)])
+        for source in scores
+        for target in source.targets
+    ]
+
+
+def _group(source: Source, families: Sequence[Family]) -> Group:
+    labels = [row.label for row in families[0].rows]
+    l0 = {
+        row.label: f"{row.l0:.3g}" for family in families[::-1] for row in family.rows if row.l0 is not None
+    }
+    complete = {label: l0.get(label, "") for label in labels}
+    return Group(
+        source.name, families[0].target, labels, complete, [_standing(source, each) for each in families]
+    )
+
+
+def _standing(source: Source, family: Family) -> Standing:
+    values = {row.label: row.value for row in family.rows if row.value is not None}
+    leading = leaders(values, family.column.better, family.beats)
+    pairs = {
+        a.label: {b.label: _difference(family.pair(a.label, b.label), family.column)
+                  for b in family.rows if b is not a}
+        for a in family.rows
+    }  # fmt: skip
+    against = pairs[leading[0]] if leading else {}
+    mark = marks(leading)
+    least = family.detectable()
+    return Standing(
+        family.column,
+        {row.label: _cell(source, family, row, mark.get(row.label, "")) for row in family.rows},
+        leading,
+        [label for label, each in against.items() if each.verdict == "better"],
+        sum(each.verdict != "not compared" for each in against.values()),
+        pairs,
+        sum(pair.verdict in ("better", "worse") for pair in family.pairs),
+        "" if least is None else family.column.text(least),
+    )
+
+
+def _cell(source: Source, family: Family, row: Row, mark: Mark) -> Cell:
+    column = family.column
+    if row.value is None:
+        return Cell("missing", detail=row.reason or "no value")
+    run = next(each for each in source.runs if (each.label, each.target) == (row.label, family.target))
+    seeds = source.summary(run, column.key)
+    return Cell(
+        column.text(row.value),
+        None if row.mean is None else (column.text(row.mean.low), column.text(row.mean.high)),
+        mark,
+        f"{row.how} at L0 {row.l0:.3g}; {seeds.seeds} of {seeds.of} seeds",
+        float(f"{row.value:.9g}"),
+        interpolated=row.how != "reached",
+    )
+
+
+def _difference(pair: Pair | None, column: Column) -> Difference:
+    if pair is None or pair.difference is None or pair.verdict == "not compared":
+        return Difference("not compared", detail=pair.reason or "" if pair else "")
+    found = pair.difference
+    return Difference(
+        pair.verdict, column.signed(found.value), column.text(found.half), _detail(pair, found, column)
+    )
+
+
+def _detail(pair: Pair, found: Estimate, column: Column) -> str:
+    return (
+        f"95 % interval {column.signed(found.low)} to {column.signed(found.high)}; "
+        f"p after Holm {pair.p_holm:.2g}; minimum detectable {column.text(found.detectable)}"
+    )
+
+
+def document(groups: Sequence[Group]) -> dict[str, Any]:
+    """The content of standing.json."""
+    return {"schema": SCHEMA, "groups": [_of_group(group) for group in groups]}
+
+
+def _of_group(group: Group) -> dict[str, Any]:
+    return {
+        "source": group.source, "target": group.target, "labels": group.labels, "l0": group.l0,
+        "columns": [_of_score(each) for each in group.scores],
+    }  # fmt: skip
+
+
+def _of_score(found: Standing) -> dict[str, Any]:
+    column = found.column
+    return {
+        "name": column.name, "title": column.head, "better": column.better, "stage": column.stage,
+        "metric": column.metric, "leaders": found.leaders, "beaten": found.beaten,
+        "compared": found.compared, "open": found.open, "detectable": found.detectable,
+        "cells": {label: {**asdict(cell), "interval": " to ".join(cell.interval or ())}
+                  for label, cell in found.cells.items()},
+        "pairs": {a: {b: asdict(each) for b, each in row.items()} for a, row in found.pairs.items()},
+    }  # fmt: skip
