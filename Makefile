@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later, git and make; everything else is installed into .venv from the locks.
 PYTHON ?= python3
 VENV := .venv
-LOCKS := requirements/numeric.txt requirements/tools.txt
+LOCKS := requirements/numeric.txt requirements/analysis.txt requirements/tools.txt
 # Named after the contents of the locks: changed locks, and nothing else, install again.
 STAMP := $(VENV)/.locked-$(shell cat $(LOCKS) pyproject.toml | cksum | cut -d ' ' -f 1)
 # SAEBench's own code runs in an environment of its own (docs/parity.md); torch is the one of our lock.
@@ -19,8 +19,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-reproduce: $(STAMP) ## run the whole pipeline of params.yaml (dvc repro)
-	$(VENV)/bin/dvc repro
+reproduce: $(STAMP) ## run the whole pipeline of params.yaml, a stage per core (dvc repro gives the same)
+	$(VENV)/bin/python -m pipeline reproduce
 
 # `dvc exp show` has hundreds of columns: a score per method and L0 target, a hash per dependency.
 experiments: $(STAMP) ## what differs between experiments: parameters, and three scores of the methods that changed

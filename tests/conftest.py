@@ -15,6 +15,7 @@ from hypothesis import settings
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["SAELINE_WARM"] = "0"  # a test starts no server, except those of the warm start
 
 # tests against other people's code need their code, in an environment of its own (`make parity`)
 collect_ignore_glob = [] if os.environ.get("SAEBENCH_PYTHON") else ["parity/test_*.py"]

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "pipeline").rglob("*.py"))
 ROOMS = (
     "console", "parallel", "params", "stats", "results", "text", "lm", "store", "sae", "training", "tasks",
-    "metrics", "latents", "compare", "charts", "claims", "export", "page", "stages", "commands",
+    "metrics", "latents", "compare", "charts", "claims", "export", "page", "schedule", "stages", "commands",
 )  # fmt: skip
 
 MAY_IMPORT = {
@@ -37,7 +37,8 @@ MAY_IMPORT = {
     "claims": {"console", "params", "results", "compare"},
     "export": {"compare", "results"},
     "page": {"compare", "charts", "results"},
-    "stages": set(ROOMS) - {"commands"},
+    "schedule": {"console"},
+    "stages": set(ROOMS) - {"commands", "schedule"},
     "commands": set(ROOMS),
 }
 """The rooms that each room may import; DVC's `deps` in dvc.yaml follow the same arrows."""

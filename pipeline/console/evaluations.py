@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
@@ -11,14 +10,6 @@ PACKAGE = Path(__file__).parents[1]
 def evaluations() -> list[str]:
     """Names of evaluations, each of a room, a stage, a command and a section of params.yaml."""
     return sorted(path.parent.name for path in (PACKAGE / "metrics").glob("*/section.py"))
-
-
-def purpose(evaluation: str) -> str:
-    """The first line of the stage's docstring, without importing the stage."""
-    text = (PACKAGE / "stages" / f"{evaluation}.py").read_text(encoding="utf-8")
-    line = (ast.get_docstring(ast.parse(text)) or evaluation).splitlines()[0]
-    said = line.partition(": ")[2] or line
-    return said[0].upper() + said[1:]
 
 
 def section(room: str, name: str) -> str:

@@ -23,9 +23,10 @@ from pipeline.parallel.ranks import join
 from pipeline.parallel.world import World
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
+from pipeline.results.files import write_json
 from pipeline.sae.core.folder import save_sae, write_index
 from pipeline.stages.code import closure
-from pipeline.stages.files import ACTIVATIONS, sae_folder, write_json, write_tsv
+from pipeline.stages.files import ACTIVATIONS, sae_folder, write_tsv
 from pipeline.stages.scratch import publish, scratch
 from pipeline.store import Store, hold, open_store
 from pipeline.training.job import Job, method

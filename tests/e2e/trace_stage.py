@@ -43,6 +43,7 @@ def main() -> int:
     out = Path(sys.argv[1])
     sys.argv = ["pipeline", *sys.argv[2:]]
     sys.path[0] = str(ROOT)
+    os.environ["SAELINE_WORKERS"] = "1"  # what a forked process opens is not seen here
     sys.addaudithook(hook)
     code = 0
     try:
