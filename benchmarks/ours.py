@@ -7,7 +7,7 @@ from itertools import cycle
 import torch
 
 from benchmarks.problem import LR, Problem
-from pipeline.sae.core.variant import Recipe
+from pipeline.sae.method.variant import Recipe
 from pipeline.training.controller import SparsityController
 from pipeline.training.job import method
 from pipeline.training.trainer import Trainer, initial_weights

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from pipeline.console.errors import BadInput
-from pipeline.stages.code import closure, folded
+from pipeline.stages.common.code import closure, folded
 
 GRAPH = Path("dvc.yaml")
 COMMAND = re.compile(r"^\s+cmd: python -m pipeline (\w+)")

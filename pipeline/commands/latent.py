@@ -6,9 +6,9 @@ from pipeline.console.errors import BadInput
 from pipeline.console.latent import show
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
-from pipeline.stages.files import ACTIVATIONS
+from pipeline.stages.common.files import ACTIVATIONS
+from pipeline.stages.common.saes import Trained, require_width, trained_saes
 from pipeline.stages.latents import Scene
-from pipeline.stages.saes import Trained, require_width, trained_saes
 
 
 def run(variant: str, seed: int, latent: int, name: str | None, contexts: int) -> None:

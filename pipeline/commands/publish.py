@@ -23,7 +23,7 @@ from pipeline.export.card import Origin, card
 from pipeline.lm.hub import first_line
 from pipeline.numbers.document import Results, read_results
 from pipeline.sae.core.folder import WEIGHTS, Run, load_sae, read_index, weights_hash
-from pipeline.stages.files import evaluation_folder, sae_folder
+from pipeline.stages.common.files import evaluation_folder, sae_folder
 
 LOCK = Path("dvc.lock")
 SHARED = ("corpus", "model", "harvest", "letter_task", "probing_task")

@@ -10,7 +10,7 @@ from pipeline.lm.section import EmbeddedModel, parse_model
 from pipeline.lm.shipped.folder import ShippedModel
 from pipeline.lm.tokenizer import tokenizer_sha256
 from pipeline.params import read_params
-from pipeline.stages.files import LM
+from pipeline.stages.common.files import LM
 from pipeline.text.embedded.tokenizer import embedded_tokenizer
 from pipeline.text.section import EmbeddedText, parse_text
 

@@ -15,7 +15,7 @@ from pipeline.parallel.processes import Say, spread
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.files import ACTIVATIONS
+from pipeline.stages.common.files import ACTIVATIONS
 from pipeline.store import Store, hold, open_store
 from pipeline.store.blocks import blocks
 from pipeline.training.job import Job

@@ -23,8 +23,8 @@ from torch import Tensor
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.sparse import row_dots
-from pipeline.sae.core.state import Average, State
-from pipeline.sae.core.variant import (
+from pipeline.sae.method.state import Average, State
+from pipeline.sae.method.variant import (
     LoopState,
     Objective,
     PenaltyConfig,

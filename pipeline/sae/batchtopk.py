@@ -5,9 +5,9 @@ At inference a latent fires above one learnt threshold, so it is saved as jumpre
 
 from __future__ import annotations
 
-from pipeline.sae.core.auxk import auxk
-from pipeline.sae.core.batch_topk import BatchTopConfig, BatchTopMethod
-from pipeline.sae.core.variant import Objective, Step, reconstruct
+from pipeline.sae.method.auxk import auxk
+from pipeline.sae.method.batch_topk import BatchTopConfig, BatchTopMethod
+from pipeline.sae.method.variant import Objective, Step, reconstruct
 
 
 class Config(BatchTopConfig):

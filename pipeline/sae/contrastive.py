@@ -20,13 +20,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from pipeline.sae.core.auxk import auxk
-from pipeline.sae.core.batch_topk import BatchTopConfig, BatchTopMethod
 from pipeline.sae.core.codes import Codes, Pairs
-from pipeline.sae.core.inner_products import products
-from pipeline.sae.core.prefixes import prefix_errors
-from pipeline.sae.core.sequence import follows
-from pipeline.sae.core.variant import Objective, Step
+from pipeline.sae.method.auxk import auxk
+from pipeline.sae.method.batch_topk import BatchTopConfig, BatchTopMethod
+from pipeline.sae.method.inner_products import products
+from pipeline.sae.method.prefixes import prefix_errors
+from pipeline.sae.method.sequence import follows
+from pipeline.sae.method.variant import Objective, Step
 
 
 class Config(BatchTopConfig):

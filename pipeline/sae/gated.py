@@ -14,7 +14,7 @@ from torch import Tensor
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.sparse import decode
-from pipeline.sae.core.variant import Objective, PenaltyConfig, Step, Variant, Weights, reconstruct
+from pipeline.sae.method.variant import Objective, PenaltyConfig, Step, Variant, Weights, reconstruct
 
 
 class Config(PenaltyConfig):

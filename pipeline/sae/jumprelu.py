@@ -21,10 +21,10 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from pipeline.sae.core.auxk import silent_dead
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.core.variant import (
+from pipeline.sae.method.auxk import silent_dead
+from pipeline.sae.method.variant import (
     LoopState,
     Objective,
     PenaltyConfig,

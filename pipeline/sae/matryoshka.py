@@ -9,11 +9,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.sae.core.auxk import auxk
-from pipeline.sae.core.batch_topk import BatchTopConfig, BatchTopMethod
 from pipeline.sae.core.codes import Codes
-from pipeline.sae.core.prefixes import prefix_errors
-from pipeline.sae.core.variant import Objective, Step
+from pipeline.sae.method.auxk import auxk
+from pipeline.sae.method.batch_topk import BatchTopConfig, BatchTopMethod
+from pipeline.sae.method.prefixes import prefix_errors
+from pipeline.sae.method.variant import Objective, Step
 
 
 class Config(BatchTopConfig):

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.sae.core.variant import Objective, PenaltyConfig, Step, Variant, reconstruct, relu_pairs
+from pipeline.sae.method.variant import Objective, PenaltyConfig, Step, Variant, reconstruct, relu_pairs
 
 
 class Config(PenaltyConfig):

@@ -21,9 +21,9 @@ from pydantic import Field
 from torch import Tensor
 
 from pipeline.sae.core.codes import Pairs
-from pipeline.sae.core.sequence import follows
-from pipeline.sae.core.state import Average, State
-from pipeline.sae.core.variant import (
+from pipeline.sae.method.sequence import follows
+from pipeline.sae.method.state import Average, State
+from pipeline.sae.method.variant import (
     LoopState,
     Objective,
     PenaltyConfig,

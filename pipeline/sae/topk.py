@@ -8,10 +8,10 @@ from dataclasses import replace
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.sae.core.auxk import auxk
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.topk import row_top
-from pipeline.sae.core.variant import MethodConfig, Objective, Step, Variant, reconstruct
+from pipeline.sae.method.auxk import auxk
+from pipeline.sae.method.variant import MethodConfig, Objective, Step, Variant, reconstruct
 
 
 class Config(MethodConfig):

@@ -12,7 +12,7 @@ preset too: it makes codes negative, and no inference SAE could follow it.
 
 Exact in one product per context: with G = (H * w) H^T and q = diag G, every weighted
 |h_s - h_t|^2 is q_s + q_t - 2 G_st, so all 127 offsets are masked sums over one (T, T) matrix. G comes
-from active pairs alone (core/inner_products.py).
+from active pairs alone (method/inner_products.py).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from pydantic import Field
 from torch import Tensor
 
 from pipeline.sae.core.codes import Pairs
-from pipeline.sae.core.inner_products import Layout, gram
-from pipeline.sae.core.sequence import segments
-from pipeline.sae.core.variant import (
+from pipeline.sae.method.inner_products import Layout, gram
+from pipeline.sae.method.sequence import segments
+from pipeline.sae.method.variant import (
     Objective,
     PenaltyConfig,
     Recipe,

@@ -14,8 +14,8 @@ from pipeline.lm.site import Site
 from pipeline.metrics.absorption.evaluate import METRICS, TABLES, Letters, Speller, unavailable
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.numbers.document import Measured, nothing
-from pipeline.stages.evaluation import Control, Evaluation, Setting, evaluate, one_by_one
-from pipeline.stages.files import LETTERS, LM
+from pipeline.stages.common.evaluation import Control, Evaluation, Setting, evaluate, one_by_one
+from pipeline.stages.common.files import LETTERS, LM
 from pipeline.tasks.letters.ablation import AblationTask, CutModel, load_ablation
 from pipeline.tasks.letters.saebench_probe import load_probe
 from pipeline.tasks.letters.task import LetterTask, load_letters

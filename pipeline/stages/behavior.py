@@ -19,9 +19,9 @@ from pipeline.metrics.behavior.section import BehaviorSection
 from pipeline.numbers.document import Measured
 from pipeline.numbers.number import Number
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.evaluation import Advance, Control, Evaluation, Setting, evaluate
-from pipeline.stages.files import ACTIVATIONS
-from pipeline.stages.language import model_of
+from pipeline.stages.common.evaluation import Advance, Control, Evaluation, Setting, evaluate
+from pipeline.stages.common.files import ACTIVATIONS
+from pipeline.stages.common.language import model_of
 from pipeline.store import Store, open_store
 from pipeline.store.content import content
 

@@ -14,7 +14,7 @@ from pipeline.lm.site import chosen_site
 from pipeline.numbers.files import write_json
 from pipeline.numbers.table import read_table
 from pipeline.params import Params, read_params
-from pipeline.stages.files import REPORTS, fresh
+from pipeline.stages.common.files import REPORTS, fresh
 
 TABLES = REPORTS / "tables"
 

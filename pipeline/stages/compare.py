@@ -28,7 +28,7 @@ from pipeline.numbers.files import absent, read_json, write_json
 from pipeline.numbers.table import Columns, write_table
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import read_params
-from pipeline.stages.files import EVALUATED, REPORTS, external_folder, fresh, sae_folder
+from pipeline.stages.common.files import EVALUATED, REPORTS, external_folder, fresh, sae_folder
 
 TITLE = "Sparse autoencoders compared"
 FIGURES = REPORTS / "figures"

@@ -12,7 +12,7 @@ from pipeline.lm.section import HubModel, LocalModel, ModelSection, parse_model
 from pipeline.lm.tokenizer import bos_id, load_tokenizer, special_ids, tokenizer_sha256
 from pipeline.params import read_params
 from pipeline.params.experiment import input_path
-from pipeline.stages.files import TOKENS, fresh, write_tsv
+from pipeline.stages.common.files import TOKENS, fresh, write_tsv
 from pipeline.text.contexts import write_tokens
 from pipeline.text.corpus import build, columns
 from pipeline.text.section import EmbeddedText, TextSection, parse_text

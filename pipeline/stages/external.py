@@ -17,7 +17,7 @@ from pipeline.sae.formats.external import ExternalSAE, Location
 from pipeline.sae.formats.read import FILES, read
 from pipeline.sae.formats.section import ExternalSection, require_name
 from pipeline.sae.formats.sparsify import RUN
-from pipeline.stages.files import ACTIVATIONS, external_folder, fresh
+from pipeline.stages.common.files import ACTIVATIONS, external_folder, fresh
 from pipeline.store import Store, open_store
 from pipeline.training.validation import Validation, validate, validation_rows
 

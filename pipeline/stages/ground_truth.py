@@ -31,8 +31,8 @@ from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.folder import TENSORS, save_sae, weights_hash
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.files import evaluation_folder, fresh
-from pipeline.stages.saes import identified
+from pipeline.stages.common.files import evaluation_folder, fresh
+from pipeline.stages.common.saes import identified
 from pipeline.store import Store
 from pipeline.tasks.letters.task import LetterTask
 from pipeline.training.job import Job, method

@@ -15,9 +15,9 @@ from pipeline.parallel.ranks import join
 from pipeline.parallel.world import World, part
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
-from pipeline.stages.code import closure
-from pipeline.stages.files import ACTIVATIONS, LM, TOKENS
-from pipeline.stages.scratch import publish, scratch
+from pipeline.stages.common.code import closure
+from pipeline.stages.common.files import ACTIVATIONS, LM, TOKENS
+from pipeline.stages.common.scratch import publish, scratch
 from pipeline.store.schema import Header, chunk_contexts
 from pipeline.store.section import HarvestSection
 from pipeline.store.writer import Writer

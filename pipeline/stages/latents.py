@@ -23,9 +23,9 @@ from pipeline.numbers.document import read_beside, read_results
 from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.files import ACTIVATIONS, REPORTS, evaluation_folder, fresh
-from pipeline.stages.language import model_of
-from pipeline.stages.saes import Trained, require_width, trained_saes
+from pipeline.stages.common.files import ACTIVATIONS, REPORTS, evaluation_folder, fresh
+from pipeline.stages.common.language import model_of
+from pipeline.stages.common.saes import Trained, require_width, trained_saes
 from pipeline.store import Store, open_store
 from pipeline.store.blocks import blocks
 

@@ -12,7 +12,7 @@ from pipeline.lm.load import LanguageModel, load_lm
 from pipeline.lm.site import Site, chosen_site
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
-from pipeline.stages.files import LETTERS, LM, fresh
+from pipeline.stages.common.files import LETTERS, LM, fresh
 from pipeline.tasks.batches import batched
 from pipeline.tasks.letters.ablation import AblationTask, CutModel, save_ablation
 from pipeline.tasks.letters.ablation import build as build_ablation

@@ -10,7 +10,7 @@ from pipeline.numbers.files import write_json
 from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.params.experiment import input_path
-from pipeline.stages.files import LM, fresh
+from pipeline.stages.common.files import LM, fresh
 from pipeline.text.embedded.tokenizer import embedded_tokenizer
 from pipeline.text.section import EmbeddedText, parse_text
 

@@ -20,7 +20,7 @@ from pipeline.page.render import render
 from pipeline.page.view import Artefacts, view
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import Params, read_params
-from pipeline.stages.files import REPORTS, evaluation_folder
+from pipeline.stages.common.files import REPORTS, evaluation_folder
 
 TABLES = REPORTS / "tables"
 DRAWN = {"summary": SUMMARY, "training": TRAINING, "letters": LETTERS}

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pipeline.metrics.probing.evaluate import Texts, metrics, raw
 from pipeline.metrics.probing.results import tables
 from pipeline.metrics.probing.section import ProbingSection
-from pipeline.stages.evaluation import Control, Evaluation, Setting, evaluate, one_by_one
-from pipeline.stages.files import PROBING
+from pipeline.stages.common.evaluation import Control, Evaluation, Setting, evaluate, one_by_one
+from pipeline.stages.common.files import PROBING
 from pipeline.tasks.probing.task import load_probing
 
 

@@ -12,7 +12,7 @@ from pipeline.lm.site import Site, chosen_site
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.params.experiment import input_path
-from pipeline.stages.files import LM, PROBING, fresh
+from pipeline.stages.common.files import LM, PROBING, fresh
 from pipeline.tasks.batches import batched
 from pipeline.tasks.probing.dense import dense_logits
 from pipeline.tasks.probing.problems import SPLITS, Padded, Problem, make_problems, right

@@ -14,8 +14,8 @@ from pipeline.metrics.reconstruction.measure import mean_activation
 from pipeline.metrics.reconstruction.section import ReconstructionSection
 from pipeline.numbers.number import Number
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.evaluation import Control, Evaluation, Setting, evaluate
-from pipeline.stages.files import ACTIVATIONS
+from pipeline.stages.common.evaluation import Control, Evaluation, Setting, evaluate
+from pipeline.stages.common.files import ACTIVATIONS
 from pipeline.store import Batch, open_store
 from pipeline.store.blocks import blocks
 from pipeline.store.content import content

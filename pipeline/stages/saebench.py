@@ -22,7 +22,7 @@ from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.params.experiment import external, variants
 from pipeline.params.read import Params
-from pipeline.stages.files import (
+from pipeline.stages.common.files import (
     LETTERS,
     PROBING,
     REPORTS,

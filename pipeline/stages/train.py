@@ -25,9 +25,9 @@ from pipeline.parallel.world import World
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.folder import save_sae, write_index
-from pipeline.stages.code import closure
-from pipeline.stages.files import ACTIVATIONS, sae_folder, write_tsv
-from pipeline.stages.scratch import publish, scratch
+from pipeline.stages.common.code import closure
+from pipeline.stages.common.files import ACTIVATIONS, sae_folder, write_tsv
+from pipeline.stages.common.scratch import publish, scratch
 from pipeline.store import Store, hold, open_store
 from pipeline.training.job import Job, method
 from pipeline.training.run import Trained, require, train

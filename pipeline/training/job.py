@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.console.errors import BadInput
-from pipeline.sae.core.variant import MethodConfig, Recipe, Variant
+from pipeline.sae.method.variant import MethodConfig, Recipe, Variant
 from pipeline.store import Mode
 from pipeline.training.section import TrainSection
 

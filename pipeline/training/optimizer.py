@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.sae.core.variant import Moments, Recipe, Weights
+from pipeline.sae.method.variant import Moments, Recipe, Weights
 
 BETAS, EPS = (0.9, 0.999), 1e-8
 """torch's defaults."""

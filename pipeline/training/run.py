@@ -17,7 +17,7 @@ from torch import Tensor
 from pipeline.parallel.world import ALONE, World
 from pipeline.sae.core.folder import Run
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.core.variant import Recipe, Variant
+from pipeline.sae.method.variant import Recipe, Variant
 from pipeline.store import Batch, Reader, Store
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.controller import SparsityController

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pipeline.parallel.world import ALONE, World
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.core.variant import LoopState, Objective, Recipe, Step, Variant, Weights
+from pipeline.sae.method.variant import LoopState, Objective, Recipe, Step, Variant, Weights
 from pipeline.store import Batch
 from pipeline.training import optimizer as optim
 from pipeline.training.controller import SparsityController

@@ -20,8 +20,8 @@ from pipeline.numbers.definition import Definition, Headline
 from pipeline.numbers.document import Results, Row, write_results
 from pipeline.numbers.number import Number, missing
 from pipeline.sae.core.folder import WEIGHTS, load_sae, read_index, save_sae, weights_hash
-from pipeline.stages.files import evaluation_folder, fresh, sae_folder
-from pipeline.stages.saes import identified
+from pipeline.stages.common.files import evaluation_folder, fresh, sae_folder
+from pipeline.stages.common.saes import identified
 from tests.metrics.codes import random_sae
 from tests.stages.evaluated import write_saes
 

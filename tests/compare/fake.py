@@ -31,7 +31,7 @@ from pipeline.numbers.files import write_json
 from pipeline.numbers.number import Number, missing
 from pipeline.numbers.table import Columns, write_table
 from pipeline.stages import ground_truth
-from pipeline.stages.files import evaluation_folder
+from pipeline.stages.common.files import evaluation_folder
 
 VARIANTS = ["standard", "topk", "atm", "temporal"]
 SEEDS = [42, 43]

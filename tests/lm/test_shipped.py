@@ -16,7 +16,7 @@ from pipeline.console.errors import BadInput
 from pipeline.lm.section import EmbeddedModel
 from pipeline.lm.shipped.folder import ShippedModel
 from pipeline.stages import model
-from pipeline.stages.files import LM
+from pipeline.stages.common.files import LM
 from tests.lm.test_embedded import TINY
 from tests.stages.test_corpus import content, write_params
 from tests.text.sections import SMALL, embedded

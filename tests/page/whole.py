@@ -12,7 +12,7 @@ from pipeline.numbers.document import read_results
 from pipeline.numbers.files import write_json
 from pipeline.numbers.table import write_table
 from pipeline.stages import claims, compare
-from pipeline.stages.files import evaluation_folder
+from pipeline.stages.common.files import evaluation_folder
 from tests.compare.fake import World
 from tests.test_layout import ROOT
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.sae.core.variant import Objective, Step
+from pipeline.sae.method.variant import Objective, Step
 from pipeline.training.job import method
 
 Wide = dict[str, Tensor]

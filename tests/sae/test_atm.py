@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.sae.atm import Config, Importance, Method
-from pipeline.sae.core.variant import LoopState
+from pipeline.sae.method.variant import LoopState
 from tests.sae.cases import Case, case
 from tests.training.toy import trained
 

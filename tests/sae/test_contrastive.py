@@ -13,8 +13,8 @@ from torch import Tensor
 from pipeline.sae.contrastive import Method, info_nce
 from pipeline.sae.core.codes import Pairs
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.core.sequence import follows
-from pipeline.sae.core.variant import Objective, Step
+from pipeline.sae.method.sequence import follows
+from pipeline.sae.method.variant import Objective, Step
 from pipeline.training.job import Job
 from pipeline.training.run import Trained, train
 from tests.sae.cases import case, relative

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.sae.core.codes import Pairs
-from pipeline.sae.core.variant import LoopState, Moments, Step
+from pipeline.sae.method.variant import LoopState, Moments, Step
 from pipeline.sae.temporal import Config, Firing, Method, change_penalty
 from pipeline.store import Reader
 from pipeline.training.job import Job

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from pipeline.sae.core.codes import Pairs
-from pipeline.sae.core.inner_products import Layout, gram
-from pipeline.sae.core.sequence import segments
-from pipeline.sae.core.variant import Step
+from pipeline.sae.method.inner_products import Layout, gram
+from pipeline.sae.method.sequence import segments
+from pipeline.sae.method.variant import Step
 from pipeline.sae.tsae import MIN_VARIANCE, Method, consistency
 from pipeline.training.job import Job
 from pipeline.training.run import train

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pipeline.sae.core.folder import Run, save_sae, write_index
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.files import ACTIVATIONS, evaluation_folder, sae_folder
+from pipeline.stages.common.files import ACTIVATIONS, evaluation_folder, sae_folder
 from pipeline.store import Writer
 from pipeline.store.schema import Header
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pipeline.lm.resolve import write_resolved
-from pipeline.stages.files import LM
+from pipeline.stages.common.files import LM
 from tests.stages.evaluated import write_params
 
 LETTERS = "abcdefgh"

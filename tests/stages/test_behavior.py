@@ -14,7 +14,7 @@ from pipeline.metrics.behavior.evaluate import METRICS
 from pipeline.metrics.common import controls
 from pipeline.metrics.common.controls import permuted
 from pipeline.stages.behavior import evenly, run
-from pipeline.stages.files import ACTIVATIONS, LM, evaluation_folder
+from pipeline.stages.common.files import ACTIVATIONS, LM, evaluation_folder
 from pipeline.store import open_store
 from tests.lm import tiny
 from tests.metrics.codes import perfect_sae, random_sae
@@ -174,7 +174,7 @@ def test_the_same_inputs_give_the_same_bytes(harvested: tuple[LanguageModel, Ten
 
 def test_a_store_of_another_model_is_refused(harvested: tuple[LanguageModel, Tensor]):
     lm, ids = harvested
-    from pipeline.stages.files import fresh
+    from pipeline.stages.common.files import fresh
 
     fresh(ACTIVATIONS)
     write_store(ids, lm.forward_to(ids, Site("resid_post", LAYER)), layer=LAYER, weights_sha256="another")

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from pipeline.console.errors import BadInput
 from pipeline.stages import corpus
-from pipeline.stages.files import TOKENS
+from pipeline.stages.common.files import TOKENS
 from pipeline.text.contexts import open_tokens
 from pipeline.text.embedded.tokenizer import embedded_tokenizer
 from tests.text.sections import SMALL, embedded

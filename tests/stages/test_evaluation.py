@@ -15,8 +15,8 @@ from pipeline.numbers.document import Measured, Results, read_beside, read_resul
 from pipeline.numbers.number import Number
 from pipeline.params import Section
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.evaluation import Control, Evaluation, Setting, evaluate, one_by_one
-from pipeline.stages.files import evaluation_folder
+from pipeline.stages.common.evaluation import Control, Evaluation, Setting, evaluate, one_by_one
+from pipeline.stages.common.files import evaluation_folder
 from tests.metrics.codes import random_sae
 from tests.stages.evaluated import write_params, write_saes
 

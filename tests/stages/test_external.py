@@ -13,8 +13,8 @@ import torch
 from pipeline.console.errors import BadInput
 from pipeline.sae.core.folder import load_sae, read_index
 from pipeline.stages import external, reconstruction
-from pipeline.stages.files import external_folder, sae_folder
-from pipeline.stages.saes import trained_saes
+from pipeline.stages.common.files import external_folder, sae_folder
+from pipeline.stages.common.saes import trained_saes
 from tests.sae.formats import folders
 from tests.sae.formats.folders import D, N
 from tests.stages.evaluated import contexts, read_results, write_params, write_saes, write_store

@@ -21,7 +21,7 @@ from pipeline.sae.core.inference import SAE
 from pipeline.stages import absorption, reconstruction
 from pipeline.stages import latents as browser
 from pipeline.stages import letter_task as letters
-from pipeline.stages.files import LM
+from pipeline.stages.common.files import LM
 from tests.stages.evaluated import contexts, write_saes, write_store
 from tests.stages.lettered import LETTERS, TOKENS, WORDS, D, write_lm, write_task_params
 from tests.stages.whole import SECTIONS

@@ -14,7 +14,7 @@ from pipeline.metrics.common.controls import random_sae
 from pipeline.sae.core.inference import SAE
 from pipeline.stages import absorption
 from pipeline.stages import letter_task as letters
-from pipeline.stages.files import LETTERS
+from pipeline.stages.common.files import LETTERS
 from pipeline.stats.intervals import wilson
 from pipeline.tasks.letters.ablation import AblationTask, load_ablation
 from pipeline.tasks.letters.task import LetterTask, load_letters

@@ -12,7 +12,7 @@ from pipeline.console.errors import BadInput
 from pipeline.lm.resolved import read_resolved
 from pipeline.lm.tokenizer import load_tokenizer, tokenizer_sha256
 from pipeline.stages import model
-from pipeline.stages.files import LM
+from pipeline.stages.common.files import LM
 from pipeline.text.embedded.tokenizer import embedded_tokenizer
 from tests.lm.test_embedded import TINY
 from tests.stages.test_corpus import content, write_params

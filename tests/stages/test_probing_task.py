@@ -16,7 +16,7 @@ from pipeline.metrics.probing.section import ProbingSection
 from pipeline.sae.core.inference import SAE
 from pipeline.stages import probing
 from pipeline.stages import probing_task as labelled
-from pipeline.stages.files import PROBING
+from pipeline.stages.common.files import PROBING
 from pipeline.stats.intervals import wilson
 from pipeline.tasks import batches
 from pipeline.tasks.probing.task import load_probing

@@ -13,7 +13,7 @@ from pipeline.console.errors import BadInput
 from pipeline.metrics.common import controls
 from pipeline.metrics.common.controls import permuted
 from pipeline.metrics.reconstruction.evaluate import METRICS, shuffled
-from pipeline.stages.files import evaluation_folder
+from pipeline.stages.common.files import evaluation_folder
 from pipeline.stages.reconstruction import run
 from tests.metrics.codes import perfect_sae, random_sae
 from tests.stages.evaluated import (
@@ -173,7 +173,7 @@ def test_an_sae_of_another_width_is_refused(stored: tuple[Tensor, Tensor]):
 
 
 def test_shuffling_keeps_the_rows(stored: tuple[Tensor, Tensor]):
-    from pipeline.stages.files import ACTIVATIONS
+    from pipeline.stages.common.files import ACTIVATIONS
     from pipeline.store import open_store
     from pipeline.store.blocks import blocks
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.stages.scratch import fingerprint, publish, scratch
+from pipeline.stages.common.scratch import fingerprint, publish, scratch
 
 
 @pytest.fixture

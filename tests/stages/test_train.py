@@ -20,7 +20,7 @@ from pipeline.console.errors import BadInput
 from pipeline.parallel.processes import WORKERS
 from pipeline.sae.core.folder import load_sae, read_index
 from pipeline.stages import train
-from pipeline.stages.saes import trained_saes
+from pipeline.stages.common.saes import trained_saes
 from pipeline.store import Writer
 from pipeline.store.schema import Header
 from tests.training import toy

@@ -15,7 +15,7 @@ from pipeline.sae.core.inference import SAE
 from pipeline.stages import absorption, behavior, probing, reconstruction
 from pipeline.stages import letter_task as letters
 from pipeline.stages import probing_task as labelled
-from pipeline.stages.files import LM
+from pipeline.stages.common.files import LM
 from tests.metrics import codes
 from tests.stages.evaluated import contexts, write_saes, write_store
 from tests.stages.lettered import TOKENS, WORDS, D, write_lm, write_task_params

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pipeline.parallel.ranks import join
 from pipeline.parallel.world import World
-from pipeline.sae.core.batch_topk import batch_topk
+from pipeline.sae.method.batch_topk import batch_topk
 from pipeline.store import Mode, Reader
 from pipeline.training.job import Job
 from pipeline.training.run import Trained, train

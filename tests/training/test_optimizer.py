@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from pipeline.sae.core.variant import Recipe
+from pipeline.sae.method.variant import Recipe
 from pipeline.training import optimizer as optim
 
 
@@ -70,7 +70,7 @@ def test_dynamo_is_not_imported() -> None:
     script = """
 import sys, torch
 from pipeline.training.optimizer import Adam
-from pipeline.sae.core.variant import Recipe
+from pipeline.sae.method.variant import Recipe
 w = {"w": torch.ones(2, requires_grad=True)}
 w["w"].sum().backward()
 Adam(w, Recipe(steps=1, batch=2, lr=0.1)).step(0.1)

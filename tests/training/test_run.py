@@ -13,7 +13,7 @@ import torch
 from pipeline.console.errors import BadInput
 from pipeline.parallel.world import World
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.core.variant import Recipe
+from pipeline.sae.method.variant import Recipe
 from pipeline.training.controller import SparsityController
 from pipeline.training.job import Job, method
 from pipeline.training.run import train

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from pipeline.console.errors import BadInput
 from pipeline.parallel.world import ALONE, World
-from pipeline.sae.core.batch_topk import batch_topk
+from pipeline.sae.method.batch_topk import batch_topk
 from pipeline.store import Mode, Reader
 from pipeline.store.order import cuts
 from pipeline.training.job import Job

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.sae.core.folder import Run
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.core.variant import Recipe
+from pipeline.sae.method.variant import Recipe
 from pipeline.store import Mode, Reader, Store
 from pipeline.training.controller import SparsityController
 from pipeline.training.job import Job, method

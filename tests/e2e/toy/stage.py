@@ -6,8 +6,8 @@ import torch
 from pipeline.metrics.toy.measure import METRICS, TABLES, measure
 from pipeline.metrics.toy.section import ToySection
 
-from pipeline.stages.evaluation import Control, Evaluation, Setting, evaluate, one_by_one
-from pipeline.stages.files import ACTIVATIONS
+from pipeline.stages.common.evaluation import Control, Evaluation, Setting, evaluate, one_by_one
+from pipeline.stages.common.files import ACTIVATIONS
 from pipeline.store import open_store
 
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from pipeline.sae.core import sparse
-from pipeline.sae.core.batch_topk import batch_topk
 from pipeline.sae.core.codes import Pairs
 from pipeline.sae.core.sparse import decode, encode_at, row_dots
+from pipeline.sae.method.batch_topk import batch_topk
 from tests.sae.cases import relative
 
 B, D, N = 33, 16, 48

@@ -12,7 +12,7 @@ from pipeline.console.errors import BadInput
 from pipeline.numbers.document import Identity
 from pipeline.sae.core.folder import Run, load_sae, read_index, weights_hash
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.files import external_folder, sae_folder
+from pipeline.stages.common.files import external_folder, sae_folder
 
 
 @dataclass(frozen=True)

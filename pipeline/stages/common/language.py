@@ -8,7 +8,7 @@ import torch
 
 from pipeline.console.errors import BadInput
 from pipeline.lm.load import LanguageModel, load_lm
-from pipeline.stages.files import ACTIVATIONS, LM
+from pipeline.stages.common.files import ACTIVATIONS, LM
 from pipeline.store import Store
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[2]
 
 SHOWN_ONLY = ("console",)
 """Rooms that change no result: what a person at the terminal sees."""

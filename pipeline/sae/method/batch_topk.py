@@ -16,9 +16,9 @@ from torch import Tensor
 from pipeline.parallel.world import ALONE, World
 from pipeline.sae.core.codes import Pairs
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.core.state import Average, State
 from pipeline.sae.core.topk import largest
-from pipeline.sae.core.variant import LoopState, MethodConfig, Objective, Step, Variant
+from pipeline.sae.method.state import Average, State
+from pipeline.sae.method.variant import LoopState, MethodConfig, Objective, Step, Variant
 
 
 class BatchTopConfig(MethodConfig):

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.stages.files import SCRATCH
-from pipeline.stages.scratch import fingerprint
+from pipeline.stages.common.files import SCRATCH
+from pipeline.stages.common.scratch import fingerprint
 
 
 class Memo:

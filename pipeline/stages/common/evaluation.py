@@ -23,10 +23,10 @@ from pipeline.numbers.table import Columns
 from pipeline.params import Section, read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.code import PACKAGE, closure
-from pipeline.stages.files import VERSIONS, evaluation_folder, fresh
-from pipeline.stages.memo import Memo
-from pipeline.stages.saes import require_width, trained_saes
+from pipeline.stages.common.code import PACKAGE, closure
+from pipeline.stages.common.files import VERSIONS, evaluation_folder, fresh
+from pipeline.stages.common.memo import Memo
+from pipeline.stages.common.saes import require_width, trained_saes
 
 S = TypeVar("S", bound=Section)
 Advance = Callable[[int], None]

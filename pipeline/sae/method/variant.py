@@ -22,7 +22,7 @@ from pipeline.params import Section
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.sparse import decode, encode_at
-from pipeline.sae.core.state import State
+from pipeline.sae.method.state import State
 
 Weights = dict[str, Tensor]
 """W_enc (d, n), W_dec (n, d), b_enc (n,), b_dec (d,) and a variant's own parameters, float32."""

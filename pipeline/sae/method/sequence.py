@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from pipeline.sae.core.variant import Step
+from pipeline.sae.method.variant import Step
 
 
 def follows(step: Step) -> Tensor:

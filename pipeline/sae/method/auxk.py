@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.sae.core.codes import Pairs
-from pipeline.sae.core.variant import Step
+from pipeline.sae.method.variant import Step
 
 
 def auxk(step: Step, error: Tensor, weight: float) -> dict[str, Tensor]:

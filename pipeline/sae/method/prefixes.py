@@ -10,7 +10,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from pipeline.sae.core.codes import Pairs
-from pipeline.sae.core.variant import Step
+from pipeline.sae.method.variant import Step
 
 
 def prefix_errors(step: Step, value: Tensor, pairs: Pairs, sizes: list[int]) -> Tensor:
