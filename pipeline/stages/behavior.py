@@ -47,15 +47,13 @@ def prepare(setting: Setting[BehaviorSection]) -> Evaluation:
     def test() -> Iterator[Contexts]:
         return batches(store, chosen, section.batch_contexts, setting.device)
 
-    def known() -> Mapping[str, Sequence[float]]:
-        sums: Mapping[str, Sequence[float]] = memo.get("ablations", lambda: ablations(test(), suffix, mean))
-        return sums
+    known: Mapping[str, Sequence[float]] = memo.get("ablations", lambda: ablations(test(), suffix, mean))
 
     def spliced(saes: Sequence[SAE], advance: Advance) -> list[Measured]:
-        return measured(saes, test(), suffix, known(), section, advance)
+        return measured(saes, test(), suffix, known, section, advance)
 
     def untrained(sae: SAE) -> Mapping[str, Number]:
-        return score(sae, test(), suffix, known(), section)
+        return score(sae, test(), suffix, known, section)
 
     centre = torch.tensor(store.attrs.mean).float()[None]
     return Evaluation(

@@ -20,6 +20,7 @@ from pipeline.numbers.definition import Definition
 from pipeline.numbers.document import Measured, nothing, write_measured
 from pipeline.numbers.number import Number
 from pipeline.numbers.table import Columns
+from pipeline.parallel.processes import Count, Say, adding, spread, workers
 from pipeline.params import Section, read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.inference import SAE
@@ -110,10 +111,8 @@ def evaluate(name: str, variant: str, schema: type[S], prepare: Callable[[Settin
         require_width(saes, *evaluation.width)
     well = [trained for trained in saes if trained.run.status == "ok"]
     with Progress(f"{name} {variant}", evaluation.steps * len(well), evaluation.unit) as bar:
-        measured = dict(
-            zip([each.folder for each in well],
-                evaluation.measure([each.sae for each in well], bar.advance), strict=True)
-        )  # fmt: skip
+        numbers = _measured(evaluation, [each.sae for each in well], device, bar)
+    measured = dict(zip([each.folder for each in well], numbers, strict=True))
     found = []
     for trained in saes:
         own = measured.get(trained.folder)
@@ -132,3 +131,22 @@ def evaluate(name: str, variant: str, schema: type[S], prepare: Callable[[Settin
         evaluation.tables,
         found,
     )
+
+
+def _measured(
+    evaluation: Evaluation, saes: Sequence[SAE], device: torch.device, bar: Progress
+) -> list[Measured]:
+    """What is measured of each of `saes`, whose order is kept: a share of them in each process."""
+    at_once = 1 if device.type == "cuda" else workers()
+    size = max(-(-len(saes) // at_once), 1)
+    shares = [saes[start : start + size] for start in range(0, len(saes), size)]
+
+    def work(share: Sequence[SAE], say: Say) -> list[Measured]:
+        with Count(say) as count:
+            found = evaluation.measure(share, lambda steps: count(steps, {}))
+        # rows that are still to be made are made here: they are sent to the parent
+        return [
+            Measured(each.numbers, {name: [*rows] for name, rows in each.tables.items()}) for each in found
+        ]
+
+    return [each for share in spread(work, shares, adding(bar.advance), at_once) for each in share]
