@@ -10,6 +10,7 @@ from benchmarks import book, times
 from benchmarks.growth_plot import exponents, plot
 from benchmarks.targets import Rows, table
 from benchmarks.timing import ratio
+from benchmarks.whole import CHANGE
 
 MARK = "<!-- Written by `make bench`; what is below is replaced. -->"
 TITLES = {
@@ -124,9 +125,10 @@ def _growth(rows: Rows) -> Iterator[str]:
 
 def _run(row: dict[str, Any]) -> Iterator[str]:
     yield (
-        f"`dvc repro` of {row['profile']} in a fresh clone: {row['seconds']:,.0f} s, the largest process "
-        f"{row['peak_mb']:,.0f} MB; once more with nothing to do: {row['no_op_seconds']:.1f} s. "
-        f"Load {row['machine']['load']}."
+        f"`python -m pipeline reproduce` of {row['profile']} in a fresh clone: {row['seconds']:,.0f} s, "
+        f"{row['cpu_seconds']:,.0f} s of CPU, {row['memory_mb']:,.0f} MB of memory at most; `dvc repro` with "
+        f"nothing to do {row['no_op_seconds']:.1f} s; `dvc exp run -S {CHANGE}` {row['exp_seconds']:.0f} s. "
+        f"Load {row['machine']['load']}. Stages run side by side, so shares add up to more than 1."
     )
     yield ""
     yield "| stage | runs | seconds | share |"

@@ -22,6 +22,7 @@ def figures(row: Mapping[str, Any]) -> dict[str, str]:
     times = {"time": "seconds", "no-op-time": "no_op_seconds", "exp-time": "exp_seconds"}
     said = {mark: clock(row[key]) for mark, key in times.items() if key in row}
     said["time"] += f" on {machine['cores']} cores ({machine['cpu']}, load {machine['load']})"
+    said["memory"] = f"{row['memory_mb'] / 1000:.1f} GB of memory"
     spent = sorted(row["stages"].items(), key=lambda stage: -stage[1]["seconds"])
     said["stages"] = ", ".join(f"{name} {each['seconds']:.0f} ({each['runs']})" for name, each in spent)
     return said

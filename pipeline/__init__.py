@@ -13,9 +13,8 @@ __all__ = ["load_sae", "measure", "open_store", "results", "top_contexts"]
 
 
 def __getattr__(name: str) -> Any:
-    """A name of `__all__`, from pipeline.notebook, which costs seconds to import; `results` costs none."""
-    if name == "results":
-        return importlib.import_module("pipeline.results")
-    if name in __all__:
-        return getattr(importlib.import_module("pipeline.notebook"), name)
-    raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+    """A name of `__all__`; those of pipeline.notebook cost seconds to import, `results` does not."""
+    if name not in __all__:
+        raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+    module = "pipeline.compare.tidy" if name == "results" else "pipeline.notebook"
+    return getattr(importlib.import_module(module), name)

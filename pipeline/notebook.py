@@ -20,7 +20,7 @@ from pipeline.lm.tokenizer import load_tokenizer
 from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction.measure import Reconstruction, mean_activation
 from pipeline.metrics.reconstruction.temporal import Temporal
-from pipeline.results.number import Number
+from pipeline.numbers.number import Number
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.formats.external import Location
 from pipeline.sae.formats.read import read

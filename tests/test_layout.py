@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "pipeline").rglob("*.py"))
 ROOMS = (
-    "console", "parallel", "params", "stats", "results", "text", "lm", "store", "sae", "training", "tasks",
+    "console", "parallel", "params", "stats", "numbers", "text", "lm", "store", "sae", "training", "tasks",
     "metrics", "latents", "compare", "charts", "claims", "export", "page", "schedule", "stages", "commands",
 )  # fmt: skip
 
@@ -23,20 +23,20 @@ MAY_IMPORT = {
     "parallel": {"console"},
     "params": {"console"},
     "stats": set(),
-    "results": {"console"},
+    "numbers": {"console"},
     "text": {"console", "params"},
     "lm": {"console", "params", "text"},
     "store": {"console", "params", "lm"},
     "sae": {"console", "parallel", "params", "lm"},
     "training": {"console", "parallel", "params", "store", "sae"},
-    "tasks": {"console", "params", "stats", "results", "lm"},
-    "metrics": {"console", "params", "stats", "results", "store", "sae", "tasks"},
-    "latents": {"console", "params", "results", "lm", "store", "sae"},
-    "compare": {"console", "params", "stats", "results"},
-    "charts": {"compare", "results"},
-    "claims": {"console", "params", "results", "compare"},
-    "export": {"compare", "results"},
-    "page": {"compare", "charts", "results"},
+    "tasks": {"console", "params", "stats", "numbers", "lm"},
+    "metrics": {"console", "params", "stats", "numbers", "store", "sae", "tasks"},
+    "latents": {"console", "params", "numbers", "lm", "store", "sae"},
+    "compare": {"console", "params", "stats", "numbers"},
+    "charts": {"compare", "numbers"},
+    "claims": {"console", "params", "numbers", "compare"},
+    "export": {"compare", "numbers"},
+    "page": {"compare", "charts", "numbers"},
     "schedule": {"console"},
     "stages": set(ROOMS) - {"commands", "schedule"},
     "commands": set(ROOMS),

@@ -21,7 +21,7 @@ import pipeline
 from pipeline.console.errors import BadInput
 from pipeline.export.card import Origin, card
 from pipeline.lm.hub import first_line
-from pipeline.results.document import Results, read_results
+from pipeline.numbers.document import Results, read_results
 from pipeline.sae.core.folder import WEIGHTS, Run, load_sae, read_index, weights_hash
 from pipeline.stages.files import evaluation_folder, sae_folder
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.console.errors import BadInput
-from pipeline.results.definition import Better, Definition
-from pipeline.results.document import Results
+from pipeline.numbers.definition import Better, Definition
+from pipeline.numbers.document import Results
 
 Key = tuple[str, str]
 """(stage, metric): an evaluation's stage and a name of its results.json."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from pipeline.results.definition import Better
+from pipeline.numbers.definition import Better
 
 Mark = Literal["", "best", "tied"]
 Beats = Callable[[str, str], bool | None]

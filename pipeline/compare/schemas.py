@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.results.table import Columns
+from pipeline.numbers.table import Columns
 
 SCORES: Columns = {
     "label": str, "run": str, "target": float, "seed": int, "stage": str, "metric": str, "value": float,

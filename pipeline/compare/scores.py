@@ -18,8 +18,8 @@ from pipeline.compare.columns import L0, Column, Key, Reference, definitions, he
 from pipeline.compare.seeds import Summary, over_seeds, summarise
 from pipeline.compare.tidy import SAE, tidy
 from pipeline.console.errors import BadInput
-from pipeline.results.definition import Definition
-from pipeline.results.document import Results
+from pipeline.numbers.definition import Definition
+from pipeline.numbers.document import Results
 
 MISS = 0.10
 """An SAE further than this share of its L0 target from it is not compared with the others."""

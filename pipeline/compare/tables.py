@@ -10,7 +10,7 @@ import pandas as pd
 from pipeline.compare.paired.comparison import Family, Pair, Row
 from pipeline.compare.schemas import LETTERS, SCORES, SUMMARY, TRAINING
 from pipeline.compare.scores import Run, Scores, Source
-from pipeline.results.table import Columns
+from pipeline.numbers.table import Columns
 
 POINTS = 120
 """Points kept of each training curve in training.tsv: as many as a plot can show."""

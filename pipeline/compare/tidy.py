@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.console.errors import BadInput
-from pipeline.results.document import NAME, Identity, Results, read_results
+from pipeline.numbers.document import NAME, Identity, Results, read_results
 
 if TYPE_CHECKING:
     from pandas import DataFrame

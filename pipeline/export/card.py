@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ruamel.yaml import YAML
 
 from pipeline.compare.escape import plain
-from pipeline.results.document import Results
+from pipeline.numbers.document import Results
 
 TEMPLATE = "card.md.j2"
 TAGS = ["sparse-autoencoder", "saelens", "mechanistic-interpretability"]

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
 
-from pipeline.results.document import Identity
-from pipeline.results.number import Number
+from pipeline.numbers.document import Identity
+from pipeline.numbers.number import Number
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -13,7 +13,7 @@ from pipeline.lm.load import load_lm
 from pipeline.lm.site import Site
 from pipeline.metrics.absorption.evaluate import METRICS, TABLES, Letters, Speller, unavailable
 from pipeline.metrics.absorption.section import AbsorptionSection
-from pipeline.results.document import Measured, nothing
+from pipeline.numbers.document import Measured, nothing
 from pipeline.stages.evaluation import Control, Evaluation, Setting, evaluate, one_by_one
 from pipeline.stages.files import LETTERS, LM
 from pipeline.tasks.letters.ablation import AblationTask, CutModel, load_ablation

@@ -16,8 +16,8 @@ from pipeline.metrics.behavior.evaluate import METRICS, TABLES, ablations, score
 from pipeline.metrics.behavior.evaluate import evaluate as measured
 from pipeline.metrics.behavior.measure import Contexts
 from pipeline.metrics.behavior.section import BehaviorSection
-from pipeline.results.document import Measured
-from pipeline.results.number import Number
+from pipeline.numbers.document import Measured
+from pipeline.numbers.number import Number
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.evaluation import Advance, Control, Evaluation, Setting, evaluate
 from pipeline.stages.files import ACTIVATIONS

@@ -23,11 +23,11 @@ from pipeline.compare.scores import Scores, Source, each_row, gather
 from pipeline.compare.standing import document, standing
 from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
+from pipeline.numbers.document import NAME, Results, read_beside, read_results
+from pipeline.numbers.files import absent, read_json, write_json
+from pipeline.numbers.table import Columns, write_table
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import read_params
-from pipeline.results.document import NAME, Results, read_beside, read_results
-from pipeline.results.files import absent, read_json, write_json
-from pipeline.results.table import Columns, write_table
 from pipeline.stages.files import EVALUATED, REPORTS, external_folder, fresh, sae_folder
 
 TITLE = "Sparse autoencoders compared"

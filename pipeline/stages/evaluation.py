@@ -16,12 +16,12 @@ from torch import Tensor
 
 from pipeline.console.progress import Progress
 from pipeline.metrics.common.controls import RANDOM, random_sae
+from pipeline.numbers.definition import Definition
+from pipeline.numbers.document import Measured, nothing, write_measured
+from pipeline.numbers.number import Number
+from pipeline.numbers.table import Columns
 from pipeline.params import Section, read_params
 from pipeline.params.compute import ComputeSection
-from pipeline.results.definition import Definition
-from pipeline.results.document import Measured, nothing, write_measured
-from pipeline.results.number import Number
-from pipeline.results.table import Columns
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.code import PACKAGE, closure
 from pipeline.stages.files import VERSIONS, evaluation_folder, fresh

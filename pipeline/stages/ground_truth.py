@@ -22,13 +22,13 @@ from pipeline.metrics.ground_truth.measure import Measured, absent, measure
 from pipeline.metrics.ground_truth.proxy import proxy_task, proxy_values
 from pipeline.metrics.ground_truth.section import GroundTruthSection
 from pipeline.metrics.ground_truth.synthetic import Sample, Source, draw, make_source
+from pipeline.numbers.document import Identity, write_measured
+from pipeline.numbers.document import Measured as SaeResults
+from pipeline.numbers.number import Number, missing
+from pipeline.numbers.table import Columns
 from pipeline.parallel.processes import Count, Say, adding, spread
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
-from pipeline.results.document import Identity, write_measured
-from pipeline.results.document import Measured as SaeResults
-from pipeline.results.number import Number, missing
-from pipeline.results.table import Columns
 from pipeline.sae.core.folder import TENSORS, save_sae, weights_hash
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.files import evaluation_folder, fresh

@@ -19,9 +19,9 @@ from pipeline.latents.lens import lens
 from pipeline.latents.observe import Observed, observe
 from pipeline.latents.words import Words
 from pipeline.lm.load import LanguageModel
+from pipeline.numbers.document import read_beside, read_results
 from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection
-from pipeline.results.document import read_beside, read_results
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.files import ACTIVATIONS, REPORTS, evaluation_folder, fresh
 from pipeline.stages.language import model_of

@@ -6,10 +6,10 @@ from pipeline.console.errors import BadInput
 from pipeline.lm.resolve import resolve_hub, resolve_local, write_resolved
 from pipeline.lm.section import EmbeddedModel, HubModel, parse_model
 from pipeline.lm.shipped.folder import ShippedModel
+from pipeline.numbers.files import write_json
 from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.params.experiment import input_path
-from pipeline.results.files import write_json
 from pipeline.stages.files import LM, fresh
 from pipeline.text.embedded.tokenizer import embedded_tokenizer
 from pipeline.text.section import EmbeddedText, parse_text

@@ -13,13 +13,13 @@ from typing import Any
 import pandas as pd
 
 from pipeline.compare.schemas import LETTERS, SUMMARY, TRAINING
+from pipeline.numbers.document import read_beside, read_results
+from pipeline.numbers.files import read_json
+from pipeline.numbers.table import read_table
 from pipeline.page.render import render
 from pipeline.page.view import Artefacts, view
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import Params, read_params
-from pipeline.results.document import read_beside, read_results
-from pipeline.results.files import read_json
-from pipeline.results.table import read_table
 from pipeline.stages.files import REPORTS, evaluation_folder
 
 TABLES = REPORTS / "tables"

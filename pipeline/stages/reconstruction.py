@@ -12,7 +12,7 @@ from pipeline.metrics.reconstruction.evaluate import METRICS, TABLES
 from pipeline.metrics.reconstruction.evaluate import evaluate as measured
 from pipeline.metrics.reconstruction.measure import mean_activation
 from pipeline.metrics.reconstruction.section import ReconstructionSection
-from pipeline.results.number import Number
+from pipeline.numbers.number import Number
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.evaluation import Control, Evaluation, Setting, evaluate
 from pipeline.stages.files import ACTIVATIONS

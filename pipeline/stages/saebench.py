@@ -15,13 +15,13 @@ from pipeline.export.saebench import Subject, absorption, core, probing
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.metrics.probing.section import ProbingSection
 from pipeline.metrics.reconstruction.section import ReconstructionSection
+from pipeline.numbers.document import Identity, Results, read_beside, read_results
+from pipeline.numbers.files import read_json, write_json
+from pipeline.numbers.number import Number
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.params.experiment import external, variants
 from pipeline.params.read import Params
-from pipeline.results.document import Identity, Results, read_beside, read_results
-from pipeline.results.files import read_json, write_json
-from pipeline.results.number import Number
 from pipeline.stages.files import (
     LETTERS,
     PROBING,

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from pipeline.console.errors import BadInput
-from pipeline.results.document import Identity
+from pipeline.numbers.document import Identity
 from pipeline.sae.core.folder import Run, load_sae, read_index, weights_hash
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.files import external_folder, sae_folder

@@ -18,12 +18,12 @@ from safetensors.torch import save_file
 
 from pipeline.console.launch import launched, relaunch
 from pipeline.console.progress import Progress
+from pipeline.numbers.files import write_json
 from pipeline.parallel.processes import Count, Say, adding, ignore, spread
 from pipeline.parallel.ranks import join
 from pipeline.parallel.world import World
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
-from pipeline.results.files import write_json
 from pipeline.sae.core.folder import save_sae, write_index
 from pipeline.stages.code import closure
 from pipeline.stages.files import ACTIVATIONS, sae_folder, write_tsv

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pipeline.results.files import absent, damaged
+from pipeline.numbers.files import absent, damaged
 
 VERSION = 1
 

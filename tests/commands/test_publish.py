@@ -16,9 +16,9 @@ from ruamel.yaml import YAML
 
 from pipeline.commands.publish import MEASURED, run
 from pipeline.console.errors import BadInput
-from pipeline.results.definition import Definition, Headline
-from pipeline.results.document import Results, Row, write_results
-from pipeline.results.number import Number, missing
+from pipeline.numbers.definition import Definition, Headline
+from pipeline.numbers.document import Results, Row, write_results
+from pipeline.numbers.number import Number, missing
 from pipeline.sae.core.folder import WEIGHTS, load_sae, read_index, save_sae, weights_hash
 from pipeline.stages.files import evaluation_folder, fresh, sae_folder
 from pipeline.stages.saes import identified

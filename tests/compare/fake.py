@@ -25,11 +25,11 @@ from pipeline.metrics.probing import evaluate as probing
 from pipeline.metrics.probing import results as probed
 from pipeline.metrics.probing.section import ProbingSection
 from pipeline.metrics.reconstruction import evaluate as reconstruction
-from pipeline.results.definition import Definition
-from pipeline.results.document import Identity, Measured, nothing, write_measured
-from pipeline.results.files import write_json
-from pipeline.results.number import Number, missing
-from pipeline.results.table import Columns, write_table
+from pipeline.numbers.definition import Definition
+from pipeline.numbers.document import Identity, Measured, nothing, write_measured
+from pipeline.numbers.files import write_json
+from pipeline.numbers.number import Number, missing
+from pipeline.numbers.table import Columns, write_table
 from pipeline.stages import ground_truth
 from pipeline.stages.files import evaluation_folder
 

@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.compare.scores import Scores, gather
 from pipeline.console.errors import BadInput
+from pipeline.numbers.document import Results, Row
+from pipeline.numbers.number import Number
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import read_params
-from pipeline.results.document import Results, Row
-from pipeline.results.number import Number
 from pipeline.sae.core.folder import Run
 from pipeline.stages.compare import evaluations, indices
 from tests.compare.fake import World

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.console.errors import BadInput
+from pipeline.numbers.files import write_json
 from pipeline.page.render import inline
-from pipeline.results.files import write_json
 from pipeline.stages import page
 from tests.page.whole import HOSTILE, embedded
 

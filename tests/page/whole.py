@@ -8,9 +8,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.results.document import read_results
-from pipeline.results.files import write_json
-from pipeline.results.table import write_table
+from pipeline.numbers.document import read_results
+from pipeline.numbers.files import write_json
+from pipeline.numbers.table import write_table
 from pipeline.stages import claims, compare
 from pipeline.stages.files import evaluation_folder
 from tests.compare.fake import World

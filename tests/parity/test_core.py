@@ -19,7 +19,7 @@ from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction import geometry
 from pipeline.metrics.reconstruction.density import Density
 from pipeline.metrics.reconstruction.measure import Reconstruction, mean_activation
-from pipeline.results.number import Number
+from pipeline.numbers.number import Number
 from pipeline.sae.core.folder import load_sae
 from pipeline.sae.core.inference import SAE
 from tests.parity.conftest import Oracle

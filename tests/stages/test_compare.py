@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.console.errors import BadInput
-from pipeline.results.definition import Definition, Headline
-from pipeline.results.document import Results, Row, read_results, write_results
-from pipeline.results.number import Number
+from pipeline.numbers.definition import Definition, Headline
+from pipeline.numbers.document import Results, Row, read_results, write_results
+from pipeline.numbers.number import Number
 from pipeline.stages.compare import run
 from tests.compare.fake import World
 

@@ -10,10 +10,10 @@ import torch
 from pydantic import Field
 
 from pipeline.metrics.common.controls import of_untrained
+from pipeline.numbers.definition import Definition, Headline
+from pipeline.numbers.document import Measured, Results, read_beside, read_results
+from pipeline.numbers.number import Number
 from pipeline.params import Section
-from pipeline.results.definition import Definition, Headline
-from pipeline.results.document import Measured, Results, read_beside, read_results
-from pipeline.results.number import Number
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.evaluation import Control, Evaluation, Setting, evaluate, one_by_one
 from pipeline.stages.files import evaluation_folder

@@ -3,7 +3,7 @@
 Every score with items is a mean over groups of a ratio of sums over items: one group for pooled
 scores, letters for absorption, problems for probing. A word or text is one item however many SAEs,
 letters or problems it serves, and is drawn with all of them. A definition says which columns of
-which table these are (pipeline/results/definition.py: Items).
+which table these are (pipeline/numbers/definition.py: Items).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.results.definition import Items
+from pipeline.numbers.definition import Items
 from pipeline.stats.intervals import resampled
 
 RESAMPLES, SEED = 1000, 0

@@ -12,7 +12,7 @@ from pipeline.compare.columns import Column, Key
 from pipeline.compare.paired.items import Sums
 from pipeline.compare.scores import Scores, Source, each_row
 from pipeline.console.errors import BadInput
-from pipeline.results.definition import Items
+from pipeline.numbers.definition import Items
 
 Which = tuple[Key, str, str, int]
 """(column, label, run, seed)."""

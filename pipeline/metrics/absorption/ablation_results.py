@@ -13,9 +13,9 @@ from pipeline.metrics.absorption.results import plan_of
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.metrics.common.controls import of_untrained
 from pipeline.metrics.common.resampling import estimate, share
-from pipeline.results.definition import Definition
-from pipeline.results.number import Number, missing
-from pipeline.results.table import Columns
+from pipeline.numbers.definition import Definition
+from pipeline.numbers.number import Number, missing
+from pipeline.numbers.table import Columns
 from pipeline.stats.intervals import Sums
 from pipeline.tasks.letters.ablation import AblationTask
 from pipeline.tasks.letters.task import LetterTask

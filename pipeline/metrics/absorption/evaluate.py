@@ -8,9 +8,9 @@ from pipeline.metrics.absorption import ablation_results, results, saebench
 from pipeline.metrics.absorption.ablation import Ablated, ablate
 from pipeline.metrics.absorption.measure import Absorption, measure
 from pipeline.metrics.absorption.section import AbsorptionSection
-from pipeline.results.document import Measured, nothing
-from pipeline.results.number import Number
-from pipeline.results.table import Columns
+from pipeline.numbers.document import Measured, nothing
+from pipeline.numbers.number import Number
+from pipeline.numbers.table import Columns
 from pipeline.sae.core.inference import SAE
 from pipeline.tasks.letters.ablation import AblationTask, CutModel
 from pipeline.tasks.letters.saebench_probe import Probe

@@ -12,9 +12,9 @@ from pipeline.metrics.absorption.measure import Absorption, Scores
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.metrics.common.controls import SHUFFLED, control, of_permuted, of_untrained
 from pipeline.metrics.common.resampling import Resampling, estimate, share
-from pipeline.results.definition import Definition, Headline, Items
-from pipeline.results.number import Number
-from pipeline.results.table import Columns
+from pipeline.numbers.definition import Definition, Headline, Items
+from pipeline.numbers.number import Number
+from pipeline.numbers.table import Columns
 from pipeline.stats.intervals import Sums, wilson
 from pipeline.tasks.letters.task import LetterTask
 from pipeline.tasks.letters.words import COUNT, LETTERS, begins

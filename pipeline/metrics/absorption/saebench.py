@@ -22,8 +22,8 @@ from pipeline.metrics.absorption.measure import (
     score,
 )
 from pipeline.metrics.absorption.section import AbsorptionSection
-from pipeline.results.definition import Definition
-from pipeline.results.number import Number, missing
+from pipeline.numbers.definition import Definition
+from pipeline.numbers.number import Number, missing
 from pipeline.sae.core.inference import SAE
 from pipeline.tasks.letters.saebench_probe import Probe
 from pipeline.tasks.letters.task import LetterTask

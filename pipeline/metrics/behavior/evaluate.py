@@ -22,9 +22,9 @@ from pipeline.metrics.behavior.measure import METRICS as OWN
 from pipeline.metrics.behavior.section import BehaviorSection
 from pipeline.metrics.common.controls import SHUFFLED, of_permuted, of_untrained, permuted
 from pipeline.metrics.common.resampling import ItemSums, Resampling
-from pipeline.results.document import Measured
-from pipeline.results.number import Number
-from pipeline.results.table import Columns
+from pipeline.numbers.document import Measured
+from pipeline.numbers.number import Number
+from pipeline.numbers.table import Columns
 from pipeline.sae.core.inference import SAE
 
 SCORE = "ce_score"

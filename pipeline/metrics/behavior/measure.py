@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from pipeline.metrics.common.resampling import ItemSums, Resampling, ratio
-from pipeline.results.definition import Definition, Headline, Items
-from pipeline.results.number import Number, missing
+from pipeline.numbers.definition import Definition, Headline, Items
+from pipeline.numbers.number import Number, missing
 from pipeline.sae.core.inference import SAE
 from pipeline.stats.intervals import Statistic, Sums
 

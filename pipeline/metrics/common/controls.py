@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pipeline.results.definition import Definition, Reference
+from pipeline.numbers.definition import Definition, Reference
 from pipeline.sae.core.inference import SAE
 
 RANDOM, SHUFFLED = "_random_sae", "_shuffled_decoder"

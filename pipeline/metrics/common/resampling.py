@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.results.number import Number, missing
+from pipeline.numbers.number import Number, missing
 from pipeline.stats.intervals import Statistic, Sums, bootstrap, pooled, wilson
 
 

@@ -21,8 +21,8 @@ from pipeline.metrics.ground_truth.true_features import (
     match,
     miss,
 )
-from pipeline.results.definition import Definition, Headline
-from pipeline.results.number import Number, missing
+from pipeline.numbers.definition import Definition, Headline
+from pipeline.numbers.number import Number, missing
 from pipeline.sae.core.codes import Pairs
 from pipeline.sae.core.inference import SAE
 from pipeline.stats.intervals import bootstrap

@@ -15,8 +15,8 @@ from pipeline.metrics.absorption.measure import measure
 from pipeline.metrics.absorption.results import values
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.metrics.ground_truth.synthetic import Sample, Source
-from pipeline.results.definition import Definition
-from pipeline.results.number import Number, missing
+from pipeline.numbers.definition import Definition
+from pipeline.numbers.number import Number, missing
 from pipeline.sae.core.inference import SAE
 from pipeline.tasks.letters.task import LetterTask
 from pipeline.tasks.letters.words import FOLDS, LETTERS, fit_probes, out_of_fold

@@ -10,9 +10,9 @@ from pipeline.metrics.probing import results, saebench
 from pipeline.metrics.probing.pooling import pooled_codes
 from pipeline.metrics.probing.results import baselines, neurons_of, probe
 from pipeline.metrics.probing.section import ProbingSection
-from pipeline.results.definition import Definition
-from pipeline.results.document import Measured
-from pipeline.results.number import Number
+from pipeline.numbers.definition import Definition
+from pipeline.numbers.document import Measured
+from pipeline.numbers.number import Number
 from pipeline.sae.core.inference import SAE
 from pipeline.tasks.probing.task import ProbingTask
 

@@ -14,9 +14,9 @@ from pipeline.metrics.common.controls import of_untrained
 from pipeline.metrics.common.resampling import Resampling, estimate
 from pipeline.metrics.probing.measure import auc, sparse_logits, top_features
 from pipeline.metrics.probing.section import ProbingSection
-from pipeline.results.definition import Definition, Headline, Items, Reference
-from pipeline.results.number import Number
-from pipeline.results.table import Columns
+from pipeline.numbers.definition import Definition, Headline, Items, Reference
+from pipeline.numbers.number import Number
+from pipeline.numbers.table import Columns
 from pipeline.stats.intervals import Sums, wilson
 from pipeline.tasks.probing.problems import Padded, accuracy, right
 from pipeline.tasks.probing.task import ProbingTask

@@ -17,8 +17,8 @@ from torch import Tensor
 from pipeline.metrics.probing.measure import sparse_logits, top_features
 from pipeline.metrics.probing.results import over_sets
 from pipeline.metrics.probing.section import ProbingSection
-from pipeline.results.definition import Definition
-from pipeline.results.number import Number
+from pipeline.numbers.definition import Definition
+from pipeline.numbers.number import Number
 from pipeline.tasks.probing.problems import SPLITS, Padded, Problem, accuracy
 from pipeline.tasks.probing.task import ProbingTask
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from pipeline.metrics.common.resampling import share
-from pipeline.results.definition import Definition, Headline
-from pipeline.results.number import Number, missing
+from pipeline.numbers.definition import Definition, Headline
+from pipeline.numbers.number import Number, missing
 from pipeline.sae.core.codes import Codes
 
 EDGES = np.linspace(-7.0, 0.0, 29)

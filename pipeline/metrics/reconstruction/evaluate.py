@@ -15,9 +15,9 @@ from pipeline.metrics.reconstruction import density, geometry, measure, temporal
 from pipeline.metrics.reconstruction.measure import CONTEXTS, Reconstruction
 from pipeline.metrics.reconstruction.section import ReconstructionSection
 from pipeline.metrics.reconstruction.temporal import TEMPORAL, Temporal, control, permutation
-from pipeline.results.document import Measured
-from pipeline.results.number import Number
-from pipeline.results.table import Columns
+from pipeline.numbers.document import Measured
+from pipeline.numbers.number import Number
+from pipeline.numbers.table import Columns
 from pipeline.sae.core.inference import SAE
 from pipeline.store import Batch
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pipeline.results.definition import Definition
-from pipeline.results.number import Number, missing
+from pipeline.numbers.definition import Definition
+from pipeline.numbers.number import Number, missing
 from pipeline.sae.core.inference import SAE
 
 ROWS = 1024

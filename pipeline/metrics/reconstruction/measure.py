@@ -17,8 +17,8 @@ from pipeline.metrics.common.resampling import ItemSums, Resampling, ratio
 from pipeline.metrics.reconstruction import density, saebench
 from pipeline.metrics.reconstruction.density import Density
 from pipeline.metrics.reconstruction.saebench import Batchwise
-from pipeline.results.definition import Definition, Headline, Items
-from pipeline.results.number import Number, missing
+from pipeline.numbers.definition import Definition, Headline, Items
+from pipeline.numbers.number import Number, missing
 from pipeline.sae.core.codes import Codes
 from pipeline.stats.intervals import Statistic, Sums
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pipeline.results.definition import Definition
-from pipeline.results.number import Number, missing
+from pipeline.numbers.definition import Definition
+from pipeline.numbers.number import Number, missing
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from pipeline.metrics.common.resampling import ItemSums, Resampling, ratio
 from pipeline.metrics.reconstruction.entries import Entries
-from pipeline.results.definition import Definition, Headline, Items
-from pipeline.results.number import Number, missing
+from pipeline.numbers.definition import Definition, Headline, Items
+from pipeline.numbers.number import Number, missing
 from pipeline.sae.core.codes import Codes
 from pipeline.stats.intervals import Statistic, Sums
 

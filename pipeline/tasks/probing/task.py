@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.results.files import damaged
+from pipeline.numbers.files import damaged
 from pipeline.tasks.disk import load_facts, load_tensors, save
 from pipeline.tasks.probing.problems import Problem
 

@@ -13,7 +13,7 @@ from pipeline.metrics.absorption import ablation_results
 from pipeline.metrics.absorption.ablation import ablate, entries_of, judge, sample
 from pipeline.metrics.absorption.measure import Splits, measure
 from pipeline.metrics.absorption.section import AbsorptionSection
-from pipeline.results.number import Number
+from pipeline.numbers.number import Number
 from pipeline.sae.core.inference import SAE
 from pipeline.tasks.letters.ablation import AblationTask, CutModel, letter_margin
 from pipeline.tasks.letters.task import LetterTask

@@ -12,8 +12,8 @@ from pipeline.metrics.behavior.evaluate import ablations, evaluate
 from pipeline.metrics.behavior.measure import COLUMNS, CONTEXTS, METRICS, Clean, Contexts, values
 from pipeline.metrics.behavior.section import BehaviorSection
 from pipeline.metrics.common.resampling import ItemSums, Resampling
-from pipeline.results.document import Measured
-from pipeline.results.number import Number
+from pipeline.numbers.document import Measured
+from pipeline.numbers.number import Number
 from pipeline.sae.core.inference import SAE
 from tests.metrics.codes import perfect_sae
 

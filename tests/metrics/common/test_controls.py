@@ -6,7 +6,7 @@ import torch
 
 from pipeline.metrics.behavior.evaluate import ablations, score
 from pipeline.metrics.common.controls import of_permuted, of_untrained, permuted, random_sae
-from pipeline.results.definition import Definition, Headline, Reference
+from pipeline.numbers.definition import Definition, Headline, Reference
 from tests.metrics.behavior.test_behavior import MEAN, SECTION, D, contexts, numbers, suffix
 from tests.metrics.codes import perfect_sae
 

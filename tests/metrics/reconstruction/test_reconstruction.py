@@ -10,7 +10,7 @@ from torch import Tensor
 from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction.density import Density
 from pipeline.metrics.reconstruction.measure import METRICS, Reconstruction, mean_activation
-from pipeline.results.number import Number
+from pipeline.numbers.number import Number
 from pipeline.sae.core.inference import SAE
 from pipeline.stats.intervals import wilson
 from tests.metrics.codes import perfect_sae, random_dense, random_sae, sparse

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction.temporal import METRICS, RARE, Temporal, control, permutation
-from pipeline.results.number import Number
+from pipeline.numbers.number import Number
 from pipeline.sae.core.codes import Codes, Pairs
 from tests.metrics.codes import random_dense, sparse
 

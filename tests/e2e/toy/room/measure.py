@@ -6,9 +6,9 @@ from pipeline.metrics.toy.section import ToySection
 
 from pipeline.metrics.common.controls import of_untrained
 from pipeline.metrics.common.resampling import share
-from pipeline.results.definition import Definition, Headline, Items
-from pipeline.results.document import Measured
-from pipeline.results.table import Columns
+from pipeline.numbers.definition import Definition, Headline, Items
+from pipeline.numbers.document import Measured
+from pipeline.numbers.table import Columns
 from pipeline.sae.core.inference import SAE
 
 LONG = Definition(

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.console.errors import BadInput
-from pipeline.results.definition import Definition
-from pipeline.results.files import damaged, read_json, write_json
-from pipeline.results.number import Number, missing
-from pipeline.results.table import NAMES, Columns, read_table, write_table
+from pipeline.numbers.definition import Definition
+from pipeline.numbers.files import damaged, read_json, write_json
+from pipeline.numbers.number import Number, missing
+from pipeline.numbers.table import NAMES, Columns, read_table, write_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.results.files import absent, damaged
+from pipeline.numbers.files import absent, damaged
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from pipeline.console.errors import BadInput
-from pipeline.results.definition import Definition, Headline, Items, Reference
-from pipeline.results.document import Identity, Results, Row, read_beside, read_results, write_results
-from pipeline.results.files import read_json, write_json
-from pipeline.results.number import Number, missing
-from pipeline.results.table import read_table, write_table
+from pipeline.numbers.definition import Definition, Headline, Items, Reference
+from pipeline.numbers.document import Identity, Results, Row, read_beside, read_results, write_results
+from pipeline.numbers.files import read_json, write_json
+from pipeline.numbers.number import Number, missing
+from pipeline.numbers.table import read_table, write_table
 
 ITEMS = Items("words.tsv", "word", "words", {"hit": 1.0, "lost": -1.0}, groups=("set", "class"), where="kept")
 SHOWN = Definition("hits", "higher", "share", 1, "hits.", headline=Headline("h", "H", 7, items=ITEMS))

@@ -1,0 +1,1 @@
+"""What the stages measure and write: numbers, their definitions, results.json and the tables beside it."""
