@@ -152,7 +152,7 @@ def test_a_new_evaluation_is_a_folder_a_stage_a_block_and_a_section(clone: Clone
     block = (TOY / "block.yaml").read_text(encoding="utf-8")
     graph.write_text(text.replace("stages:\n", f"stages:\n{block}\n", 1), encoding="utf-8")
     clone.pipeline("graph")
-    own = {f"toy@{variant}" for variant in VARIANTS}
+    own = {f"toy_external@{GIVEN}", *(f"toy@{variant}" for variant in VARIANTS)}
     assert clone.dvc("repro").executed == own | set(GATHERING) - {"saebench"}
     assert "toy share" in (clone.root / "reports/index.html").read_text(encoding="utf-8")
     assert "toy_long" in (clone.root / "reports/tables/summary.tsv").read_text(encoding="utf-8")
