@@ -40,6 +40,8 @@ class Clone:
     """One copy; every command runs in `root` with nothing of the user's configuration."""
 
     root: Path
+    warm: bool = False
+    """Whether stages start warm: worth a server where many run."""
 
     def environment(self) -> dict[str, str]:
         """This process's environment, with the tests' Python first and settings kept inside the copy."""
@@ -48,6 +50,7 @@ class Clone:
             **{key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "DVC_"))},
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONDONTWRITEBYTECODE": "1",
+            "SAELINE_WARM": str(int(self.warm)),
             "DVC_NO_ANALYTICS": "1",
             "DVC_SITE_CACHE_DIR": str(private / "site"),
             "DVC_GLOBAL_CONFIG_DIR": str(private / "global"),
@@ -103,7 +106,7 @@ class Clone:
 
     def copy(self, to: Path) -> Clone:
         """The same repository with its outputs and cache at another place."""
-        shutil.copytree(self.root, to, symlinks=True)
+        shutil.copytree(self.root, to, symlinks=True, ignore=shutil.ignore_patterns("warm-*"))
         return Clone(to)
 
 

@@ -17,7 +17,7 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Clone,
     clone.set_params(tiny(clone.params()))
     write_given(clone.root / GIVEN)
     clone.commit("Tiny parameters")
-    outcome = clone.dvc("repro")
+    outcome = Clone(clone.root, warm=True).dvc("repro")
     clone.commit("First run")
     yield clone, outcome
     shutil.rmtree(clone.root)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.e2e.clone import Clone, Outcome
 from tests.e2e.tiny import GATHERING, GIVEN, SEED, VARIANTS, all_stages, stages_of, stages_of_external
@@ -134,3 +135,38 @@ def test_an_edited_external_sae_is_evaluated_again(clone: Clone) -> None:
     )
     refused = clone.run("dvc", "repro", f"external@{GIVEN}", code=255)
     assert "'AutoEncoder '" in refused.stderr
+
+
+TOY = Path(__file__).with_name("toy")
+
+
+def test_a_new_evaluation_is_a_folder_a_stage_a_block_and_a_section(clone: Clone) -> None:
+    """Its column is in the tables and on the page; nothing of another evaluation runs again."""
+    shutil.copytree(TOY / "room", clone.root / "pipeline/metrics/toy")
+    shutil.copy2(TOY / "stage.py", clone.root / "pipeline/stages/toy.py")
+    tree = clone.params()
+    section = YAML(typ="safe", pure=True).load((TOY / "params.yaml").read_text(encoding="utf-8"))
+    clone.set_params({**tree, **section})
+    graph = clone.root / "dvc.yaml"
+    text = graph.read_text(encoding="utf-8")
+    block = (TOY / "block.yaml").read_text(encoding="utf-8")
+    graph.write_text(text.replace("stages:\n", f"stages:\n{block}\n", 1), encoding="utf-8")
+    clone.pipeline("graph")
+    own = {f"toy_external@{GIVEN}", *(f"toy@{variant}" for variant in VARIANTS)}
+    assert clone.dvc("repro").executed == own | set(GATHERING) - {"saebench"}
+    assert "toy share" in (clone.root / "reports/index.html").read_text(encoding="utf-8")
+    assert "toy_long" in (clone.root / "reports/tables/summary.tsv").read_text(encoding="utf-8")
+    metrics = json.loads((clone.root / "reports/metrics.json").read_text(encoding="utf-8"))
+    assert all("toy_long" in json.dumps(metrics[variant]) for variant in VARIANTS)
+
+
+def test_a_line_of_one_evaluation_reruns_it_what_reuses_it_and_compare(clone: Clone) -> None:
+    """Its numbers change, so what reads them follows; no other evaluation and no training does."""
+    code = clone.root / "pipeline/metrics/absorption/measure.py"
+    text = code.read_text(encoding="utf-8")
+    assert "SILENT = 1e-8" in text
+    code.write_text(text.replace("SILENT = 1e-8", "SILENT = 1e8"), encoding="utf-8")
+    assert clone.dvc("repro").executed == {
+        *GATHERING, f"absorption_external@{GIVEN}", f"latents_external@{GIVEN}",
+        *(f"{each}@{variant}" for each in ("absorption", "ground_truth", "latents") for variant in VARIANTS),
+    }  # fmt: skip
