@@ -47,11 +47,13 @@ browser: ## install Chromium for the tests of the page, if there is none and apt
 	then echo "Chromium: installed."; \
 	else echo "Chromium: not installed (no root, no apt-get or no package): the tests of the page in a browser are left out."; fi
 
-test: $(STAMP) ## run every test
-	$(VENV)/bin/python -m pytest
+# A file of tests, with what its tests share, stays in one process.
+TEST_WORKERS ?= 2
+test: $(STAMP) ## run every test, files side by side in two processes
+	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 test-fast: $(STAMP) ## run the tests that need no DVC
-	$(VENV)/bin/python -m pytest -m "not e2e"
+	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile -m "not e2e"
 
 check: $(STAMP) ## lint, types, params.yaml
 	$(VENV)/bin/ruff check .
