@@ -12,8 +12,8 @@ import torch
 
 from benchmarks.language import CONTEXT, LAYER, D, token_ids, write_model
 from benchmarks.timing import interleave
-from pipeline.lm.load import LanguageModel, load_lm
-from pipeline.lm.site import Site
+from pipeline.lm.core.load import LanguageModel, load_lm
+from pipeline.lm.core.site import Site
 from pipeline.store.schema import Header, chunk_contexts
 from pipeline.store.writer import Writer
 

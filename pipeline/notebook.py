@@ -16,7 +16,7 @@ from torch import Tensor
 from pipeline.console.errors import BadInput
 from pipeline.latents.contexts import Peaks
 from pipeline.latents.words import word
-from pipeline.lm.tokenizer import load_tokenizer
+from pipeline.lm.core.tokenizer import load_tokenizer
 from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction.measure import Reconstruction, mean_activation
 from pipeline.metrics.reconstruction.temporal import Temporal

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 import pipeline
 from pipeline.console.errors import BadInput
 from pipeline.export.card import Origin, card
-from pipeline.lm.hub import first_line
+from pipeline.lm.core.hub import first_line
 from pipeline.numbers.document import Results, read_results
 from pipeline.sae.core.folder import WEIGHTS, Run, load_sae, read_index, weights_hash
 from pipeline.stages.common.files import evaluation_folder, sae_folder

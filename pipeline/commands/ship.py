@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.resolved import read_resolved
+from pipeline.lm.core.resolved import read_resolved
+from pipeline.lm.core.tokenizer import tokenizer_sha256
 from pipeline.lm.section import EmbeddedModel, parse_model
 from pipeline.lm.shipped.folder import ShippedModel
-from pipeline.lm.tokenizer import tokenizer_sha256
 from pipeline.params import read_params
 from pipeline.stages.common.files import LM
 from pipeline.text.embedded.tokenizer import embedded_tokenizer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.lm.architectures import architecture
-from pipeline.lm.load import LanguageModel
+from pipeline.lm.core.architectures import architecture
+from pipeline.lm.core.load import LanguageModel
 
 
 @torch.no_grad()

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.lm.core.site import Site
 from pipeline.lm.section import EmbeddedModel
-from pipeline.lm.site import Site
 
 BETAS = (0.9, 0.95)
 CLIP = 1.0

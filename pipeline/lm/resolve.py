@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.architectures import architecture
-from pipeline.lm.hub import first_line, hub_commit, hub_snapshot
-from pipeline.lm.resolved import RESOLVED, Resolved
-from pipeline.lm.tokenizer import bos_id, load_tokenizer, special_ids, tokenizer_sha256
+from pipeline.lm.core.architectures import architecture
+from pipeline.lm.core.hub import first_line, hub_commit, hub_snapshot
+from pipeline.lm.core.resolved import RESOLVED, Resolved
+from pipeline.lm.core.tokenizer import bos_id, load_tokenizer, special_ids, tokenizer_sha256
 
 WEIGHTS = "*.safetensors"
 SMALL_FILES = (

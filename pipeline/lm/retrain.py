@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from pipeline.console.progress import Progress
+from pipeline.lm.core.site import Site
 from pipeline.lm.embedded import build_model, cross_entropy, residual_at_end, train
 from pipeline.lm.letter_gate import letter_accuracy
 from pipeline.lm.section import EmbeddedModel
-from pipeline.lm.site import Site
 from pipeline.text.embedded.prompts import drilled_words, letter_prompts
 from pipeline.text.embedded.stream import contexts
 from pipeline.text.section import EmbeddedText

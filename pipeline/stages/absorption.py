@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.load import load_lm
-from pipeline.lm.site import Site
+from pipeline.lm.core.load import load_lm
+from pipeline.lm.core.site import Site
 from pipeline.metrics.absorption.evaluate import METRICS, TABLES, Letters, Speller, unavailable
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.numbers.document import Measured, nothing

@@ -10,7 +10,7 @@ from pipeline.claims.page import page
 from pipeline.claims.schema import Claims, read_claims
 from pipeline.claims.verdict import Here
 from pipeline.compare.schemas import SCORES, SUMMARY
-from pipeline.lm.site import chosen_site
+from pipeline.lm.core.site import chosen_site
 from pipeline.numbers.files import write_json
 from pipeline.numbers.table import read_table
 from pipeline.params import Params, read_params

@@ -7,9 +7,9 @@ from typing import Any
 
 from pipeline.console.errors import BadInput
 from pipeline.console.progress import Progress
-from pipeline.lm.hub import hub_commit, hub_snapshot
+from pipeline.lm.core.hub import hub_commit, hub_snapshot
+from pipeline.lm.core.tokenizer import bos_id, load_tokenizer, special_ids, tokenizer_sha256
 from pipeline.lm.section import HubModel, LocalModel, ModelSection, parse_model
-from pipeline.lm.tokenizer import bos_id, load_tokenizer, special_ids, tokenizer_sha256
 from pipeline.params import read_params
 from pipeline.params.experiment import input_path
 from pipeline.stages.common.files import TOKENS, fresh, write_tsv

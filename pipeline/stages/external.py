@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.hub import hub_snapshot
+from pipeline.lm.core.hub import hub_snapshot
 from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.folder import EXTERNAL, Run, save_sae, write_index

@@ -10,7 +10,7 @@ import torch
 from pipeline.console.errors import BadInput
 from pipeline.console.launch import arguments, launched, relaunch
 from pipeline.console.progress import Progress
-from pipeline.lm.load import LanguageModel, load_lm
+from pipeline.lm.core.load import LanguageModel, load_lm
 from pipeline.parallel.ranks import join
 from pipeline.parallel.world import World, part
 from pipeline.params import read_params

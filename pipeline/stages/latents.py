@@ -18,7 +18,7 @@ from pipeline.latents.describe import describe
 from pipeline.latents.lens import lens
 from pipeline.latents.observe import Observed, observe
 from pipeline.latents.words import Words
-from pipeline.lm.load import LanguageModel
+from pipeline.lm.core.load import LanguageModel
 from pipeline.numbers.document import read_beside, read_results
 from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from pipeline.console.progress import Progress
-from pipeline.lm.load import LanguageModel, load_lm
-from pipeline.lm.site import Site, chosen_site
+from pipeline.lm.core.load import LanguageModel, load_lm
+from pipeline.lm.core.site import Site, chosen_site
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.stages.common.files import LETTERS, LM, fresh
-from pipeline.tasks.batches import batched
+from pipeline.tasks.common.batches import batched
 from pipeline.tasks.letters.ablation import AblationTask, CutModel, save_ablation
 from pipeline.tasks.letters.ablation import build as build_ablation
 from pipeline.tasks.letters.saebench_probe import fit, save_probe

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from pipeline.console.errors import BadInput
 from pipeline.console.progress import Progress
-from pipeline.lm.load import LanguageModel, load_lm
-from pipeline.lm.site import Site, chosen_site
+from pipeline.lm.core.load import LanguageModel, load_lm
+from pipeline.lm.core.site import Site, chosen_site
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.params.experiment import input_path
 from pipeline.stages.common.files import LM, PROBING, fresh
-from pipeline.tasks.batches import batched
+from pipeline.tasks.common.batches import batched
 from pipeline.tasks.probing.dense import dense_logits
 from pipeline.tasks.probing.problems import SPLITS, Padded, Problem, make_problems, right
 from pipeline.tasks.probing.section import ProbingTaskSection

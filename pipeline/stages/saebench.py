@@ -31,7 +31,7 @@ from pipeline.stages.common.files import (
     fresh,
     sae_folder,
 )
-from pipeline.tasks.disk import load_facts
+from pipeline.tasks.common.disk import load_facts
 from pipeline.tasks.letters import task as letter_task
 from pipeline.tasks.letters.section import LetterTaskSection
 from pipeline.tasks.probing import task as probing_task

@@ -8,7 +8,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.site import Site
+from pipeline.lm.core.site import Site
 
 SCHEMA = "saeline-activations"
 VERSION = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pipeline.lm.site import SiteField
+from pipeline.lm.core.site import SiteField
 from pipeline.params.section import Section
 from pipeline.store.schema import Codec, Dtype
 

@@ -18,7 +18,7 @@ from tests.e2e.tiny import GIVEN, tiny, write_given
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Outcome]:
     """The tiny graph, run once and committed, and what its `dvc repro` printed. Not to be changed.
 
-    Processes that run tests side by side (pytest-xdist) share one; pytest removes it with the session's folder.
+    Test processes side by side (pytest-xdist) share one; pytest removes it with the session's folder.
     """
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.architectures import ARCHITECTURES, architecture
-from pipeline.lm.cut import first_blocks, last_blocks
+from pipeline.lm.core.architectures import ARCHITECTURES, architecture
+from pipeline.lm.core.cut import first_blocks, last_blocks
 from tests.lm import tiny
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.console.errors import BadInput
+from pipeline.lm.core.site import Site
 from pipeline.lm.embedded import (
     build_model,
     cross_entropy,
@@ -17,7 +18,6 @@ from pipeline.lm.embedded import (
     train,
 )
 from pipeline.lm.section import EmbeddedModel, HubModel, LocalModel, parse_model
-from pipeline.lm.site import Site
 
 VOCABULARY, WIDTH = 30, 12
 SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.load import LanguageModel, load_lm
+from pipeline.lm.core.load import LanguageModel, load_lm
+from pipeline.lm.core.site import Site
 from pipeline.lm.resolve import resolve_local
-from pipeline.lm.site import Site
 from tests.lm import tiny
 
 KINDS = ["gemma2", "llama", "gpt_neox", "gpt2"]

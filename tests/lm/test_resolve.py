@@ -13,11 +13,11 @@ import pytest
 from huggingface_hub import errors
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.hub import hub_error
-from pipeline.lm.load import load_lm
+from pipeline.lm.core.hub import hub_error
+from pipeline.lm.core.load import load_lm
+from pipeline.lm.core.resolved import read_resolved
+from pipeline.lm.core.tokenizer import bos_id, load_tokenizer, special_ids, tokenizer_sha256
 from pipeline.lm.resolve import resolve_hub, resolve_local, write_resolved
-from pipeline.lm.resolved import read_resolved
-from pipeline.lm.tokenizer import bos_id, load_tokenizer, special_ids, tokenizer_sha256
 from tests.lm import tiny
 
 http = importlib.import_module(errors.HTTPError.__module__.split(".")[0])

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.site import Site, chosen_site
+from pipeline.lm.core.site import Site, chosen_site
 from pipeline.params import Params
 from tests.lm import tiny
 
@@ -50,5 +50,5 @@ def test_the_module_of_transformers(kind: str, blocks: str) -> None:
 
 
 def test_a_site_costs_no_torch() -> None:
-    code = "import sys, pipeline.lm.site; sys.exit('torch' in sys.modules)"
+    code = "import sys, pipeline.lm.core.site; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.lm.load import LanguageModel, load_lm
+from pipeline.lm.core.load import LanguageModel, load_lm
+from pipeline.lm.core.site import Site
 from pipeline.lm.resolve import write_resolved
-from pipeline.lm.site import Site
 from pipeline.sae.core.folder import save_sae
 from pipeline.sae.core.inference import SAE
 from pipeline.tasks.letters.words import LETTERS

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.load import LanguageModel, load_lm
+from pipeline.lm.core.load import LanguageModel, load_lm
+from pipeline.lm.core.site import Site
 from pipeline.lm.resolve import resolve_local
-from pipeline.lm.site import Site
 from pipeline.metrics.behavior.evaluate import METRICS
 from pipeline.metrics.common import controls
 from pipeline.metrics.common.controls import permuted

@@ -18,10 +18,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.load import LanguageModel, load_lm
+from pipeline.lm.core.load import LanguageModel, load_lm
+from pipeline.lm.core.site import Site
+from pipeline.lm.core.tokenizer import tokenizer_sha256
 from pipeline.lm.resolve import resolve_local
-from pipeline.lm.site import Site
-from pipeline.lm.tokenizer import tokenizer_sha256
 from pipeline.stages import harvest
 from pipeline.store import Writer, open_store
 from pipeline.text.contexts import write_tokens

@@ -14,8 +14,8 @@ import torch
 from pipeline.commands import latent as latents
 from pipeline.console.errors import BadInput
 from pipeline.latents.choose import MOST
-from pipeline.lm.load import load_lm
-from pipeline.lm.site import Site
+from pipeline.lm.core.load import load_lm
+from pipeline.lm.core.site import Site
 from pipeline.metrics.common.controls import random_sae
 from pipeline.sae.core.inference import SAE
 from pipeline.stages import absorption, reconstruction

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.resolved import read_resolved
-from pipeline.lm.tokenizer import load_tokenizer, tokenizer_sha256
+from pipeline.lm.core.resolved import read_resolved
+from pipeline.lm.core.tokenizer import load_tokenizer, tokenizer_sha256
 from pipeline.stages import model
 from pipeline.stages.common.files import LM
 from pipeline.text.embedded.tokenizer import embedded_tokenizer

@@ -18,7 +18,7 @@ from pipeline.stages import probing
 from pipeline.stages import probing_task as labelled
 from pipeline.stages.common.files import PROBING
 from pipeline.stats.intervals import wilson
-from pipeline.tasks import batches
+from pipeline.tasks.common import batches
 from pipeline.tasks.probing.task import load_probing
 from tests.stages.evaluated import read_results, read_table, write_saes
 from tests.stages.lettered import WORDS, D, tokenizer, write_lm, write_task_params

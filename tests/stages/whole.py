@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from pipeline.lm.load import load_lm
-from pipeline.lm.site import Site
+from pipeline.lm.core.load import load_lm
+from pipeline.lm.core.site import Site
 from pipeline.metrics.common.controls import random_sae
 from pipeline.sae.core.inference import SAE
 from pipeline.stages import absorption, behavior, probing, reconstruction

@@ -28,7 +28,7 @@ from pipeline.metrics.absorption.measure import (
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.sae.core.codes import Codes
 from pipeline.sae.core.inference import SAE
-from pipeline.tasks.batches import batched
+from pipeline.tasks.common.batches import batched
 from pipeline.tasks.letters.ablation import AblationTask, CutModel, letter_margin
 from pipeline.tasks.letters.task import LetterTask
 from pipeline.tasks.letters.words import COUNT

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.site import Site
+from pipeline.lm.core.site import Site
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.formats.external import (
     ExternalSAE,

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.site import Site
+from pipeline.lm.core.site import Site
 from pipeline.sae.core.inference import SAE
 
 UNIT = 1e-5

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.site import Site
+from pipeline.lm.core.site import Site
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.formats.external import (
     ExternalSAE,

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.site import Site
+from pipeline.lm.core.site import Site
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.formats.external import (
     ExternalSAE,

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from pydantic import Field
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.site import OptionalSite
+from pipeline.lm.core.site import OptionalSite
 from pipeline.params import Section
 from pipeline.sae.formats.external import Format
 

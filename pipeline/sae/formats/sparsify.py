@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.site import Site
+from pipeline.lm.core.site import Site
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.formats.external import ExternalSAE, Location, exactly, read_json, refuse_site, whole
 

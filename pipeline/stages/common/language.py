@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.load import LanguageModel, load_lm
+from pipeline.lm.core.load import LanguageModel, load_lm
 from pipeline.stages.common.files import ACTIVATIONS, LM
 from pipeline.store import Store
 

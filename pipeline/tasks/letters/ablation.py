@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.lm.site import Site
-from pipeline.tasks.batches import batched
-from pipeline.tasks.disk import load_facts, load_tensors, save
+from pipeline.lm.core.site import Site
+from pipeline.tasks.common.batches import batched
+from pipeline.tasks.common.disk import load_facts, load_tensors, save
 from pipeline.tasks.letters.section import LetterTaskSection
 from pipeline.tasks.letters.task import STAGE, LetterTask
 from pipeline.tasks.letters.words import (

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pipeline.tasks.disk import load_facts, load_tensors, save
+from pipeline.tasks.common.disk import load_facts, load_tensors, save
 from pipeline.tasks.letters.task import STAGE
 from pipeline.tasks.letters.words import COUNT, begins
 

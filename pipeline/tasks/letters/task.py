@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.tasks.disk import load_facts, load_tensors, save
+from pipeline.tasks.common.disk import load_facts, load_tensors, save
 from pipeline.tasks.letters.words import COUNT, LETTERS, begins, f1, out_of_fold
 
 NAME, STAGE = "letters", "letter_task"

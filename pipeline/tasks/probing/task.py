@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pipeline.numbers.files import damaged
-from pipeline.tasks.disk import load_facts, load_tensors, save
+from pipeline.tasks.common.disk import load_facts, load_tensors, save
 from pipeline.tasks.probing.problems import Problem
 
 NAME, STAGE = "probing", "probing_task"

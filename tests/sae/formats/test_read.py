@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.site import Site
+from pipeline.lm.core.site import Site
 from pipeline.sae.core.folder import load_sae, save_sae
 from pipeline.sae.formats.external import Location
 from pipeline.sae.formats.read import detect, read

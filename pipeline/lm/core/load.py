@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.architectures import architecture
-from pipeline.lm.cut import first_blocks, last_blocks
-from pipeline.lm.hub import first_line, hub_error
-from pipeline.lm.resolved import Resolved, read_resolved
-from pipeline.lm.site import Site
-from pipeline.lm.tokenizer import load_tokenizer
+from pipeline.lm.core.architectures import architecture
+from pipeline.lm.core.cut import first_blocks, last_blocks
+from pipeline.lm.core.hub import first_line, hub_error
+from pipeline.lm.core.resolved import Resolved, read_resolved
+from pipeline.lm.core.site import Site
+from pipeline.lm.core.tokenizer import load_tokenizer
 
 
 class LanguageModel:

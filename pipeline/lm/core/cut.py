@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pipeline.lm.architectures import Architecture
+from pipeline.lm.core.architectures import Architecture
 
 
 class FixedOutput(nn.Module):

@@ -31,6 +31,6 @@ def architecture(model_type: str, where: str) -> Architecture:
     if model_type not in ARCHITECTURES:
         raise BadInput(
             f"{where} is a `{model_type}` model; this pipeline knows {', '.join(ARCHITECTURES)} "
-            "(pipeline/lm/architectures.py)."
+            "(pipeline/lm/core/architectures.py)."
         )
     return ARCHITECTURES[model_type]

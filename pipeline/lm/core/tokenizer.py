@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.console.errors import BadInput
-from pipeline.lm.hub import first_line
+from pipeline.lm.core.hub import first_line
 
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 """The files that a vocabulary can come from."""

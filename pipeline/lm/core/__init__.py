@@ -1,0 +1,1 @@
+"""A language model as stages use it: loaded, cut at a site, its tokenizer."""

@@ -1,0 +1,1 @@
+"""What tasks share: batches of texts, and their folders on disk."""
