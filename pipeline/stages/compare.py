@@ -24,7 +24,7 @@ from pipeline.compare.standing import document, standing
 from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
 from pipeline.numbers.document import NAME, Results, read_beside, read_results
-from pipeline.numbers.files import absent, read_json, write_json
+from pipeline.numbers.files import absent, damaged, read_json, write_json
 from pipeline.numbers.table import Columns, write_table
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import read_params
@@ -100,15 +100,21 @@ def _write(long: Long, pictures: dict[str, bytes]) -> Path:
 def indices(experiment: Experiment) -> dict[tuple[str, int], list[dict[str, Any]]]:
     """The index.json of every (variant, seed); raises BadInput for one that is missing."""
     trained = {
-        (variant, seed): read_json(sae_folder(variant, seed) / "index.json", f"train@{variant}-{seed}")
+        (variant, seed): _runs(sae_folder(variant, seed), f"train@{variant}-{seed}")
         for variant in experiment.variants
         for seed in experiment.seeds
     }
-    given = {
-        (name, 0): read_json(external_folder(name) / "index.json", f"external@{name}")
-        for name in experiment.external
-    }
+    given = {(name, 0): _runs(external_folder(name), f"external@{name}") for name in experiment.external}
     return trained | given
+
+
+def _runs(folder: Path, stage: str) -> list[dict[str, Any]]:
+    path = folder / "index.json"
+    content = read_json(path, stage)
+    if not isinstance(content, dict) or content.get("version") != 1:
+        raise damaged(path, stage, "not version 1")
+    runs: list[dict[str, Any]] = content["runs"]
+    return runs
 
 
 def evaluations(experiment: Experiment) -> dict[tuple[str, str], Results]:

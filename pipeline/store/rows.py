@@ -49,6 +49,12 @@ class MemoryRows:
         return self._x[start:stop]
 
 
+def chunk_key(array: zarr.Array, chunk: int) -> str:
+    """Where chunk number `chunk` along the rows of `array` lies, relative to the store."""
+    place = (chunk, *[0] * (len(array.shape) - 1))
+    return f"{array.path}/{array.metadata.encode_chunk_key(place)}"
+
+
 class DiskRows:
     """Rows of a Zarr array; the last chunk is kept, so that small steps decode each chunk once."""
 
@@ -82,7 +88,7 @@ class DiskRows:
         except (ValueError, RuntimeError, OSError) as error:
             # a checksum that does not match, a truncated file, a file the codec cannot decode
             raise BadInput(
-                f"{self._where}/activations/c/{index}/0 is damaged ({str(error).splitlines()[0]}); "
+                f"{self._where}/{chunk_key(self._array, index)} is damaged ({str(error).splitlines()[0]}); "
                 "remove the store and run `dvc checkout` or `dvc repro harvest`."
             ) from None
         return torch.from_numpy(values).view(self.dtype)

@@ -14,7 +14,7 @@ from zarr.codecs import Crc32cCodec
 
 from pipeline.console.errors import BadInput
 from pipeline.store.codecs import codecs, quiet
-from pipeline.store.rows import DiskRows
+from pipeline.store.rows import DiskRows, chunk_key
 from pipeline.store.schema import (
     FILL,
     INDEX_CHUNK_ROWS,
@@ -92,7 +92,7 @@ class Writer:
         for leftover in sorted(self.path.rglob("*.partial")):
             leftover.unlink()
         keys = [self._key(chunk) for chunk in range(self.chunks)] + [
-            f"{name}/c/{chunk}"
+            chunk_key(self._ensure(name), chunk)
             for name in ("tokens", "document", "position")
             for chunk in range(-(-self._rows // INDEX_CHUNK_ROWS))
         ]
@@ -110,7 +110,7 @@ class Writer:
         return from_json(dict(zarr.open_group(self.path, mode="r").attrs), str(self.path))
 
     def _key(self, chunk: int) -> str:
-        return f"activations/c/{chunk}/0"
+        return chunk_key(self._array, chunk)
 
     def _create(self, tokens: Ints, document: Ints) -> None:
         self._group = zarr.open_group(self.path, mode="a")
@@ -139,7 +139,11 @@ class Writer:
         array = self._group.get(name)
         if isinstance(array, zarr.Array):
             return array
-        return self._group.create_array(name, config={"write_empty_chunks": True}, **how)
+        # chunks beside one another, not each in a folder of its own, which DVC walks for every stage
+        flat: dict[str, Any] = {"name": "default", "separator": "."}
+        return self._group.create_array(
+            name, config={"write_empty_chunks": True}, chunk_key_encoding=flat, **how
+        )
 
     def _guard(self, write: Any, *arguments: Any) -> None:
         try:

@@ -15,6 +15,8 @@ from pipeline.text.packing import Packed
 
 SCHEMA, VERSION = "saeline-tokens", 1
 SPLITS = ("train", "validation", "test")
+FLAT: dict[str, Any] = {"name": "default", "separator": "."}
+"""Chunks lie beside one another, not each in a folder of its own, which DVC would walk for every stage."""
 CHUNK_CONTEXTS = 1024
 
 
@@ -53,7 +55,7 @@ def write_tokens(folder: Path, splits: Mapping[str, Packed], about: Mapping[str,
     group = zarr.create_group(folder, zarr_format=3, attributes=dict(sorted(attributes.items())))
     for name, values in arrays.items():
         chunks = (min(CHUNK_CONTEXTS, len(values)), width)
-        group.create_array(name, data=values, chunks=chunks, fill_value=-1)
+        group.create_array(name, data=values, chunks=chunks, fill_value=-1, chunk_key_encoding=FLAT)
 
 
 def open_tokens(path: Path) -> Tokens:

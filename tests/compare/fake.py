@@ -99,7 +99,7 @@ class World:
                 self._evaluate(root, stage, variant)
         for name in self.given:
             index = [self.run(name, 0, *run) for run in self.runs(name)]
-            write_json(root / "models/sae" / name / "external/index.json", index)
+            write_json(root / "models/sae" / name / "external/index.json", {"version": 1, "runs": index})
             for stage in CHOSEN:
                 if stage != "ground_truth":
                     self._evaluate(root, stage, name)
@@ -120,7 +120,7 @@ class World:
         for seed in self.seeds:
             folder = root / "models/sae" / variant / str(seed)
             index = [self.run(variant, seed, *run) for run in self.runs(variant)]
-            write_json(folder / "index.json", index)
+            write_json(folder / "index.json", {"version": 1, "runs": index})
             for run in index:
                 rows = list(_curve(run, random.Random(f"{variant}{seed}{run['name']}")))
                 write_table(folder / run["name"] / "training.tsv", dict.fromkeys(rows[0], float), rows)

@@ -232,10 +232,10 @@ def test_leftovers_and_damaged_chunks_of_a_crash_are_made_good(
         with pytest.raises(KeyboardInterrupt):
             harvest.run()
     (folder,) = Path(".scratch").iterdir()
-    chunk = folder / "activations/c/2/0"
+    chunk = folder / "activations/c.2.0"
     chunk.write_bytes(chunk.read_bytes()[:50])
-    (folder / "activations/c/4/0").unlink()
-    (folder / "activations/c/4/0.1234.partial").write_bytes(b"half a chunk")
+    (folder / "activations/c.4.0").unlink()
+    (folder / "activations/c.4.0.1234.partial").write_bytes(b"half a chunk")
     counter = Counter(monkeypatch)
     harvest.run()
     assert counter.chunks == [2, 4]

@@ -66,7 +66,7 @@ def test_a_killed_process_is_made_up_for(here: Path, monkeypatch: pytest.MonkeyP
     assert done.returncode != 0
     assert not Path("data/activations").exists()
     [folder] = Path(".scratch").iterdir()
-    finished = {int(path.parent.name) for path in folder.glob("activations/c/*/0")}
+    finished = {int(path.name.split(".")[1]) for path in folder.glob("activations/c.*.0")}
     assert 1 in finished
     counter = Counter(monkeypatch)
     harvest.run()

@@ -260,8 +260,8 @@ def test_two_pools_in_memory_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_chunk_that_cannot_be_read_ahead_stops_the_reader(tmp_path: Path) -> None:
     made.write(tmp_path / "s", made.header(30, 8, 3, 1), *made.text(30, 8), made.numbered(30, 8))
     store = open_store(tmp_path / "s")
-    chunk = tmp_path / "s/activations/c/7/0"
+    chunk = tmp_path / "s/activations/c.7.0"
     chunk.write_bytes(chunk.read_bytes()[:-1])
     reader = Reader(store, "train", "tokens", 8, 0, pool_rows=20)
-    with pytest.raises(BadInput, match=r"activations/c/7/0 is damaged"):
+    with pytest.raises(BadInput, match=r"activations/c.7.0 is damaged"):
         [reader.next() for _ in range(40)]

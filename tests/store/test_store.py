@@ -36,7 +36,7 @@ def test_no_store(tmp_path: Path) -> None:
         open_store(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("key", ["activations/c/1/0", "tokens/c/0", "document/c/0", "position/c/0"])
+@pytest.mark.parametrize("key", ["activations/c.1.0", "tokens/c.0", "document/c.0", "position/c.0"])
 def test_a_missing_chunk(path: Path, key: str) -> None:
     (path / key).unlink()
     with pytest.raises(BadInput, match=f"lacks 1 of its 7 chunks .{key}"):
@@ -44,22 +44,22 @@ def test_a_missing_chunk(path: Path, key: str) -> None:
 
 
 def test_a_damaged_chunk_is_named_when_it_is_read(path: Path) -> None:
-    flip(path / "activations/c/2/0")
+    flip(path / "activations/c.2.0")
     store = open_store(path)
     assert len(store.rows(0, 6 * T)) == 6 * T
-    with pytest.raises(BadInput, match=r"activations/c/2/0 is damaged"):
+    with pytest.raises(BadInput, match=r"activations/c.2.0 is damaged"):
         store.rows(7 * T, 8 * T)
 
 
 def test_a_truncated_chunk_is_named_when_it_is_read(path: Path) -> None:
-    chunk = path / "activations/c/0/0"
+    chunk = path / "activations/c.0.0"
     chunk.write_bytes(chunk.read_bytes()[:-20])
-    with pytest.raises(BadInput, match=r"activations/c/0/0 is damaged"):
+    with pytest.raises(BadInput, match=r"activations/c.0.0 is damaged"):
         Reader(open_store(path), "train", "tokens", 4, 0)
 
 
 def test_a_damaged_index(path: Path) -> None:
-    flip(path / "document/c/0")
+    flip(path / "document/c.0")
     with pytest.raises(BadInput, match="damaged index"):
         open_store(path)
 

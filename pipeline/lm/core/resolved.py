@@ -17,6 +17,7 @@ class Resolved(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    version: Literal[1] = 1  # of this form
     source: Literal["embedded", "local", "hub"]
     model_id: str
     revision: str | None  # commit of a hub model

@@ -22,6 +22,7 @@ from pipeline.console.errors import BadInput
 from pipeline.sae.core.inference import SAE
 
 TENSORS = ("W_enc", "W_dec", "b_enc", "b_dec", "threshold", "r_mag", "b_mag", "b_gate")
+INDEX, INDEX_VERSION = "index.json", 1
 WEIGHTS = "sae_weights.safetensors"
 EXTERNAL = "external"
 """The reading of an SAE that was trained elsewhere."""
@@ -52,18 +53,20 @@ class Run:
 
 def write_index(folder: Path, runs: list[Run]) -> None:
     """Write `index.json` of a (variant, seed) folder."""
-    rows = [asdict(run) for run in runs]
-    (folder / "index.json").write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    content = {"version": INDEX_VERSION, "runs": [asdict(run) for run in runs]}
+    (folder / INDEX).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def read_index(folder: Path) -> list[Run]:
     """The SAEs of a (variant, seed) folder; raises BadInput when it was not trained yet."""
     try:
-        rows = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        return [Run(**row) for row in rows]
+        content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if content["version"] != INDEX_VERSION:
+            raise ValueError(f"version {content['version']!r}, not {INDEX_VERSION}")
+        return [Run(**row) for row in content["runs"]]
     except FileNotFoundError:
         raise BadInput(f"{folder} holds no trained SAEs: run its train stage first.") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise BadInput(f"{folder}/index.json is damaged ({error}): run its train stage again.") from None
 
 

@@ -121,7 +121,9 @@ def test_labels() -> None:
     assert Run("l0-4", "temporal", 1, "pairs", 4, "ok", None, 4, None, True).label == "temporal"
 
 
-@pytest.mark.parametrize("text", [None, "[{", '[{"name": "l0-4"}]', "[4]"])
+@pytest.mark.parametrize(
+    "text", [None, "[{", "[]", '{"version": 2, "runs": []}', '{"version": 1, "runs": [{"name": "l0-4"}]}']
+)
 def test_bad_index_is_a_sentence(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "index.json").write_text(text)
