@@ -38,8 +38,8 @@ def test_a_local_model_is_copied_and_described(source: Path, tmp_path: Path) -> 
     resolve_local(folder, tmp_path / "lm")
     resolved = read_resolved(tmp_path / "lm")
     assert resolved.model_dump(exclude={"weights_sha256", "tokenizer_sha256"}) == {
-        "version": 1, "source": "local", "model_id": "my-model", "revision": None, "architecture": "gpt2", "d": 16,
-        "layers": 3, "vocab_size": tiny.VOCABULARY, "bos_id": tiny.BOS,
+        "version": 1, "source": "local", "model_id": "my-model", "revision": None, "architecture": "gpt2",
+        "d": 16, "layers": 3, "vocab_size": tiny.VOCABULARY, "bos_id": tiny.BOS,
         "special_ids": [tiny.BOS, tiny.EOS, tiny.PAD],
     }  # fmt: skip
     names = {path.name for path in (tmp_path / "lm").iterdir()}
