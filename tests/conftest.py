@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import signal
 import sys
 from typing import Any
 
@@ -21,6 +22,10 @@ os.environ["SAELINE_WARM"] = "0"  # a test starts no server, except those of the
 collect_ignore_glob = [] if os.environ.get("SAEBENCH_PYTHON") else ["parity/test_*.py"]
 # tests of object storage need a server to run on this machine (`make remote`)
 collect_ignore = [] if importlib.util.find_spec("moto") else ["remote"]
+
+# started in the background of a shell, a session ignores SIGINT, and all that it starts inherits that
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("seeded", derandomize=True, deadline=None, database=None)
 settings.load_profile("seeded")

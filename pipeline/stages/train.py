@@ -55,18 +55,19 @@ def run(variant: str, seed: int) -> None:
            (("method", job.config), ("train", section), ("compute", compute))}  # fmt: skip
     code = [*closure("stages.train", f"sae.{variant}"), Path("requirements/numeric.txt")]
     folder = scratch(f"train-{variant}-{seed}", key, [ACTIVATIONS, *code])
-    trained = _train_all(job, section, store, device, compute.threads, folder / "checkpoints", world)
+    trained = _train_all(job, section, store, device, compute.threads, folder, world)
     if not world.leads:
         return
     for one in trained:
         _write(folder / one.run.name, one, job.tokens(section), store)
     write_index(folder, [one.run for one in trained])
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    for checkpoint in folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
     publish(folder, sae_folder(variant, seed))
 
 
 def _train_all(
-    job: Job, section: TrainSection, store: Store, device: torch.device, threads: int, checkpoints: Path,
+    job: Job, section: TrainSection, store: Store, device: torch.device, threads: int, folder: Path,
     world: World,
 ) -> list[Trained]:  # fmt: skip
     """The SAEs of all readings and targets, in this order."""
@@ -78,7 +79,7 @@ def _train_all(
 
     def one(piece: tuple[Job, TrainSection], say: Say) -> list[Trained]:
         each, part = piece
-        checkpoint = checkpoints / "-".join(map(str, (each.reading, *part.l0)))
+        checkpoint = folder / "-".join(map(str, ("checkpoint", each.reading or "own", *part.l0)))
         with Count(say, shown=piece is pieces[0]) as count:
             return train(each, part, store, device, count, checkpoint, world)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import __main__ as command_line
+from pipeline.console import app as command_line
 from pipeline.console.errors import BadInput
 from pipeline.sae.core.folder import read_index
 from pipeline.stages import harvest, train
