@@ -12,12 +12,14 @@ import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline.metrics.probing.measure import Padded, ProbingSection, accuracy, dense_logits
 from pipeline.metrics.probing.pooling import pooled_codes
-from pipeline.metrics.probing.results import probe, problem_rows, values
+from pipeline.metrics.probing.results import neurons_of, probe, problem_rows, values
+from pipeline.metrics.probing.section import ProbingSection
 from pipeline.sae.core.folder import load_sae
 from pipeline.stages.probing_task import activations
-from pipeline.tasks.probing.task import ProbingTask, Problem, text_means
+from pipeline.tasks.probing.dense import dense_logits
+from pipeline.tasks.probing.problems import Padded, Problem, accuracy
+from pipeline.tasks.probing.task import ProbingTask, text_means
 from tests.parity.conftest import Oracle
 from tests.parity.ledger import Ledger, Pair
 from tests.parity.world import ARCHITECTURES, SITE, D, World
@@ -83,7 +85,7 @@ def pairs_of(
         problems = [problem for labelled, call in given for problem in problems_of(labelled, call, place)]
         whole = replace(task, problems=problems, dense=[[True] * len(p.items["test"]) for p in problems])
         probed = probe(features[width], whole, [k])
-        ours = [row["accuracy"] for row in problem_rows(probed, probed, whole)]
+        ours = [row["accuracy"] for row in problem_rows(probed, neurons_of(probed, whole), whole)]
         theirs = [call["accuracies"][positive] for _, call in given for positive in call["items"]]
         side, what = ("llm", "raw neurons") if width == D else ("sae", "latents")
         each = pairs.setdefault(f"k-sparse accuracy per class, {what}", ([], []))

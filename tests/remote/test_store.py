@@ -69,17 +69,17 @@ def test_training_from_the_bucket(tmp_path: Path, bucket: str) -> None:
 
 
 def test_a_missing_chunk(url: str) -> None:
-    fsspec.filesystem("s3").rm(f"{url}/activations/c/2/0")
-    with pytest.raises(BadInput, match=r"lacks 1 of its 11 chunks \(activations/c/2/0"):
+    fsspec.filesystem("s3").rm(f"{url}/activations/c.2.0")
+    with pytest.raises(BadInput, match=r"lacks 1 of its 11 chunks \(activations/c\.2\.0"):
         open_store(url)
 
 
 def test_a_damaged_chunk(url: str) -> None:
     files = fsspec.filesystem("s3")
-    content = bytearray(files.cat_file(f"{url}/activations/c/1/0"))
+    content = bytearray(files.cat_file(f"{url}/activations/c.1.0"))
     content[40] ^= 1
-    files.pipe_file(f"{url}/activations/c/1/0", bytes(content))
-    with pytest.raises(BadInput, match=r"s3://.*/activations/c/1/0 is damaged"):
+    files.pipe_file(f"{url}/activations/c.1.0", bytes(content))
+    with pytest.raises(BadInput, match=r"s3://.*/activations/c.1.0 is damaged"):
         open_store(url).rows(0, C * T)
 
 
