@@ -1,8 +1,9 @@
 """saeline: which sparse-autoencoder training method is better, measured honestly.
 
 One stage, one file, one command. Read the rooms in the order an activation travels:
-text -> lm -> store -> sae -> training -> metrics -> report; `stages` wires them to DVC and `notebook`
-to Python: `pipeline.open_store`, `load_sae`, `measure`, `top_contexts` and `results`, loaded when first used.
+text -> lm -> store -> sae -> training -> metrics -> compare -> page; `stages` wires them to DVC and
+`notebook` to Python: `pipeline.open_store`, `load_sae`, `measure`, `top_contexts` and `results`, loaded
+when first used.
 """
 
 import importlib

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from altair.utils.schemapi import debug_mode
@@ -12,13 +11,14 @@ from altair.utils.schemapi import debug_mode
 from pipeline.charts.letters import letters
 from pipeline.charts.look import config, methods
 from pipeline.charts.panel import FOCUS, Panel, Spec
-from pipeline.charts.pareto import pareto
+from pipeline.charts.pareto import Headlines, pareto
+from pipeline.charts.probing import probing
 from pipeline.charts.temporal import temporal
 from pipeline.charts.training import training
 from pipeline.charts.truth import truth
 
-Columns = Sequence[Mapping[str, Any]]
-TRUTH = "ground_truth"
+TRUTH = "truth"
+"""The source of the scores on synthetic activations."""
 NUMBERS, HEADING = 40, 86
 """Pixels left of a panel for the numbers of its axis, and above it for its heading and the axis before it."""
 SCALE = 1.6
@@ -39,29 +39,30 @@ ARRANGED = {
     "pareto": Arrangement(3, 250, f"{OVER_SEEDS} Hollow: more than 10 % off the L0 target."),
     "training": Arrangement(2, 400, OVER_SEEDS),
     "letters": Arrangement(1, 600, "Mean over words and seeds."),
-    TRUTH: Arrangement(2, 300, "Mean over seeds, range over seeds as a bar."),
+    "ground_truth": Arrangement(2, 300, "Mean over seeds, range over seeds as a bar."),
     "temporal": Arrangement(2, 300, "Mean over seeds, range over seeds as a bar."),
 }
 
 
-def panels(tables: Mapping[str, pd.DataFrame], columns: Columns) -> dict[str, list[Panel]]:
-    """The charts of the tables "summary", "training" and "letters", as written to reports/tables.
+def panels(tables: Mapping[str, pd.DataFrame], columns: Headlines) -> dict[str, list[Panel]]:
+    """The charts of the tables "summary", "training", "letters" and "probing", as written to reports/tables.
 
-    `columns`: title, better, stage and metric of each headline score, in order.
+    `columns`: title, better, source (text or truth), stage and metric of each headline score, in order.
     """
     summary = tables["summary"]
     order = methods(summary["label"])
     with debug_mode(arg=False):  # see Panel.spec
         return {
-            "pareto": pareto(summary, [each for each in columns if each["stage"] != TRUTH], order),
+            "pareto": pareto(summary, [each for each in columns if each["source"] != TRUTH], order),
             "training": training(tables["training"], order),
             "letters": letters(tables["letters"]),
-            TRUTH: truth(summary, [each for each in columns if each["stage"] == TRUTH], order),
+            "ground_truth": truth(summary, [each for each in columns if each["source"] == TRUTH], order),
             "temporal": temporal(summary, order),
+            "probing": probing(tables["probing"]),
         }
 
 
-def figures(tables: Mapping[str, pd.DataFrame], columns: Columns) -> dict[str, bytes]:
+def figures(tables: Mapping[str, pd.DataFrame], columns: Headlines) -> dict[str, bytes]:
     """The same charts as PNG by name."""
     drawn = panels(tables, columns)
     return {name: png(arranged(drawn[name], place)) for name, place in ARRANGED.items()}

@@ -13,10 +13,11 @@ from pipeline.charts.panel import Panel, ends, layered, rows_of, sentence
 from pipeline.charts.runs import measured
 from pipeline.charts.ticks import log_ticks
 
-Columns = Sequence[Mapping[str, Any]]
+Headlines = Sequence[Mapping[str, Any]]
+"""One mapping per headline score: its title, better, stage and metric."""
 
 
-def pareto(summary: pd.DataFrame, columns: Columns, methods: Sequence[str]) -> list[Panel]:
+def pareto(summary: pd.DataFrame, columns: Headlines, methods: Sequence[str]) -> list[Panel]:
     """A panel per score: mean over seeds, range as a band, hollow where the L0 target is missed."""
     frames = [(column, _comparable(measured(summary, column))) for column in columns]
     return [_panel(frame, column, methods) for column, frame in frames if len(frame)] or [

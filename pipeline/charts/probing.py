@@ -1,9 +1,6 @@
-"""Accuracy of one-latent probes by task, as a heat map."""
+"""Accuracy of the sparsest probes by task, as a heat map."""
 
 from __future__ import annotations
-
-import math
-from collections.abc import Mapping
 
 import altair as alt
 import pandas as pd
@@ -14,13 +11,12 @@ from pipeline.charts.panel import Panel, sentence
 RAW = {"raw_neurons": "raw residual, neuron", "raw_dense": "raw residual, dense"}
 
 
-def probing(problems: pd.DataFrame, targets: Mapping[str, float]) -> list[Panel]:
-    """A panel per L0 target of `targets` (by run), means over seeds; the last rows are without an SAE."""
-    first = problems[problems["k"] == 1]
-    goals = [targets.get(run, math.nan) for run in first["run"]]
-    rows = first.assign(target=goals, x=first["set"] + ": " + first["class"])
+def probing(problems: pd.DataFrame) -> list[Panel]:
+    """A panel per L0 target, for the fewest latents, means over seeds; the last rows are without an SAE."""
+    first = problems[problems["k"] == problems["k"].min()]
+    rows = first.assign(x=first["set"] + ": " + first["class"])
     return [
-        _panel(here, f"Probing accuracy, k = 1, L0 target {target:g}")
+        _panel(here, f"Probing accuracy, k = {here['k'].iloc[0]}, L0 target {target:g}")
         for target, here in rows.groupby("target")
     ] or [sentence("No probing results with an L0 target.")]
 

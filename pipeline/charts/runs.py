@@ -7,9 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-MISS = 0.10
-"""Share of the L0 target beyond which an SAE has missed it."""
-
 
 def measured(summary: pd.DataFrame, column: Mapping[str, Any]) -> pd.DataFrame:
     """Columns label, run, target, y, low, high, reason, x (the L0 reached), missed (its target), of each run.
@@ -19,8 +16,9 @@ def measured(summary: pd.DataFrame, column: Mapping[str, Any]) -> pd.DataFrame:
     stage = column["stage"]
     own = ((summary["stage"] == stage) & (summary["metric"] == "l0")).any()
     l0 = _of(summary, stage if own else "reconstruction", "l0")
-    missed = (l0["low"] < (1 - MISS) * l0["target"]) | (l0["high"] > (1 + MISS) * l0["target"])
-    x = l0.assign(x=l0["mean"], missed=missed)[["label", "run", "x", "missed"]]
+    x = l0.assign(x=l0["mean"], missed=l0["on_target"].eq(0).fillna(False).astype(bool))[
+        ["label", "run", "x", "missed"]
+    ]
     y = _of(summary, stage, column["metric"]).rename(columns={"mean": "y"})
     return y[["label", "run", "target", "y", "low", "high", "reason"]].merge(x, on=["label", "run"])
 

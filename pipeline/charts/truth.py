@@ -8,13 +8,12 @@ from typing import Any
 import pandas as pd
 
 from pipeline.charts.panel import Panel, sentence
+from pipeline.charts.pareto import Headlines
 from pipeline.charts.rows import across, named, panel, points
 from pipeline.charts.runs import measured
 
-Columns = Sequence[Mapping[str, Any]]
 
-
-def truth(summary: pd.DataFrame, columns: Columns, methods: Sequence[str]) -> list[Panel]:
+def truth(summary: pd.DataFrame, columns: Headlines, methods: Sequence[str]) -> list[Panel]:
     """A row of panels per score, a panel per L0 target."""
     return [
         each for column in columns for each in _panels(named(measured(summary, column)), column, methods)

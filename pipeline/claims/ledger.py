@@ -9,8 +9,7 @@ from typing import Any
 from pipeline.claims.measured import Measurement, Tables
 from pipeline.claims.schema import Claim, Claims, Metric, Paper, Setting, System
 from pipeline.claims.verdict import Here, Verdict, absent, judge
-
-SCHEMA = 1
+from pipeline.numbers.files import SCHEMAS
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def document(found: list[Entry], here: Here) -> dict[str, Any]:
     """The content of claims.json."""
     run = {name: value for name, value in asdict(here).items() if name != "variants"}
     return {
-        "schema": SCHEMA,
+        "schema": SCHEMAS["claims.json"],
         "measured_on": {**run, "variants": sorted(here.variants)},
         "claims": [_record(entry) for entry in found],
     }

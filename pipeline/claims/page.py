@@ -1,4 +1,4 @@
-"""The ledger as a page: claims.md."""
+"""The claims as a page: claims.md."""
 
 from __future__ import annotations
 

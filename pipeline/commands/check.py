@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.console.errors import BadInput
-from pipeline.console.evaluations import evaluations, section
 from pipeline.lm.section import EmbeddedModel, parse_model
 from pipeline.params import Params, read_params
 from pipeline.params.experiment import external, seeds, variants
@@ -30,11 +29,25 @@ PROFILE = {
 }
 """Section of a profile to the function that validates it: (values, where) -> section."""
 
+PACKAGE = Path(__file__).parents[1]
+
+
+def evaluations() -> list[str]:
+    """The rooms of pipeline/metrics that have a section: found, not listed."""
+    return sorted(path.parent.name for path in (PACKAGE / "metrics").glob("*/section.py"))
+
+
+def section_of(room: str, name: str) -> str:
+    """Where the section `name` is validated: `GroundTruthSection` of pipeline/{room}/section.py."""
+    kind = "".join(part.capitalize() for part in name.split("_"))
+    return f"pipeline.{room}.section:{kind}Section.parse"
+
+
 TOP = {
     "inputs": "pipeline.params.experiment:Inputs.parse",
-    "letter_task": section("tasks.letters", "letter_task"),
-    "probing_task": section("tasks.probing", "probing_task"),
-    **{name: section(f"metrics.{name}", name) for name in evaluations()},
+    "letter_task": section_of("tasks.letters", "letter_task"),
+    "probing_task": section_of("tasks.probing", "probing_task"),
+    **{name: section_of(f"metrics.{name}", name) for name in evaluations()},
 }
 """Section outside the profiles to the function that validates it."""
 
@@ -73,7 +86,7 @@ def parse_external(values: Mapping[str, Any], where: str) -> None:
 
 def variant_files() -> list[str]:
     """The variants that have a file in pipeline/sae."""
-    folder = Path(__file__).parents[1] / "sae"
+    folder = PACKAGE / "sae"
     return sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
 
 

@@ -8,20 +8,25 @@ from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.stages.common.files import ACTIVATIONS
 from pipeline.stages.common.saes import Trained, require_width, trained_saes
-from pipeline.stages.latents import Scene
+from pipeline.stages.latents import Inspection
 
 
 def run(variant: str, seed: int, latent: int, name: str | None, contexts: int) -> None:
     """Print the record of `latent` of run `name` of (variant, seed)."""
     compute = read_params().get("profile.compute", ComputeSection)
-    scene = Scene(compute.apply(), compute.lm_precision)
-    trained = _chosen(list(trained_saes(variant, [seed], scene.device)), name)
-    require_width([trained], scene.store.d, ACTIVATIONS)
+    inspection = Inspection(compute.apply(), compute.lm_precision)
+    trained = _chosen(list(trained_saes(variant, [seed], inspection.device)), name)
+    require_width([trained], inspection.store.d, ACTIVATIONS)
     if not 0 <= latent < trained.sae.n:
         raise BadInput(f"latent {latent} is not among the SAE's latents, 0 to {trained.sae.n - 1}.")
-    text = scene.shown_text()
-    (record,) = scene.records(trained.sae, [latent], contexts=contexts)
-    show(f"{trained.run.label} {trained.run.name} seed {trained.run.seed}", record, scene.words.texts, text)
+    text = inspection.shown_text()
+    (record,) = inspection.records(trained.sae, [latent], contexts=contexts)
+    show(
+        f"{trained.run.label} {trained.run.name} seed {trained.run.seed}",
+        record,
+        inspection.words.texts,
+        text,
+    )
 
 
 def _chosen(saes: list[Trained], name: str | None) -> Trained:

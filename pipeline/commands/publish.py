@@ -15,20 +15,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 import pipeline
+from pipeline.commands.lock import locked_params
 from pipeline.console.errors import BadInput
-from pipeline.export.card import Origin, card
+from pipeline.export.card.card import Origin, card
 from pipeline.lm.core.hub import first_line
 from pipeline.numbers.document import Results, read_results
-from pipeline.sae.core.folder import WEIGHTS, Run, load_sae, read_index, weights_hash
-from pipeline.stages.common.files import evaluation_folder, sae_folder
+from pipeline.sae.core.folder import WEIGHTS, load_sae, weights_hash
+from pipeline.sae.core.index import Run, read_index
+from pipeline.stages.common.files import EVALUATED, evaluation_folder, sae_folder
 
-LOCK = Path("dvc.lock")
 SHARED = ("corpus", "model", "harvest", "letter_task", "probing_task")
 """The stages whose parameters every SAE depends on."""
-MEASURED = ("reconstruction", "behavior", "absorption", "probing")
 
 
 def run(variant: str, seed: int, name: str, to: Path, upload_to: str | None) -> None:
@@ -38,11 +36,11 @@ def run(variant: str, seed: int, name: str, to: Path, upload_to: str | None) -> 
     chosen = _run(variant, seed, name)
     source = sae_folder(variant, seed) / name
     _, cfg = load_sae(source)
-    evaluations = [_results(stage, chosen, weights_hash(source)) for stage in MEASURED]
+    results = [_results(stage, chosen, weights_hash(source)) for stage in evaluations()]
     text = card(
         f"{variant}, {_aim(chosen)}: a sparse autoencoder for {cfg['metadata']['model_name']}, "
         f"layer {cfg['metadata']['layer']}",
-        _origin(chosen, cfg, weights_hash(source), upload_to), evaluations, seed, name,
+        _origin(chosen, cfg, weights_hash(source), upload_to), results, seed, name,
     )  # fmt: skip
     to.mkdir(parents=True, exist_ok=True)
     for file in ("cfg.json", WEIGHTS):
@@ -51,6 +49,22 @@ def run(variant: str, seed: int, name: str, to: Path, upload_to: str | None) -> 
     print(f"Written: {to}/ (cfg.json, {WEIGHTS}, README.md)", file=sys.stderr)
     if upload_to is not None:
         print(f"Uploaded: {upload(to, upload_to)}", file=sys.stderr)
+
+
+def evaluations() -> list[str]:
+    """The evaluations of SAEs of models/sae that lie in reports; raises BadInput when there are none."""
+    found = [
+        folder.name
+        for folder in sorted(EVALUATED.glob("*"))
+        if not any(results.own_saes for results in map(_any_results, folder.glob("*")))
+    ]
+    if not found:
+        raise BadInput(f"{EVALUATED} holds no results for the card: run `dvc repro`.")
+    return found
+
+
+def _any_results(folder: Path) -> Results:
+    return read_results(folder, f"{folder.parent.name}@{folder.name}")
 
 
 def upload(folder: Path, repository: str) -> str:
@@ -98,7 +112,7 @@ def _origin(run: Run, cfg: dict[str, Any], sha256: str, repository: str | None) 
     metadata = cfg["metadata"]
     params = _locked_params(run)
     text = params.get("profiles", {}).get(params.get("profile"), {}).get("text", {})
-    evaluated = [f"{stage}@{run.variant}" for stage in MEASURED]
+    evaluated = [f"{stage}@{run.variant}" for stage in evaluations()]
     return Origin(
         base_model=metadata["model_name"] if metadata.get("model_revision") else None,
         datasets=[text["name"]] if text.get("source") == "hub" else [],
@@ -129,16 +143,10 @@ def _origin(run: Run, cfg: dict[str, Any], sha256: str, repository: str | None) 
 def _locked_params(run: Run) -> dict[str, Any]:
     """What params.yaml said when the weights and the numbers were made, nested; without the user's paths."""
     train = f"train@{run.variant}-{run.seed}"
-    try:
-        stages = YAML(typ="safe").load(LOCK.read_text(encoding="utf-8"))["stages"]
-        used = [stages[stage] for stage in (*SHARED, train, *(f"{name}@{run.variant}" for name in MEASURED))]
-    except FileNotFoundError:
-        raise BadInput(f"{LOCK} is missing: run `dvc repro {train}`.") from None
-    except KeyError as error:
-        raise BadInput(f"{LOCK} does not know stage {error}: run `dvc repro {error.args[0]}`.") from None
+    measured = [f"{name}@{run.variant}" for name in evaluations()]
     tree: dict[str, Any] = {}
-    for stage in used:
-        for key, value in stage.get("params", {}).get("params.yaml", {}).items():
+    for stage in (*SHARED, train, *measured):
+        for key, value in locked_params(stage, train).items():
             if not key.startswith("inputs"):
                 _put(tree, key, value)
     return tree

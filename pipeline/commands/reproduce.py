@@ -7,15 +7,15 @@ from contextlib import suppress
 
 from pipeline.console import warm
 from pipeline.console.whole import Whole
+from pipeline.parallel.workers import cores
 from pipeline.schedule.bookkeeping import opened
 from pipeline.schedule.run import Run
 
 
 def run(targets: list[str], jobs: int | None) -> None:
     """Bring `targets`, by default all, up to date; raises BadInput naming the stage that failed."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if os.environ.get(warm.VARIABLE) != "0":
         with suppress(OSError):
             warm.start(warm.address())
     with opened(targets) as book, Whole(len(book.stages)) as shown:
-        Run(book, jobs or cores, cores, shown).run()
+        Run(book, jobs or cores(), cores(), shown).run()

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import sys
 
+from pipeline.commands.lock import locked_params
 from pipeline.console.errors import BadInput
-from pipeline.lm.core.resolved import read_resolved
-from pipeline.lm.core.tokenizer import tokenizer_sha256
 from pipeline.lm.section import EmbeddedModel, parse_model
 from pipeline.lm.shipped.folder import ShippedModel
 from pipeline.params import read_params
 from pipeline.stages.common.files import LM
-from pipeline.text.embedded.tokenizer import embedded_tokenizer
 from pipeline.text.section import EmbeddedText, parse_text
 
 
 def run() -> None:
-    """Write the package's files; raises BadInput unless params.yaml trained the model in models/lm."""
+    """Write the package's files; raises BadInput unless, by dvc.lock, params.yaml trained models/lm."""
     params = read_params()
     profile = f"profiles.{params.profile}"
     model = parse_model(params.value("profile.model"), f"{profile}.model")
@@ -26,7 +24,8 @@ def run() -> None:
             f"params.yaml: `{profile}.model` trains no model to ship; set `retrain: true` of an embedded one "
             "and run `dvc repro model` first."
         )
-    if read_resolved(LM).tokenizer_sha256 != tokenizer_sha256(embedded_tokenizer(text)):
+    made = locked_params("model", "model")
+    if any(made.get(f"{profile}.{name}") != params.value(f"profile.{name}") for name in ("model", "text")):
         raise BadInput(f"{LM} was not made by these params: run `dvc repro model` first.")
     shipped = ShippedModel()
     shipped.write(LM, model, text)

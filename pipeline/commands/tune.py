@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.metrics.reconstruction.temporal import Temporal
-from pipeline.parallel.processes import Say, spread
+from pipeline.parallel.processes import Say, at_once, spread
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.inference import SAE
@@ -42,7 +42,7 @@ def run(variant: str, key: str, values: list[float], seed: int) -> None:
         typed = bool(value) if isinstance(given.get(key), bool) else value
         job = Job.of(variant, {**given, key: typed}, seed)
         pieces += [(value, job, part) for part in job.apart(section)]
-    torch.set_num_threads(max(1, compute.threads // len(section.l0)))
+    torch.set_num_threads(pieces[0][1].threads(section, compute.threads))
     hold(store, "train")
 
     def row(piece: tuple[float, Job, TrainSection], say: Say) -> list[str]:
@@ -57,7 +57,7 @@ def run(variant: str, key: str, values: list[float], seed: int) -> None:
             f"{measured.norm_ratio:.3f}", f"{flicker:.3f}", f"{smoothness:.3f}", str(dead),
         ]  # fmt: skip
 
-    for cells in spread(row, pieces, at_once=0 if device.type == "cpu" else 1):
+    for cells in spread(row, pieces, count=at_once(device)):
         table.add_row(*cells)
     Console().print(table)
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipeline.compare.scores import Scores, Source
 from pipeline.compare.standing import Group
+from pipeline.sae.core.index import EXTERNAL
 
 ENOUGH_SEEDS = 5
 """Fewer training seeds than 3 to 5 establish no ranking (arXiv 2605.18229)."""
@@ -82,7 +83,7 @@ def _setting(text: Source, profile: str, tokens: Sequence[int]) -> str:
 
 
 def _elsewhere(text: Source) -> list[str]:
-    given = text.saes[text.saes.reading == "external"]
+    given = text.saes[text.saes.reading == EXTERNAL]
     if given.empty:
         return []
     sizes = ", ".join(f"{sae.label} (n = {sae.n})" for sae in given.itertuples())

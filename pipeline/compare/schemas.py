@@ -11,16 +11,21 @@ SCORES: Columns = {
 SUMMARY: Columns = {
     "label": str, "run": str, "target": float, "stage": str, "metric": str, "better": str, "unit": str,
     "version": int, "mean": float, "low": float, "high": float, "sd": float, "seeds": int, "of": int,
-    "items": int, "reason": str,
+    "items": int, "reason": str, "on_target": int,
 }  # fmt: skip
-TRAINING: Columns = {
-    "curve": str, "label": str, "run": str, "target": float, "seed": int, "step": int, "tokens": int,
-    "loss": float, "reconstruction": float, "explained_variance": float, "l0": float, "dead": int,
-    "coefficient": float,
+LOG: Columns = {
+    "step": int, "tokens": int, "loss": float, "reconstruction": float, "explained_variance": float,
+    "l0": float, "dead": int, "coefficient": float,
 }  # fmt: skip
+"""What every training.tsv has; a method's own terms stand there too."""
+TRAINING: Columns = {"curve": str, "label": str, "run": str, "target": float, "seed": int, **LOG}
 LETTERS: Columns = {
     "label": str, "run": str, "target": float, "letter": str, "seeds": int, "words": int, "fraction": float,
     "full": float,
+}  # fmt: skip
+PROBING: Columns = {
+    "label": str, "run": str, "target": float, "seed": int, "set": str, "class": str, "k": int,
+    "accuracy": float, "raw_neurons": float, "raw_dense": float,
 }  # fmt: skip
 PAIRS: Columns = {
     "a": str, "b": str, "target": float, "stage": str, "metric": str, "better": str, "value_a": float,

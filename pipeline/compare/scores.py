@@ -20,9 +20,8 @@ from pipeline.compare.tidy import SAE, tidy
 from pipeline.console.errors import BadInput
 from pipeline.numbers.definition import Definition
 from pipeline.numbers.document import Results
-
-MISS = 0.10
-"""An SAE further than this share of its L0 target from it is not compared with the others."""
+from pipeline.sae.core.index import EXTERNAL, TOLERANCE
+from pipeline.sae.core.index import Run as Trained
 
 Name = Literal["text", "truth"]
 
@@ -43,7 +42,7 @@ class Run:
     external: bool  # trained elsewhere
     seeds: int
     diverged: Mapping[int, str]  # seed: reason
-    missed: bool  # for any seed, L0 lies more than `MISS` off the target, on validation or test tokens
+    missed: bool  # for any seed, L0 lies more than `TOLERANCE` off the target, on validation or test tokens
 
     @property
     def control(self) -> bool:
@@ -101,12 +100,12 @@ class Source:
         saes = self.saes.merge(
             reached[["variant", "run", "seed", "value"]], how="left", on=["variant", "run", "seed"]
         )
-        far = (saes.value - saes.target).abs() > MISS * saes.target
+        far = (saes.value - saes.target).abs() > TOLERANCE * saes.target
         saes["missed"] = saes.diverged.isna() & saes.target.notna() & (far | saes.on_target.eq(False))
         return [
             Run(
                 first.variant, first.label, first.run, None if np.isnan(first.target) else first.target,
-                first.reading == "external", len(rows), _diverged(rows), bool(rows.missed.any()),
+                first.reading == EXTERNAL, len(rows), _diverged(rows), bool(rows.missed.any()),
             )
             for _, rows in saes.groupby(["label", "run"], sort=False)
             for first in each_row(rows[:1])
@@ -131,9 +130,7 @@ class Scores:
         return iter((self.text, self.truth))
 
 
-def gather(
-    indices: Mapping[tuple[str, int], Sequence[Mapping[str, Any]]], found: Sequence[Results]
-) -> Scores:
+def gather(indices: Mapping[tuple[str, int], Sequence[Trained]], found: Sequence[Results]) -> Scores:
     """Put together what the evaluations `found` on the SAEs of models/sae, listed by (variant, seed).
 
     Raises BadInput when an SAE of the index is missing, was measured on other weights by one evaluation
@@ -142,7 +139,7 @@ def gather(
     defined = definitions(found)
     numbers = tidy(found)
     listed = pd.DataFrame(
-        [(variant, seed, run["name"]) for (variant, seed), runs in indices.items() for run in runs],
+        [(variant, seed, run.name) for (variant, seed), runs in indices.items() for run in runs],
         columns=["variant", "seed", "run"],
     )
     # the seeds of a run together, where it first appears
@@ -186,7 +183,7 @@ def _complete(listed: pd.DataFrame, found: Sequence[Results]) -> None:
             if (seed, run) not in measured:
                 raise BadInput(
                     f"The results of {stage} for {variant} have no row for seed {seed}, run {run}: "
-                    f"run `dvc repro {stage}@{variant}`."
+                    f"run `dvc repro {results.stage}`."
                 )
 
 

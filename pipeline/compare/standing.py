@@ -15,8 +15,7 @@ from pipeline.compare.leaders import Mark, leaders, marks
 from pipeline.compare.paired.comparison import Family, Pair, Row, Verdict
 from pipeline.compare.paired.variance import Estimate
 from pipeline.compare.scores import Name, Scores, Source
-
-SCHEMA = 1
+from pipeline.numbers.files import SCHEMAS
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def _detail(pair: Pair, found: Estimate, column: Column) -> str:
 
 def document(groups: Sequence[Group]) -> dict[str, Any]:
     """The content of standing.json."""
-    return {"schema": SCHEMA, "groups": [_of_group(group) for group in groups]}
+    return {"schema": SCHEMAS["standing.json"], "groups": [_of_group(group) for group in groups]}
 
 
 def _of_group(group: Group) -> dict[str, Any]:

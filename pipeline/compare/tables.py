@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.compare.paired.comparison import Family, Pair, Row
-from pipeline.compare.schemas import LETTERS, SCORES, SUMMARY, TRAINING
+from pipeline.compare.schemas import LETTERS, PROBING, SCORES, SUMMARY, TRAINING
 from pipeline.compare.scores import Run, Scores, Source
 from pipeline.numbers.table import Columns
 
@@ -23,10 +23,21 @@ def scores(found: Scores) -> pd.DataFrame:
 
 
 def summary(found: Scores) -> pd.DataFrame:
-    """One row per run and metric: mean, range (low, high) and standard deviation over seeds."""
-    runs = pd.concat([source.over_seeds for source in found], ignore_index=True)
+    """One row per run and metric: mean, range (low, high) and standard deviation over seeds.
+
+    `on_target`: 0 where a seed of the run missed its L0 target, nothing without a target.
+    """
+    runs = pd.concat([_with_on_target(source) for source in found], ignore_index=True)
     runs = runs[runs["aggregate"].astype(bool)]
     return _columns(runs.assign(reason=runs.reasons.map("; ".join)), SUMMARY)
+
+
+def _with_on_target(source: Source) -> pd.DataFrame:
+    known = {
+        (run.label, run.name): None if run.target is None else int(not run.missed) for run in source.runs
+    }
+    places = source.over_seeds[["label", "run"]].itertuples(index=False, name=None)
+    return source.over_seeds.assign(on_target=pd.array([known[place] for place in places], dtype="Int64"))
 
 
 def _columns(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
@@ -63,12 +74,23 @@ def thin(points: pd.DataFrame) -> pd.DataFrame:
     return points[::-1][::every][::-1]
 
 
-def letters(found: pd.DataFrame, source: Source) -> pd.DataFrame:
+def probing(found: pd.DataFrame | None, source: Source) -> pd.DataFrame:
+    """The accuracy of each probe of each SAE beside the raw residual's; `found` is all problems.tsv."""
+    if found is None:
+        return pd.DataFrame(columns=list(PROBING))
+    targets = {(run.label, run.name): run.target for run in source.runs}
+    places = pd.Series(list(zip(found.label, found.run, strict=True)), index=found.index)
+    return found.assign(target=places.map(targets).astype("float64"))[list(PROBING)]
+
+
+def letters(found: pd.DataFrame | None, source: Source) -> pd.DataFrame:
     """Per run and letter, the means over seeds of absorption `fraction` and `full`, and the scored words.
 
-    `found` is the letters.tsv of all SAEs. A letter that the absorption stage dropped (its linear probe is
-    too weak) has no numbers.
+    `found` is the letters.tsv of all SAEs, None where there is none. A letter that the absorption stage
+    dropped (its linear probe is too weak) has no numbers.
     """
+    if found is None:
+        return pd.DataFrame(columns=list(LETTERS))
     places = {(run.label, run.name): place for place, run in enumerate(source.runs)}
     targets = {(run.label, run.name): run.target for run in source.runs}
     kept = found.kept != 0

@@ -38,6 +38,9 @@ IDLE_SECONDS = 20.0
 PATIENCE_SECONDS = 5.0
 """For a client to say what it wants."""
 
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""Signals that a client may ask for."""
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -80,9 +83,6 @@ class Server:
             self._collect()
         return None
 
-    def _idle(self) -> float:
-        return time.monotonic() - self.asked
-
     def _accept(self) -> Request | None:
         connection, _ = self.listener.accept()
         connection.settimeout(PATIENCE_SECONDS)
@@ -91,11 +91,14 @@ class Server:
         except (OSError, ValueError, TypeError):
             connection.close()
             return None
+        # until the child has become the command, a signal would end it as if it were this server
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
         child = os.fork()
         if child == 0:
             self._forget()
             connection.close()
             return request
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         with contextlib.suppress(OSError):
             os.setpgid(child, child)
         for stream in request.streams:
@@ -169,6 +172,7 @@ def become(request: Request) -> None:
     for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
     for place, stream in enumerate(request.streams):
         os.dup2(stream, place)
         os.close(stream)
@@ -201,14 +205,14 @@ def main() -> None:
             importlib.import_module(library)
     gc.collect()
     gc.freeze()
-    request = _serve(place)
+    request = _serve(place, os.fstat(lock).st_ino)
     os.close(lock)
     if request is not None:
         become(request)
         runpy.run_module("pipeline", run_name="__main__", alter_sys=True)
 
 
-def _serve(place: Path) -> Request | None:
+def _serve(place: Path, lock: int) -> Request | None:
     waker, woken = socket.socketpair()
     for end in (waker, woken):
         end.setblocking(False)
@@ -218,11 +222,13 @@ def _serve(place: Path) -> Request | None:
     os.umask(0o077)
     draft = place.with_name(f"{place.name}.{os.getpid()}")
     server = os.getpid()
+    own = {place.with_name(f"{place.name}.lock"): lock}  # files of this server by inode: another may follow
     try:
         with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector:
             listener.bind(str(draft))
             listener.listen(64)
             os.rename(draft, place)
+            own[place] = os.stat(place).st_ino
             selector.register(listener, selectors.EVENT_READ)
             selector.register(waker, selectors.EVENT_READ)
             return Server(place, listener, waker, selector).serve()
@@ -231,9 +237,10 @@ def _serve(place: Path) -> Request | None:
         waker.close()
         woken.close()
         if os.getpid() == server:
-            for left in (draft, place, place.with_name(f"{place.name}.lock")):
-                with contextlib.suppress(OSError):
-                    left.unlink()
+            draft.unlink(missing_ok=True)
+            for left, inode in own.items():
+                if _inode(left) == inode:
+                    left.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

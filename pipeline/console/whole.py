@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from enum import Enum
 from types import TracebackType
 from typing import Self
 
@@ -16,12 +17,21 @@ from rich.text import Text
 ESTIMATE_EVERY_SECONDS = 2.0
 
 
+class State(Enum):
+    """How a stage came to be up to date."""
+
+    UNCHANGED = "unchanged"
+    RESTORED = "restored"
+    """Its outputs came from the run-cache, or DVC itself has done what there was to do."""
+    RAN = "ran"
+
+
 class Whole:
-    """`with Whole(89) as shown: shown.done("train@atm-42", "ran", 14.2)`; all of it on stderr."""
+    """`with Whole(89) as shown: shown.done("train@atm-42", State.RAN, 14.2)`; all of it on stderr."""
 
     def __init__(self, total: int) -> None:
         self._total = total
-        self._ended: Counter[str] = Counter()
+        self._ended: Counter[State] = Counter()
         self._console = Console(stderr=True, highlight=False)
         self._live = Live(console=self._console, transient=True, auto_refresh=False)
         self._estimated = self._left = 0.0
@@ -36,21 +46,25 @@ class Whole:
         self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
     ) -> None:
         self._live.stop()
-        counts = ", ".join(f"{count} {how}" for how, count in sorted(self._ended.items()))
-        if kind is None and set(self._ended) <= {"unchanged"}:
+        counts = ", ".join(f"{self._ended[how]} {how.value}" for how in State if self._ended[how])
+        if kind is None and set(self._ended) <= {State.UNCHANGED}:
             self._say("Data and pipelines are up to date.")
         elif self._ended:
             self._say(f"{counts} of {self._total} stages in {_clock(time.monotonic() - self._start)}.")
 
-    def done(self, stage: str, how: str, seconds: float | None, printed: str = "") -> None:
+    def done(self, stage: str, how: State, seconds: float | None, printed: str = "") -> None:
         """A stage is done: `how` counts it; one that took `seconds` has a line, and what it printed."""
         self._ended[how] += 1
-        if seconds is None and how == "unchanged":
+        if how is State.UNCHANGED:
             return
-        took = how if seconds is None else f"{seconds:.1f} s"
+        took = how.value if seconds is None else f"{seconds:.1f} s"
         self._say(f"{self._where()} {stage}: {took}{self._rest()}")
-        if printed:
-            print(printed, end="", flush=True)
+        self.printed(printed)
+
+    def printed(self, text: str) -> None:
+        """What a stage printed on stdout."""
+        if text:
+            print(text, end="", flush=True)
 
     def tick(self, running: list[str], left: Callable[[], float]) -> None:
         """What runs now; `left` estimates the seconds to the end."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pipeline.latents.observe import Observed
+from pipeline.latents.activations import LatentActivations
 from pipeline.latents.words import Words
 from pipeline.sae.core.inference import SAE
 
@@ -22,7 +22,7 @@ SHADES = 99
 
 def describe(
     sae: SAE,
-    observed: Observed,
+    observed: LatentActivations,
     place: int,
     logits: Tensor,
     words: Words,
@@ -56,7 +56,9 @@ def _strongest(own: Tensor, count: int) -> Tensor:
     return order[highest[order] > 0]
 
 
-def _context(observed: Observed, own: Tensor, context: int, peak: float, words: Words) -> dict[str, Any]:
+def _context(
+    observed: LatentActivations, own: Tensor, context: int, peak: float, words: Words
+) -> dict[str, Any]:
     line = own[context]
     top = int(line.argmax())
     span = slice(max(top - AROUND, 0), top + AROUND + 1)

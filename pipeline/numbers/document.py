@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.console.errors import BadInput
 from pipeline.numbers.definition import Definition
 from pipeline.numbers.files import damaged, read_json, write_json
-from pipeline.numbers.number import Number, missing
+from pipeline.numbers.number import Number, all_missing
 from pipeline.numbers.table import NAMES, Columns, read_table, write_table
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Measured:
 
 def nothing(definitions: Iterable[Definition], reason: str) -> Measured:
     """Every number missing, for one reason."""
-    return Measured({each.name: missing(reason) for each in definitions})
+    return Measured(all_missing([each.name for each in definitions], reason))
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,13 @@ class Results:
     rows: tuple[Row, ...]
     tables: Mapping[str, Columns] = field(default_factory=dict)  # files beside results.json
     own_saes: bool = False  # measured on SAEs that the evaluation trained itself, not those of models/sae
+    section: Mapping[str, Any] = field(default_factory=dict)  # its parameters
+
+    @property
+    def stage(self) -> str:
+        """The stage of dvc.yaml that wrote it."""
+        elsewhere = any(row.identity.reading == "external" for row in self.rows)
+        return f"{self.evaluation}{'_external' if elsewhere else ''}@{self.variant}"
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -94,6 +101,7 @@ def write_results(folder: Path, results: Results) -> None:
             "evaluation": results.evaluation,
             "variant": results.variant,
             "own_saes": results.own_saes,
+            "section": results.section,
             "metrics": {name: _given(each) for name, each in results.definitions.items()},
             "tables": {
                 name: [{"name": column, "type": NAMES[kind]} for column, kind in columns.items()]
@@ -106,13 +114,17 @@ def write_results(folder: Path, results: Results) -> None:
 
 def write_measured(
     folder: Path, evaluation: str, variant: str, definitions: Iterable[Definition],
-    tables: Mapping[str, Columns], found: Sequence[tuple[Identity, Measured]], own_saes: bool = False,
+    tables: Mapping[str, Columns], found: Sequence[tuple[Identity, Measured]], section: Mapping[str, Any],
+    own_saes: bool = False,
 ) -> None:  # fmt: skip
-    """Write results.json and `tables` into `folder`; each table's row begins with the columns of `WHICH`."""
+    """Write results.json and `tables` into `folder`, each of whose rows begins with the columns of `WHICH`.
+
+    `section`: the parameters that were measured with.
+    """
     declared = {file: {**WHICH, **columns} for file, columns in tables.items()}
     rows = tuple(Row(identity, measured.numbers) for identity, measured in found)
     defined = {each.name: each for each in definitions}
-    write_results(folder, Results(evaluation, variant, defined, rows, declared, own_saes))
+    write_results(folder, Results(evaluation, variant, defined, rows, declared, own_saes, section))
     for file, columns in declared.items():
         write_table(folder / file, columns, chain.from_iterable(_labelled(file, *each) for each in found))
 
@@ -136,6 +148,7 @@ def read_results(folder: Path, stage: str) -> Results:
             tuple(_parsed(row) for row in content["rows"]),
             {name: _columns(columns) for name, columns in content["tables"].items()},
             content["own_saes"],
+            content["section"],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(path, stage, f"{type(error).__name__}: {error}") from None

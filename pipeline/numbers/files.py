@@ -9,6 +9,9 @@ from typing import Any
 
 from pipeline.console.errors import BadInput
 
+SCHEMAS = {"report.json": 1, "standing.json": 1, "claims.json": 1, "latents.json": 1}
+"""The form of each document that one stage writes for another, under its key `schema`."""
+
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` with sorted keys, complete or not at all; NaN and infinity are refused."""
@@ -19,13 +22,17 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, stage: str) -> Any:
-    """What `stage` wrote to `path`; raises BadInput when it is missing or damaged."""
+    """What `stage` wrote to `path`; raises BadInput when it is missing, damaged or not of its schema."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise absent(path, stage) from None
     except ValueError as error:
         raise damaged(path, stage, error) from None
+    schema = SCHEMAS.get(path.name)
+    if schema is not None and (not isinstance(content, dict) or content.get("schema") != schema):
+        raise damaged(path, stage, f"it is not of schema {schema}")
+    return content
 
 
 def absent(path: Path, stage: str) -> BadInput:

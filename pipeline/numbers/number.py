@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -29,3 +30,8 @@ class Number:
 def missing(reason: str) -> Number:
     """A number that could not be computed: never 0, never left out."""
     return Number(None, 0, reason)
+
+
+def all_missing(names: Iterable[str], reason: str) -> dict[str, Number]:
+    """The numbers of `names`, none of which could be computed."""
+    return {name: missing(reason) for name in names}

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.charts import look
-from pipeline.charts.figures import TRUTH, Columns, embedded, panels
-from pipeline.charts.probing import probing
+from pipeline.charts.figures import TRUTH, embedded, panels
+from pipeline.charts.pareto import Headlines
 from pipeline.compare.columns import ARROW
 
 Row = Mapping[str, Any]
@@ -22,8 +22,7 @@ class Artefacts:
 
     report: Mapping[str, Any]
     standing: Sequence[Mapping[str, Any]]
-    tables: Mapping[str, pd.DataFrame]  # summary, training, letters
-    problems: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame]  # summary, training, letters, probing
     claims: Sequence[Mapping[str, Any]]
     latents: Sequence[Mapping[str, Any]]
     params: Mapping[str, Any]
@@ -37,10 +36,7 @@ def view(artefacts: Artefacts) -> dict[str, Any]:
     labels = list(dict.fromkeys(summary["label"]))
     charts = {
         name: [embedded(panel) for panel in each]
-        for name, each in {
-            **panels(artefacts.tables, scores(report)),
-            "probing": probing(artefacts.problems, _targets(summary)),
-        }.items()
+        for name, each in panels(artefacts.tables, scores(report)).items()
     }
     own = {each["variant"]: each["params"] for each in artefacts.latents}
     return {
@@ -64,15 +60,16 @@ def view(artefacts: Artefacts) -> dict[str, Any]:
     }
 
 
-def scores(report: Mapping[str, Any]) -> Columns:
+def scores(report: Mapping[str, Any]) -> Headlines:
     """The headline scores of all tables, each once."""
-    columns = [column for group in (*report["groups"], *report["truth"]) for column in group["columns"]]
+    sources = (("text", report["groups"]), (TRUTH, report["truth"]))
+    columns = [
+        {**column, "source": source}
+        for source, groups in sources
+        for group in groups
+        for column in group["columns"]
+    ]
     return list({(each["stage"], each["metric"]): each for each in columns if each["name"] != "l0"}.values())
-
-
-def _targets(summary: pd.DataFrame) -> dict[str, float]:
-    runs = summary[(summary["stage"] != TRUTH) & summary["target"].notna()]
-    return dict(zip(runs["run"], runs["target"], strict=True))
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -1,1 +1,1 @@
-"""Several processes on one task: what they tell each other."""
+"""Several processes: forked ones with work of their own (processes.py), or torchrun's on one task."""

@@ -11,7 +11,6 @@ many run at once changes no result.
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import pickle
@@ -26,10 +25,7 @@ from typing import Any, Self, TypeVar
 
 import torch
 
-from pipeline.console.errors import BadInput
-
-WORKERS = "SAELINE_WORKERS"
-"""The environment variable that says how many processes a stage may use. No parameter: it changes no bit."""
+from pipeline.parallel.workers import WORKERS, workers
 
 SECONDS = 0.2
 """Between two messages of progress."""
@@ -40,38 +36,27 @@ Say = Callable[[Any], None]
 """Tells the parent something while the work goes on: progress."""
 
 
-def workers() -> int:
-    """How many processes a stage may use: `SAELINE_WORKERS`, else the cores that this process may use."""
-    asked = os.environ.get(WORKERS)
-    if asked is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not asked.isdigit() or int(asked) < 1:
-        raise BadInput(f"{WORKERS} must be a whole number of processes, at least 1, not {asked!r}.")
-    return int(asked)
-
-
 def ignore(message: Any) -> None:
     """Hear nothing."""
 
 
-def spread(work: Callable[[T, Say], R], items: Iterable[T], hear: Say = ignore, at_once: int = 0) -> list[R]:
+def spread(work: Callable[[T, Say], R], items: Iterable[T], hear: Say = ignore, count: int = 0) -> list[R]:
     """`work(item, say)` of every item, in the items' order; what a work says is given to `hear`.
 
-    At most `at_once` forked processes (0: `workers()`), which end when this one does, in whatever way;
+    At most `count` forked processes (0: `workers()`), which end when this one does, in whatever way;
     results and messages are pickled through pipes. Where one runs at once, or torch uses several threads
     for each operation: here, one item after another. The first exception of a work is raised
     here and ends the others; ChildProcessError when one was killed.
     """
-    given, at_once = list(items), at_once or workers()
-    keep_memory()
-    if min(at_once, len(given)) < 2 or torch.get_num_threads() > 1:
+    given, most = list(items), count or workers()
+    if min(most, len(given)) < 2 or torch.get_num_threads() > 1:
         return [work(item, hear) for item in given]
     results: dict[int, R] = {}
     running: dict[Connection, tuple[int, multiprocessing.Process]] = {}
     lifeline = os.pipe()
     try:
         while len(results) < len(given):
-            while len(running) < at_once and len(results) + len(running) < len(given):
+            while len(running) < most and len(results) + len(running) < len(given):
                 index = len(results) + len(running)
                 pipe, process = _start(work, given[index], lifeline)
                 running[pipe] = index, process
@@ -129,16 +114,9 @@ def adding(advance: Callable[..., None]) -> Say:
     return lambda message: advance(message[0], **message[1])
 
 
-def keep_memory() -> None:
-    """Let the C library keep freed memory for the next tensor, where it can be told so (glibc).
-
-    Otherwise blocks of 128 kB and more go back to the system, and a step pays for making their pages anew.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        trim_threshold, mmap_threshold = -1, -3  # of malloc.h; together, or the other's default is lost
-        mallopt(mmap_threshold, 2**25)
-        mallopt(trim_threshold, 2**30)
+def at_once(device: torch.device) -> int:
+    """`spread`'s argument for work on `device`: a process that uses CUDA must not be forked."""
+    return 0 if device.type == "cpu" else 1
 
 
 def _start(
@@ -189,7 +167,7 @@ def _send(pipe: Connection, kind: str, value: Any) -> None:
 def _receive(pipe: Connection, process: multiprocessing.Process) -> tuple[str, Any]:
     try:
         kind, value = pickle.loads(pipe.recv_bytes())
-    except EOFError:
+    except (EOFError, OSError):  # OSError: it was killed in the middle of a message
         process.join()
         raise ChildProcessError(
             f"a worker process ended with exit code {process.exitcode}; a negative one is a signal, and -9 "

@@ -17,11 +17,6 @@ from pipeline.params.section import Section
 if TYPE_CHECKING:
     import torch
 
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-"""Names of glibc's mallopt (malloc.h)."""
-KEPT = 2**28
-"""Bytes that may stay with the process; tensors of a quarter of it and more are mapped one by one."""
-
 
 class ComputeSection(Section):
     """Device, threads and language-model precision of a stage."""
@@ -51,14 +46,13 @@ class ComputeSection(Section):
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep what large tensors free, instead of mapping every page anew for the next one.
+    """Let the C library keep what large tensors free, instead of making every page anew for the next one.
 
-    A forward pass of the embedded model makes tensors of some MiB and frees them: a fifth of harvest's CPU
-    time went into page faults. Nothing happens where the C library has no `mallopt`.
+    A fifth of harvest's CPU time went into page faults, and up to a tenth of training's. Nothing happens
+    where the C library has no `mallopt` (glibc has it).
     """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):
-        return
-    for parameter, size in ((TRIM_THRESHOLD, KEPT), (MMAP_THRESHOLD, KEPT // 4)):
-        mallopt(parameter, size)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        trim_threshold, mmap_threshold = -1, -3  # of malloc.h; together, or the other's default is lost
+        mallopt(mmap_threshold, 2**25)
+        mallopt(trim_threshold, 2**30)

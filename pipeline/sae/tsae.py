@@ -77,7 +77,7 @@ class Method(Variant):
         pairs = relu_pairs(step)
         f = step.encode_at(pairs)
         scored = reconstruct(step, f, pairs)
-        boost, ramp = self._schedule(step)
+        boost, ramp = self.schedule(step)
         terms = {
             "reconstruction": boost * scored.loss,
             "sparsity": step.coefficient * f.sum() / len(step.x),
@@ -87,7 +87,7 @@ class Method(Variant):
         }
         return Objective(terms, scored.codes, scored.error.detach())
 
-    def _schedule(self, step: Step) -> tuple[float, float]:
+    def schedule(self, step: Step) -> tuple[float, float]:
         """w(t) and the ramp of the scales: done after the first fifth (printed: 2000 steps)."""
         warm = step.index / 2000 if self.paper else step.progress / 0.2
         boost = 1 + (self.config.boost - 1) * min(max(2 - 2 * warm, 0.0), 1.0)

@@ -12,22 +12,14 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import IO, Any
 
 from pipeline.console.errors import BadInput
+from pipeline.console.whole import State
+from pipeline.parallel.workers import WORKERS
 
 KNOWN = "3.67"
-
-
-class State(Enum):
-    """What beginning a stage came to."""
-
-    UNCHANGED = "unchanged"
-    RESTORED = "restored"
-    """Its outputs came from the run-cache, or DVC itself has done what there was to do."""
-    RAN = "ran"
 
 
 @dataclass
@@ -117,7 +109,7 @@ class Book:
     def _start(self, stage: Any, output: IO[bytes], log: IO[bytes], workers: int) -> Command:
         from dvc.stage.run import _enforce_cmd_list, prepare_kwargs
 
-        options = prepare_kwargs(stage, run_env={"SAELINE_WORKERS": str(workers)})
+        options = prepare_kwargs(stage, run_env={WORKERS: str(workers)})
         options |= {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": log, "process_group": 0}
         first, *later = _enforce_cmd_list(stage.cmd)
         with ExitStack() as locks:

@@ -8,15 +8,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 from pipeline.console.errors import BadInput
-from pipeline.console.whole import Whole
-from pipeline.schedule.bookkeeping import Book, Command, State
+from pipeline.console.whole import State, Whole
+from pipeline.schedule.bookkeeping import Book, Command
 from pipeline.schedule.order import Durations, longest_paths, seconds_left
 
 LOGS = Path(".scratch/log")
@@ -51,15 +50,14 @@ class Run:
         self._paths = longest_paths(book.needs, self._durations)
         self._left = dict(book.needs)
         self._running: dict[str, Running] = {}
-        self._failed: str | None = None
 
     def run(self) -> None:
         """Until all are done; raises BadInput naming the stage that failed."""
         try:
-            with _stoppable():
+            with _stoppable() as asked:
                 while self._left:
-                    self._begin_ready()
-                    self._wait()
+                    self._begin_ready(asked)
+                    self._wait(asked)
         finally:
             self._stop()
             self._durations.write()
@@ -72,51 +70,56 @@ class Run:
         ]
         return sorted(ready, key=lambda name: -self._paths[name])
 
-    def _begin_ready(self) -> None:
+    def _begin_ready(self, asked: Asked) -> None:
         """Unchanged and restored stages take no place and make others ready."""
         while len(self._running) < self._jobs and (ready := self._ready()):
+            asked()
             alone = not self._running and len(ready) == 1
             self._begin(ready[0], self._cores if alone else max(self._cores // self._jobs, 1))
 
     def _begin(self, name: str, workers: int) -> None:
-        output = tempfile.TemporaryFile()
         LOGS.mkdir(parents=True, exist_ok=True)
-        with _log(name).open("wb") as log, self._naming(name):
-            state = self._book.begin(name, output, log, workers)
-        if isinstance(state, Command):
-            self._running[name] = Running(state, output)
-            return
-        output.close()
+        with ExitStack() as closing:
+            output = closing.enter_context(tempfile.TemporaryFile())
+            with _log(name).open("wb") as log, self._naming(name):
+                state = self._book.begin(name, output, log, workers)
+            if isinstance(state, Command):
+                self._running[name] = Running(state, output)
+                closing.pop_all()
+                return
         del self._left[name]
-        self._shown.done(name, state.value, None)
+        self._shown.done(name, state, None)
 
-    def _wait(self) -> None:
+    def _wait(self, asked: Asked) -> None:
         """Until at least one command has ended, others at the repository meanwhile."""
         if not self._running:
             return
         ended: dict[str, int] = {}
         with self._book.away():
             while not ended:
+                asked()
                 self._shown.tick([*self._running], self._seconds_left)
                 time.sleep(LOOK_EVERY_SECONDS)
                 codes = {name: each.command.ended() for name, each in self._running.items()}
                 ended = {name: code for name, code in codes.items() if code is not None}
-        for name, code in ended.items():
+        # what has ended well is kept, also beside a failure
+        for name, code in sorted(ended.items(), key=lambda end: end[1] != 0):
             self._end(name, code)
 
     def _end(self, name: str, code: int) -> None:
         running = self._running.pop(name)
+        with running.output as output:
+            output.seek(0)
+            printed = output.read().decode(errors="replace")
         if code:
             running.command.locks.close()
+            self._shown.printed(printed)
             raise BadInput(self._failure(name, code))
         with self._naming(name):
             self._book.finish(running.command)
         self._durations.seconds[name] = round(running.seconds, 1)
         del self._left[name]
-        with running.output as output:
-            output.seek(0)
-            printed = output.read().decode(errors="replace")
-        self._shown.done(name, State.RAN.value, running.seconds, printed)
+        self._shown.done(name, State.RAN, running.seconds, printed)
 
     def _failure(self, name: str, code: int) -> str:
         said = _log(name).read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
@@ -157,15 +160,24 @@ def _log(name: str) -> Path:
     return LOGS / f"{name.replace('/', '-')}.txt"
 
 
+Asked = Callable[[], None]
+"""Raises KeyboardInterrupt if the run was asked to stop."""
+
+
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """A polite end by SIGTERM is one by Ctrl-C."""
+def _stoppable() -> Iterator[Asked]:
+    """SIGINT and SIGTERM are heard where nothing is half done: between a command's start and its entry in
+    the book an exception would leave a process that nobody knows."""
+    signals: list[int] = []
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def ask() -> None:
+        if signals:
+            raise KeyboardInterrupt
 
-    before: Callable[..., object] | int | None = signal.signal(signal.SIGTERM, interrupt)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda number, _: signals.append(number)) for number in numbers]
     try:
-        yield
+        yield ask
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

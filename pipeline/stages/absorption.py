@@ -11,7 +11,7 @@ from typing import Any, cast
 from pipeline.console.errors import BadInput
 from pipeline.lm.core.load import load_lm
 from pipeline.lm.core.site import Site
-from pipeline.metrics.absorption.evaluate import METRICS, TABLES, Letters, Speller, unavailable
+from pipeline.metrics.absorption.evaluate import METRICS, TABLES, AblationSetup, Letters, unavailable
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.numbers.document import Measured, nothing
 from pipeline.stages.common.evaluation import Control, Evaluation, Setting, evaluate, one_by_one
@@ -36,12 +36,13 @@ def prepare(setting: Setting[AbsorptionSection]) -> Evaluation:
     letters = Letters(task, load_probe(LETTERS), speller, section)
     # the letter task names the language model's weights
     control = Control(task.x, section.seed, letters.of_control, setting.memo({}, [LETTERS]))
-    return Evaluation(METRICS, one_by_one(letters.of), TABLES, control=control)
+    width = (task.x.shape[1], LETTERS)
+    return Evaluation(METRICS, one_by_one(letters.of), TABLES, control=control, width=width)
 
 
-def _speller(prompts: AblationTask, task: LetterTask, setting: Setting[Any]) -> Speller:
+def _speller(prompts: AblationTask, task: LetterTask, setting: Setting[Any]) -> AblationSetup:
     """Load the language model; raises BadInput unless it is the one that the prompts were made for."""
     lm = load_lm(LM, setting.device, setting.compute.lm_precision)
     if lm.weights_sha256 != prompts.facts["weights_sha256"]:
         raise BadInput(f"{LETTERS} was made for other weights than {LM}: run `dvc repro letter_task`.")
-    return Speller(prompts, CutModel.of(lm, Site("resid_post", int(task.facts["layer"]))))
+    return AblationSetup(prompts, CutModel.of(lm, Site("resid_post", int(task.facts["layer"]))))

@@ -14,9 +14,7 @@ from pipeline.lm.core.site import chosen_site
 from pipeline.numbers.files import write_json
 from pipeline.numbers.table import read_table
 from pipeline.params import Params, read_params
-from pipeline.stages.common.files import REPORTS, fresh
-
-TABLES = REPORTS / "tables"
+from pipeline.stages.common.files import REPORTS, TABLES, fresh
 
 
 def run() -> None:

@@ -24,20 +24,19 @@ from pipeline.compare.standing import document, standing
 from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
 from pipeline.numbers.document import NAME, Results, read_beside, read_results
-from pipeline.numbers.files import absent, damaged, read_json, write_json
-from pipeline.numbers.table import Columns, write_table
+from pipeline.numbers.files import SCHEMAS, absent, damaged, read_json, write_json
+from pipeline.numbers.table import Columns, read_table, write_table
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import read_params
-from pipeline.stages.common.files import EVALUATED, REPORTS, external_folder, fresh, sae_folder
+from pipeline.sae.core.index import EXTERNAL, INDEX, Run, runs_of
+from pipeline.stages.common.files import EVALUATED, REPORTS, TABLES, external_folder, fresh, sae_folder
 
 TITLE = "Sparse autoencoders compared"
 FIGURES = REPORTS / "figures"
-SCHEMA = 1
-"""Of report.json."""
 Long = dict[str, tuple[Columns, Any]]
 """Tables by name: their columns and rows."""
-LETTERS = ("absorption", "letters.tsv")
-"""The table that the chart of first letters is drawn from."""
+LETTERS, PROBLEMS = ("absorption", "letters.tsv"), ("probing", "problems.tsv")
+"""The tables that the charts of first letters and of probing tasks are drawn from."""
 
 
 def run() -> None:
@@ -65,7 +64,8 @@ def run() -> None:
         "summary": (schemas.SUMMARY, tables.summary(scores)),
         "pareto": tables.pareto(scores),
         "training": (schemas.TRAINING, tables.training(curves)),
-        "letters": (schemas.LETTERS, tables.letters(_letters(found), scores.text)),
+        "letters": (schemas.LETTERS, tables.letters(_all(found, *LETTERS), scores.text)),
+        "probing": (schemas.PROBING, tables.probing(_all(found, *PROBLEMS), scores.text)),
         "ranking": (schemas.RANKING, ranked),
         "pairs": (schemas.PAIRS, tables.pairs(compared)),
         "curves": (schemas.CURVES, tables.curves(scores, compared)),
@@ -74,21 +74,21 @@ def run() -> None:
     folder = _write(long, pictures)
     (folder / "table.md").write_text(markdown(TITLE, rows, groups, caption, notes), encoding="utf-8")
     write_json(folder / "standing.json", document(groups))
-    said = {"schema": SCHEMA, "title": TITLE, "caption": caption, "notes": notes, **asdict(rows)}
-    write_json(folder / "report.json", said)
+    said = {"title": TITLE, "caption": caption, "notes": notes, **asdict(rows), "sections": sections(found)}
+    write_json(folder / "report.json", {"schema": SCHEMAS["report.json"], **said})
     write_json(REPORTS / "metrics.json", metrics_json(scores))
     show(rows, caption, notes)
     print(f"\nWritten: {REPORTS / 'metrics.json'}, {folder}/, {FIGURES}/", file=sys.stderr)
 
 
 def _draw(long: Long, scores: Scores) -> dict[str, bytes]:
-    columns = [asdict(column) for source in scores for column in source.scores]
+    columns = [{**asdict(column), "source": source.name} for source in scores for column in source.scores]
     return figures({name: table for name, (_, table) in long.items()}, columns)
 
 
 def _write(long: Long, pictures: dict[str, bytes]) -> Path:
     """The folder of the tables."""
-    folder = fresh(REPORTS / "tables")
+    folder = fresh(TABLES)
     for name, (types, table) in long.items():
         write_table(folder / f"{name}.tsv", types, table)
     fresh(FIGURES)
@@ -97,7 +97,7 @@ def _write(long: Long, pictures: dict[str, bytes]) -> Path:
     return folder
 
 
-def indices(experiment: Experiment) -> dict[tuple[str, int], list[dict[str, Any]]]:
+def indices(experiment: Experiment) -> dict[tuple[str, int], list[Run]]:
     """The index.json of every (variant, seed); raises BadInput for one that is missing."""
     trained = {
         (variant, seed): _runs(sae_folder(variant, seed), f"train@{variant}-{seed}")
@@ -108,13 +108,12 @@ def indices(experiment: Experiment) -> dict[tuple[str, int], list[dict[str, Any]
     return trained | given
 
 
-def _runs(folder: Path, stage: str) -> list[dict[str, Any]]:
-    path = folder / "index.json"
-    content = read_json(path, stage)
-    if not isinstance(content, dict) or content.get("version") != 1:
-        raise damaged(path, stage, "not version 1")
-    runs: list[dict[str, Any]] = content["runs"]
-    return runs
+def _runs(folder: Path, stage: str) -> list[Run]:
+    path = folder / INDEX
+    try:
+        return runs_of(read_json(path, stage))
+    except ValueError as error:
+        raise damaged(path, stage, error) from None
 
 
 def evaluations(experiment: Experiment) -> dict[tuple[str, str], Results]:
@@ -137,35 +136,44 @@ def evaluations(experiment: Experiment) -> dict[tuple[str, str], Results]:
     return found
 
 
+def sections(found: dict[tuple[str, str], Results]) -> dict[str, Any]:
+    """The parameters of each evaluation; raises BadInput where two variants were measured under others."""
+    known: dict[str, Any] = {}
+    for (evaluation, variant), results in found.items():
+        if known.setdefault(evaluation, results.section) != results.section:
+            raise BadInput(
+                f"{evaluation} measured {variant} with other parameters than the variants before it: run "
+                f"`dvc repro {evaluation}`."
+            )
+    return known
+
+
 def _stage(evaluation: str, variant: str, experiment: Experiment) -> str:
     return f"{evaluation}{'_external' if variant in experiment.external else ''}@{variant}"
 
 
 def table_of(found: dict[tuple[str, str], Results], stage: str, variant: str, file: str) -> pd.DataFrame:
     """A table beside the results of `stage` for `variant`."""
-    return read_beside(EVALUATED / stage / variant, found[stage, variant], file, f"{stage}@{variant}")
+    return read_beside(EVALUATED / stage / variant, found[stage, variant], file, found[stage, variant].stage)
 
 
-def _letters(found: dict[tuple[str, str], Results]) -> pd.DataFrame:
-    evaluation, file = LETTERS
-    parts = [table_of(found, evaluation, variant, file) for stage, variant in found if stage == evaluation]
-    return pd.concat(parts, ignore_index=True)
+def _all(found: dict[tuple[str, str], Results], evaluation: str, file: str) -> pd.DataFrame | None:
+    """The table `file` of all variants; None where the evaluation was not run."""
+    parts = [table_of(found, stage, variant, file) for stage, variant in found if stage == evaluation]
+    return pd.concat(parts, ignore_index=True) if parts else None
 
 
 def _curves(text: Source) -> Iterator[tuple[Any, pd.DataFrame]]:
     """Each SAE that was trained here with its training.tsv."""
-    for sae in each_row(text.saes[text.saes.reading != "external"]):
-        path = sae_folder(str(sae.variant), int(sae.seed)) / str(sae.run) / "training.tsv"
-        try:
-            yield sae, pd.read_csv(path, sep="\t")
-        except FileNotFoundError:
-            raise absent(path, f"train@{sae.variant}-{sae.seed}") from None
+    for sae in each_row(text.saes[text.saes.reading != EXTERNAL]):
+        folder = sae_folder(str(sae.variant), int(sae.seed)) / str(sae.run)
+        yield sae, read_table(folder / "training.tsv", schemas.LOG, f"train@{sae.variant}-{sae.seed}")
 
 
 def _tokens(curves: Sequence[tuple[Any, pd.DataFrame]]) -> list[int]:
     """Training tokens of each SAE that finished, from the last row of its training.tsv."""
     ended = [points for sae, points in curves if pd.isna(sae.diverged)]
-    return [int(points.tokens.iloc[-1]) for points in ended if len(points) and "tokens" in points]
+    return [int(points.tokens.iloc[-1]) for points in ended if len(points)]
 
 
 def _name_stale(experiment: Experiment) -> None:

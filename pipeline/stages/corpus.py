@@ -10,9 +10,10 @@ from pipeline.console.progress import Progress
 from pipeline.lm.core.hub import hub_commit, hub_snapshot
 from pipeline.lm.core.tokenizer import bos_id, load_tokenizer, special_ids, tokenizer_sha256
 from pipeline.lm.section import HubModel, LocalModel, ModelSection, parse_model
+from pipeline.numbers.table import Columns, write_table
 from pipeline.params import read_params
 from pipeline.params.experiment import input_path
-from pipeline.stages.common.files import TOKENS, fresh, write_tsv
+from pipeline.stages.common.files import TOKENS, fresh
 from pipeline.text.contexts import write_tokens
 from pipeline.text.corpus import build, columns
 from pipeline.text.section import EmbeddedText, TextSection, parse_text
@@ -41,9 +42,9 @@ def run() -> None:
         corpus = build(text, tokenizer, about["bos_id"], input_path(params, "text"), bar.advance)
     folder = fresh(TOKENS)
     write_tokens(folder, corpus.splits, about)
-    names = columns(corpus.documents)
+    names: Columns = {name: int if name == "document" else str for name in columns(corpus.documents)}
     rows = [{name: row.get(name, "") for name in names} for row in corpus.documents]
-    write_tsv(folder / "documents.tsv", names, rows)
+    write_table(folder / "documents.tsv", names, rows)
 
 
 def _tokenizer(text: TextSection, model: ModelSection, folder: Path) -> Any:

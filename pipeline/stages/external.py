@@ -12,7 +12,8 @@ from pipeline.console.errors import BadInput
 from pipeline.lm.core.hub import hub_snapshot
 from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection
-from pipeline.sae.core.folder import EXTERNAL, Run, save_sae, write_index
+from pipeline.sae.core.folder import save_sae
+from pipeline.sae.core.index import EXTERNAL, Run, write_index
 from pipeline.sae.formats.external import ExternalSAE, Location
 from pipeline.sae.formats.read import FILES, read
 from pipeline.sae.formats.section import ExternalSection, require_name

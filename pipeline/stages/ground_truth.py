@@ -1,32 +1,25 @@
 """Stage `ground_truth@{variant}`: train the variant on a source whose truth is known, and count.
 
-Writes reports/ground_truth/{variant}: results.json and features.tsv (one row per true feature and SAE).
-The SAEs are small and come back bit for bit from their seed, so they are not kept.
+Writes reports/evaluations/ground_truth/{variant}: results.json and features.tsv (one row per true feature
+and SAE). The SAEs are small and come back bit for bit from their seed, so they are not kept.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from pipeline.console.progress import Progress
-from pipeline.metrics.ground_truth import proxy
-from pipeline.metrics.ground_truth.measure import METRICS as EXACT
-from pipeline.metrics.ground_truth.measure import Measured, absent, measure
-from pipeline.metrics.ground_truth.proxy import proxy_task, proxy_values
+from pipeline.metrics.ground_truth.evaluate import METRICS, TABLES, evaluate
+from pipeline.metrics.ground_truth.proxy import proxy_task
 from pipeline.metrics.ground_truth.section import GroundTruthSection
 from pipeline.metrics.ground_truth.synthetic import Sample, Source, draw, make_source
-from pipeline.numbers.document import Identity, write_measured
-from pipeline.numbers.document import Measured as SaeResults
-from pipeline.numbers.number import Number, missing
-from pipeline.numbers.table import Columns
-from pipeline.parallel.processes import Count, Say, adding, spread
+from pipeline.numbers.document import Identity, Measured, nothing, write_measured
+from pipeline.parallel.processes import Count, Say, adding, at_once, spread
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.folder import TENSORS, save_sae, weights_hash
@@ -39,13 +32,6 @@ from pipeline.training.job import Job, method
 from pipeline.training.run import Trained, require, train
 from pipeline.training.section import TrainSection
 
-TABLES: dict[str, Columns] = {
-    "features.tsv": {
-        "feature": int, "kind": str, "parent": int, "latent": int, "cosine": float, "f1": float
-    },
-}  # fmt: skip
-"""One row per true feature; a feature without a parent, or an F1 that is not defined, has an empty cell."""
-METRICS = EXACT + proxy.METRICS
 TRAIN, TEST = 1, 2
 """Streams of a seed: what is trained on (and validated) and what is measured are drawn apart."""
 
@@ -89,7 +75,7 @@ def run(variant: str) -> None:
     first = Job(variant, config, section.seeds[0])
     parts = first.apart(training)
     # before anything is drawn: two threads of small operations would wait for each other
-    torch.set_num_threads(max(1, compute.threads // len(parts)))
+    torch.set_num_threads(first.threads(training, compute.threads))
     trials = [Trial.of(section, seed) for seed in section.seeds]
     require(training, trials[0].store)
     pieces = [
@@ -97,24 +83,23 @@ def run(variant: str) -> None:
         for trial in trials for reading in first.readings for part in parts
     ]  # fmt: skip
 
-    def one(piece: tuple[Trial, Job, TrainSection], say: Say) -> tuple[Identity, SaeResults]:
+    def one(piece: tuple[Trial, Job, TrainSection], say: Say) -> tuple[Identity, Measured]:
         trial, job, part = piece
         with Count(say, shown=piece is pieces[0]) as count:
             [trained] = train(job, part, trial.store, device, count)
         return _measurement(replace(trained, sae=_on_cpu(trained.sae)), trial)
 
     with Progress(f"ground truth {variant}", first.tokens(training) * len(pieces), "tokens") as bar:
-        at_once = 0 if device.type == "cpu" else 1
-        measured = spread(one, pieces, adding(bar.advance), at_once)
+        measured = spread(one, pieces, adding(bar.advance), at_once(device))
     folder = fresh(evaluation_folder("ground_truth", variant))
-    write_measured(folder, "ground_truth", variant, METRICS, TABLES, measured, own_saes=True)
+    write_measured(folder, "ground_truth", variant, METRICS, TABLES, measured, section.model_dump(), True)
 
 
-def _measurement(trained: Trained, trial: Trial) -> tuple[Identity, SaeResults]:
-    measured = _measure(trained, trial.source, trial.test)
-    features = [*_features(trial.source, measured)] if measured else []
+def _measurement(trained: Trained, trial: Trial) -> tuple[Identity, Measured]:
     identity = identified(trained.run, trained.sae, _hash(trained.sae), "synthetic", None)
-    return identity, SaeResults(_values(trained, measured, trial.letters), {"features.tsv": features})
+    if trained.run.status != "ok":
+        return identity, nothing(METRICS, trained.run.reason or "the training diverged")
+    return identity, evaluate(trained.sae, trial.source, trial.test, trial.letters)
 
 
 def _store(sample: Sample, section: GroundTruthSection) -> Store:
@@ -123,19 +108,6 @@ def _store(sample: Sample, section: GroundTruthSection) -> Store:
         sample.x, sample.document, sample.position, context_length=section.source.context_length,
         splits={"train": (0, train_end), "validation": (train_end, end)},
     )  # fmt: skip
-
-
-def _measure(trained: Trained, source: Source, test: Sample) -> Measured | None:
-    """None for a diverged SAE."""
-    return measure(trained.sae, source, test) if trained.run.status == "ok" else None
-
-
-def _values(trained: Trained, measured: Measured | None, letters: LetterTask | str) -> dict[str, Number]:
-    """Exact metrics and the proxy's, or the reason for each."""
-    if measured is None:
-        reason = trained.run.reason or "the training diverged"
-        return absent(reason) | {metric.name: missing(reason) for metric in proxy.METRICS}
-    return measured.values | proxy_values(trained.sae, letters)
 
 
 def _on_cpu(sae: SAE) -> SAE:
@@ -148,14 +120,3 @@ def _hash(sae: SAE) -> str:
     with tempfile.TemporaryDirectory() as folder:
         save_sae(Path(folder), sae, {})
         return weights_hash(Path(folder))
-
-
-def _features(source: Source, measured: Measured) -> Iterator[dict[str, Any]]:
-    """One row per true feature."""
-    columns = (source.parent, measured.matches.latent, measured.matches.cosine, measured.f1)
-    kinds, lists = source.kinds, [column.tolist() for column in columns]
-    for feature, (kind, parent, latent, cosine, f1) in enumerate(zip(kinds, *lists, strict=True)):
-        yield {
-            "feature": feature, "kind": kind, "parent": parent if parent >= 0 else None, "latent": latent,
-            "cosine": cosine, "f1": f1,
-        }  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import torch
 
@@ -16,7 +15,7 @@ from pipeline.parallel.world import World, part
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.stages.common.code import closure
-from pipeline.stages.common.files import ACTIVATIONS, LM, TOKENS
+from pipeline.stages.common.files import ACTIVATIONS, LM, TOKENS, VERSIONS
 from pipeline.stages.common.scratch import publish, scratch
 from pipeline.store.schema import Header, chunk_contexts
 from pipeline.store.section import HarvestSection
@@ -44,7 +43,7 @@ def run() -> None:
         relaunch(["harvest"], 1, compute.threads)
     world = join(device)
     inputs = {"harvest": section.model_dump(), "compute": compute.model_dump()}
-    declared = [*closure("stages.harvest"), Path("requirements/numeric.txt"), TOKENS, LM]
+    declared = [*closure("stages.harvest"), VERSIONS, TOKENS, LM]
     folder = scratch("harvest", inputs, declared)
     header = _header(section, tokens, lm)
     if not world.leads:

@@ -13,15 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipeline.latents.activations import LatentActivations, activations_of
 from pipeline.latents.choose import TEXT, choose
 from pipeline.latents.describe import describe
-from pipeline.latents.lens import lens
-from pipeline.latents.observe import Observed, observe
+from pipeline.latents.logit_lens import logit_lens
 from pipeline.latents.words import Words
 from pipeline.lm.core.load import LanguageModel
 from pipeline.numbers.document import read_beside, read_results
+from pipeline.numbers.files import SCHEMAS
 from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection
+from pipeline.sae.core.index import EXTERNAL
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.common.files import ACTIVATIONS, REPORTS, evaluation_folder, fresh
 from pipeline.stages.common.language import model_of
@@ -29,14 +31,13 @@ from pipeline.stages.common.saes import Trained, require_width, trained_saes
 from pipeline.store import Store, open_store
 from pipeline.store.blocks import blocks
 
-SCHEMA = 1
 TEXT_TOKENS = 64
 """Tokens of the shared text: the first valid ones of the test split's first context."""
 BLOCK = 16
 """Contexts encoded at once."""
 
 
-class Scene:
+class Inspection:
     """What every SAE is looked at with: the store, the language model, the words, the shared text."""
 
     def __init__(self, device: torch.device, precision: Any) -> None:
@@ -66,8 +67,8 @@ class Scene:
 
     def records(self, sae: SAE, latents: list[int], **options: int) -> list[dict[str, Any]]:
         """The record of each of `latents`."""
-        seen: Observed = observe(sae, self.store, self.blocks, latents)
-        logits = lens(self.lm, sae.W_dec[latents])
+        seen: LatentActivations = activations_of(sae, self.store, self.blocks, latents)
+        logits = logit_lens(self.lm, sae.W_dec[latents])
         return [
             describe(sae, seen, place, logits[place], self.words, self.text, **options)
             for place in range(len(latents))
@@ -78,17 +79,19 @@ def run(variant: str) -> None:
     """Write the records of `variant`; raises BadInput when an evaluation it chooses by is missing."""
     params = read_params()
     compute = params.get("profile.compute", ComputeSection)
-    scene = Scene(compute.apply(), compute.lm_precision)
-    saes = [each for each in trained_saes(variant, params.value("seeds")[:1], scene.device) if _shown(each)]
-    require_width(saes, scene.store.d, ACTIVATIONS)
+    inspection = Inspection(compute.apply(), compute.lm_precision)
+    saes = [
+        each for each in trained_saes(variant, params.value("seeds")[:1], inspection.device) if _shown(each)
+    ]
+    require_width(saes, inspection.store.d, ACTIVATIONS)
     latents = _table("reconstruction", variant, "latents.tsv")
     words = _table("absorption", variant, "words.tsv")
-    text = scene.shown_text()
-    found = [_sae(scene, trained, latents, words) for trained in saes]
+    text = inspection.shown_text()
+    found = [_sae(inspection, trained, latents, words) for trained in saes]
     document = {
-        "schema": SCHEMA, "variant": variant, "model": scene.store.attrs.model_id,
-        "layer": scene.store.attrs.layer, "params": _section(params, saes),
-        "words": scene.words.texts, "text": text, "saes": found,
+        "schema": SCHEMAS["latents.json"], "variant": variant, "model": inspection.store.attrs.model_id,
+        "layer": inspection.store.attrs.layer, "params": _section(params, saes),
+        "words": inspection.words.texts, "text": text, "saes": found,
     }  # fmt: skip
     folder = fresh(REPORTS / "latents" / variant)
     compact = json.dumps(document, sort_keys=True, allow_nan=False, separators=(",", ":"))
@@ -96,12 +99,12 @@ def run(variant: str) -> None:
 
 
 def _sae(
-    scene: Scene, trained: Trained, latents: list[dict[str, Any]], words: list[dict[str, Any]]
+    inspection: Inspection, trained: Trained, latents: list[dict[str, Any]], words: list[dict[str, Any]]
 ) -> dict[str, Any]:
     identity = asdict(trained.identity)
     name = f"{identity['variant']} {identity['run']}"
-    chosen = choose(_own(latents, identity), _own(words, identity), scene.strongest(trained.sae), name)
-    records = scene.records(trained.sae, list(chosen))
+    chosen = choose(_own(latents, identity), _own(words, identity), inspection.strongest(trained.sae), name)
+    records = inspection.records(trained.sae, list(chosen))
     return {
         **{key: identity[key] for key in ("label", "seed", "run", "target", "l0", "n")},
         "latents": [{**record, "why": chosen[record["latent"]]} for record in records],
@@ -110,7 +113,7 @@ def _sae(
 
 def _section(params: Params, saes: list[Trained]) -> Any:
     """The method's own parameters, for the page; an SAE trained elsewhere has none here."""
-    ours = [each.run.variant for each in saes if each.run.reading != "external"]
+    ours = [each.run.variant for each in saes if each.run.reading != EXTERNAL]
     return params.value(ours[0]) if ours else {}
 
 
@@ -118,7 +121,7 @@ def _shown(trained: Trained) -> bool:
     """Not a diverged SAE, a control or a paper preset."""
     run = trained.run
     aimed = run.target is not None and run.label == run.variant
-    return run.status == "ok" and (aimed or run.reading == "external")
+    return run.status == "ok" and (aimed or run.reading == EXTERNAL)
 
 
 def _own(rows: list[dict[str, Any]], identity: dict[str, Any]) -> list[dict[str, Any]]:

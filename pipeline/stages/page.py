@@ -7,25 +7,19 @@ so the same inputs give the same bytes.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from pipeline.compare.schemas import LETTERS, SUMMARY, TRAINING
-from pipeline.numbers.document import read_beside, read_results
+from pipeline.compare.schemas import LETTERS, PROBING, SUMMARY, TRAINING
 from pipeline.numbers.files import read_json
 from pipeline.numbers.table import read_table
 from pipeline.page.render import render
 from pipeline.page.view import Artefacts, view
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import Params, read_params
-from pipeline.stages.common.files import REPORTS, evaluation_folder
+from pipeline.stages.common.files import REPORTS, TABLES, VERSIONS
 
-TABLES = REPORTS / "tables"
-DRAWN = {"summary": SUMMARY, "training": TRAINING, "letters": LETTERS}
+DRAWN = {"summary": SUMMARY, "training": TRAINING, "letters": LETTERS, "probing": PROBING}
 """The tables that charts are drawn from."""
-VERSIONS = Path("requirements/numeric.txt")
 
 
 def run() -> None:
@@ -38,7 +32,6 @@ def run() -> None:
         report=report,
         standing=read_json(TABLES / "standing.json", "compare")["groups"],
         tables={name: read_table(TABLES / f"{name}.tsv", DRAWN[name], "compare") for name in DRAWN},
-        problems=pd.concat(map(_problems, experiment.names)),
         claims=read_json(REPORTS / "claims/claims.json", "claims")["claims"],
         latents=[
             read_json(REPORTS / "latents" / name / "latents.json", f"latents@{name}")
@@ -48,7 +41,8 @@ def run() -> None:
             "profile": params.profile,
             "variants": experiment.variants,
             "seeds": experiment.seeds,
-            **{name: params.value(name) for name in ("letter_task", "probing_task", *_evaluations(report))},
+            **{name: params.value(name) for name in ("letter_task", "probing_task")},
+            **report["sections"],
             **shared,
             "external": _external(params),
         },
@@ -57,17 +51,6 @@ def run() -> None:
     path = REPORTS / "index.html"
     path.write_text(render(view(artefacts)), encoding="utf-8")
     print(f"Written: {path}, {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
-
-
-def _problems(name: str) -> pd.DataFrame:
-    folder, stage = evaluation_folder("probing", name), f"probing@{name}"
-    return read_beside(folder, read_results(folder, stage), "problems.tsv", stage)
-
-
-def _evaluations(report: dict[str, Any]) -> list[str]:
-    """The evaluations behind the tables; each has the section of its name."""
-    groups = [*report["groups"], *report["truth"]]
-    return list(dict.fromkeys(column["stage"] for group in groups for column in group["columns"]))
 
 
 def _shared(params: Params) -> dict[str, Any]:

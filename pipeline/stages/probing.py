@@ -24,5 +24,5 @@ def prepare(setting: Setting[ProbingSection]) -> Evaluation:
     texts = Texts(task, section, memo.get("raw", lambda: raw(task, section)))
     return Evaluation(
         metrics(task, section), one_by_one(texts.of), tables(section.k),
-        control=Control(task.x, section.seed, texts.of_control, memo),
+        control=Control(task.x, section.seed, texts.of_control, memo), width=(task.x.shape[1], PROBING),
     )  # fmt: skip

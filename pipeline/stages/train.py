@@ -19,19 +19,24 @@ from safetensors.torch import save_file
 from pipeline.console.launch import launched, relaunch
 from pipeline.console.progress import Progress
 from pipeline.numbers.files import write_json
+from pipeline.numbers.table import write_table
 from pipeline.parallel.processes import Count, Say, adding, ignore, spread
 from pipeline.parallel.ranks import join
 from pipeline.parallel.world import World
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
-from pipeline.sae.core.folder import save_sae, write_index
+from pipeline.sae.core.folder import save_sae
+from pipeline.sae.core.index import write_index
 from pipeline.stages.common.code import closure
-from pipeline.stages.common.files import ACTIVATIONS, sae_folder, write_tsv
+from pipeline.stages.common.files import ACTIVATIONS, VERSIONS, sae_folder
 from pipeline.stages.common.scratch import publish, scratch
 from pipeline.store import Store, hold, open_store
 from pipeline.training.job import Job, method
 from pipeline.training.run import Trained, require, train
 from pipeline.training.section import TrainSection
+
+COUNTS = ("step", "tokens", "dead")
+"""Columns of training.tsv that are whole numbers."""
 
 
 def run(variant: str, seed: int) -> None:
@@ -53,13 +58,13 @@ def run(variant: str, seed: int) -> None:
     require(section, store, world)
     key = {each: values.model_dump() for each, values in
            (("method", job.config), ("train", section), ("compute", compute))}  # fmt: skip
-    code = [*closure("stages.train", f"sae.{variant}"), Path("requirements/numeric.txt")]
+    code = [*closure("stages.train", f"sae.{variant}"), VERSIONS]
     folder = scratch(f"train-{variant}-{seed}", key, [ACTIVATIONS, *code])
     trained = _train_all(job, section, store, device, compute.threads, folder, world)
     if not world.leads:
         return
     for one in trained:
-        _write(folder / one.run.name, one, job.tokens(section), store)
+        write_sae(folder / one.run.name, one, job.tokens(section), store)
     write_index(folder, [one.run for one in trained])
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
@@ -84,7 +89,7 @@ def _train_all(
             return train(each, part, store, device, count, checkpoint, world)
 
     if alone:
-        torch.set_num_threads(max(1, threads // len(sections)))
+        torch.set_num_threads(job.threads(section, threads))
         hold(store, "train")
     bar = Progress(f"train {job.variant} {job.seed}", tokens, "tokens")
     with bar if world.leads else nullcontext():
@@ -92,7 +97,7 @@ def _train_all(
     return [each for piece in trained for each in piece]
 
 
-def _write(folder: Path, one: Trained, tokens: int, store: Store) -> None:
+def write_sae(folder: Path, one: Trained, tokens: int, store: Store) -> None:
     """One SAE's folder: weights, log, per-latent statistics and the gap between training and inference."""
     attrs, run = store.attrs, one.run
     metadata: dict[str, Any] = {
@@ -110,8 +115,8 @@ def _write(folder: Path, one: Trained, tokens: int, store: Store) -> None:
         "l0": run.l0,
     }
     save_sae(folder, one.sae, metadata)
-    columns = list(dict.fromkeys(name for row in one.log for name in row))
-    write_tsv(folder / "training.tsv", columns, [dict.fromkeys(columns, 0.0) | row for row in one.log])
+    columns = {name: int if name in COUNTS else float for row in one.log for name in row}
+    write_table(folder / "training.tsv", columns, [dict.fromkeys(columns, 0) | row for row in one.log])
     if one.statistics:
         save_file(
             {k: v.cpu().contiguous() for k, v in one.statistics.items()}, folder / "statistics.safetensors"

@@ -73,6 +73,10 @@ class Job:
         recipe = self.recipe(section)
         return recipe.steps * recipe.batch
 
+    def threads(self, section: TrainSection, threads: int) -> int:
+        """Torch threads of each SAE's training, of `threads` for all targets; changes the last bits."""
+        return max(1, threads // len(self.apart(section)))
+
     def apart(self, section: TrainSection) -> list[TrainSection]:
         """`section` once for each SAE: pieces of work that do not depend on each other."""
         targets = section.l0[: len(self.variants(section, 1))]

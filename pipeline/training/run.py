@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pipeline.parallel.world import ALONE, World
-from pipeline.sae.core.folder import Run
+from pipeline.sae.core.index import TOLERANCE, Run
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.method.variant import Recipe, Variant
 from pipeline.store import Batch, Reader, Store
@@ -177,7 +177,7 @@ def _finish(job: Job, trainer: Trainer, rows: list[dict[str, Any]], x: Tensor) -
         reason=trainer.diverged,
         l0=measured.l0,
         coefficient=trainer.coefficient if trainer.variant.controlled else None,
-        on_target=None if target is None else abs(measured.l0 - target) <= 0.1 * target,
+        on_target=None if target is None else abs(measured.l0 - target) <= TOLERANCE * target,
     )
     return Trained(run, sae, trainer.variant.statistics(), rows, _gap(trainer, sae, x))
 

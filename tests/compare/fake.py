@@ -172,7 +172,7 @@ class World:
             if not own or run[0].startswith("l0")
         ]
         folder = root / evaluation_folder(stage, variant)
-        write_measured(folder, stage, variant, CHOSEN[stage].values(), DECLARED[stage], saes, own)
+        write_measured(folder, stage, variant, CHOSEN[stage].values(), DECLARED[stage], saes, {}, own)
 
     def measured(
         self, stage: str, variant: str, seed: int, run: tuple[str, str, int | None]

@@ -14,7 +14,7 @@ from pipeline.numbers.document import Results, Row
 from pipeline.numbers.number import Number
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import read_params
-from pipeline.sae.core.folder import Run
+from pipeline.sae.core.index import Run
 from pipeline.stages.compare import evaluations, indices
 from tests.compare.fake import World
 

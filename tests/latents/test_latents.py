@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.latents.activations import activations_of
 from pipeline.latents.choose import ENOUGH, MOST, choose
 from pipeline.latents.describe import AROUND, CONTEXTS, SHADES, describe
-from pipeline.latents.observe import observe
 from pipeline.latents.words import LONGEST, Words, word
 from pipeline.sae.core.inference import SAE
 from pipeline.store import Store
@@ -53,7 +53,7 @@ def store() -> Store:
 
 
 def described(sae: SAE, store: Store, latents: list[int], place: int) -> dict[str, Any]:
-    seen = observe(sae, store, blocks(store, 3, torch.device("cpu")), latents)
+    seen = activations_of(sae, store, blocks(store, 3, torch.device("cpu")), latents)
     words = Words(Spelled("a", "b"))
     return describe(sae, seen, place, torch.tensor([0.0, 3.0, -2.0]), words, torch.arange(1, 11))
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from pipeline.console.errors import BadInput
-from pipeline.parallel.processes import WORKERS, Say, spread, workers
+from pipeline.parallel.processes import Say, spread
+from pipeline.parallel.workers import WORKERS, workers
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,7 +54,7 @@ def test_the_environment_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_several_threads_of_an_operation_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert {pid for pid, _ in spread(draw, range(2), at_once=2)} == {os.getpid()}
+    assert {pid for pid, _ in spread(draw, range(2), count=2)} == {os.getpid()}
 
 
 class Odd(Exception):
@@ -79,7 +80,7 @@ def failing(item: int, say: Say) -> None:
 )
 def test_a_failure_is_raised_here_and_ends_the_others(item: int, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
-        spread(failing, [0, item], at_once=2)
+        spread(failing, [0, item], count=2)
 
 
 SLEEPERS = """\

@@ -16,7 +16,7 @@ from torch import Tensor
 from pipeline.sae.core.folder import load_sae
 from pipeline.sae.formats.external import Location
 from pipeline.sae.formats.read import read
-from pipeline.stages.train import _write
+from pipeline.stages.train import write_sae
 from tests.sae.formats import folders
 from tests.training import toy
 
@@ -63,7 +63,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = toy.store()
     for name, (variant, values) in TRAINED.items():
         for one in toy.trained(variant, values, l0=[3, 8]):
-            _write(folder / f"{name} {one.run.name}", one, 60 * 64, store)
+            write_sae(folder / f"{name} {one.run.name}", one, 60 * 64, store)
     rows = store.split("test")
     asked(folder, store.rows(rows.start, rows.stop).contiguous())
     return folder

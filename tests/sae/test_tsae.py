@@ -143,7 +143,7 @@ def test_shrinking_codes_does_not_pay() -> None:
 def test_schedule(preset: str, index: int, steps: int, boost: float, ramp: float) -> None:
     made = case("tsae", preset=preset, index=index, steps=steps)
     assert isinstance(made.variant, Method)
-    assert made.variant._schedule(made.step) == pytest.approx((boost, ramp))
+    assert made.variant.schedule(made.step) == pytest.approx((boost, ramp))
 
 
 def test_it_trains_to_the_end() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.sae.core.folder import Run, save_sae, write_index
+from pipeline.sae.core.folder import save_sae
+from pipeline.sae.core.index import Run, write_index
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.common.files import ACTIVATIONS, evaluation_folder, sae_folder
 from pipeline.store import Writer

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from pipeline.console.errors import BadInput
-from pipeline.sae.core.folder import load_sae, read_index
+from pipeline.sae.core.folder import load_sae
+from pipeline.sae.core.index import read_index
 from pipeline.stages import external, reconstruction
 from pipeline.stages.common.files import external_folder, sae_folder
 from pipeline.stages.common.saes import trained_saes

@@ -10,7 +10,7 @@ import torch
 from ruamel.yaml import YAML
 
 from pipeline.console.errors import BadInput
-from pipeline.parallel.processes import WORKERS
+from pipeline.parallel.workers import WORKERS
 from pipeline.stages import ground_truth
 from pipeline.stages.ground_truth import METRICS, GroundTruthSection
 

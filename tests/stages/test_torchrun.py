@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.console import app as command_line
 from pipeline.console.errors import BadInput
-from pipeline.sae.core.folder import read_index
+from pipeline.sae.core.index import read_index
 from pipeline.stages import harvest, train
 from tests.stages import test_harvest, test_train
 from tests.stages.test_harvest import Counter, digests

@@ -17,8 +17,9 @@ import pytest
 from safetensors.torch import load_file
 
 from pipeline.console.errors import BadInput
-from pipeline.parallel.processes import WORKERS
-from pipeline.sae.core.folder import load_sae, read_index
+from pipeline.parallel.workers import WORKERS
+from pipeline.sae.core.folder import load_sae
+from pipeline.sae.core.index import read_index
 from pipeline.stages import train
 from pipeline.stages.common.saes import trained_saes
 from pipeline.store import Writer
@@ -38,7 +39,7 @@ profiles:
 """
 KILLED_AFTER = """\
 import os, signal, torch
-from pipeline.parallel.processes import WORKERS
+from pipeline.parallel.workers import WORKERS
 from pipeline.stages import train
 from pipeline.training.trainer import Trainer
 

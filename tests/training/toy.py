@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.sae.core.folder import Run
+from pipeline.sae.core.index import Run
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.method.variant import Recipe
 from pipeline.store import Mode, Reader, Store

@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.compare.scores import MISS
+from pipeline.sae.core.index import TOLERANCE
 
 How = Literal["interpolated", "reached", ""]
 
@@ -54,7 +54,7 @@ def at(points: Sequence[Point], target: float) -> AtTarget:
             share = log(target / left.l0) / log(right.l0 / left.l0)
             return _between(left, right, share, target)
     nearest = min(points, key=lambda point: abs(log(point.l0 / target)))
-    if abs(nearest.l0 - target) > MISS * target:
+    if abs(nearest.l0 - target) > TOLERANCE * target:
         reached = f"{points[0].l0:.3g}" + (f" to {points[-1].l0:.3g}" if len(points) > 1 else "")
         return AtTarget(None, reason=f"L0 {target:g} lies outside the reached L0 {reached}")
     if nearest.value is None:

@@ -21,7 +21,7 @@ TABLES: dict[str, Columns] = results.TABLES | ablation_results.TABLES
 
 
 @dataclass(frozen=True)
-class Speller:
+class AblationSetup:
     """The language model, and the prompts that it answers."""
 
     prompts: AblationTask
@@ -34,7 +34,7 @@ class Letters:
 
     task: LetterTask
     probe: Probe
-    speller: Speller | str
+    speller: AblationSetup | str
     section: AbsorptionSection
 
     def of(self, sae: SAE) -> Measured:
@@ -62,7 +62,7 @@ class Letters:
             numbers["mean_ablation_absorption"] = ablation_results.estimated(ablated, kept, self.section)
         return numbers
 
-    def _ablated(self, sae: SAE, found: Absorption, speller: Speller) -> Ablated:
+    def _ablated(self, sae: SAE, found: Absorption, speller: AblationSetup) -> Ablated:
         kept = results.kept_letters(self.task, self.section)
         return ablate(sae, found.splits, self.task, speller.prompts, speller.model, kept, self.section)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.metrics.absorption.measure import Absorption, Scores
 from pipeline.metrics.absorption.section import AbsorptionSection
-from pipeline.metrics.common.controls import SHUFFLED, control, of_permuted, of_untrained
+from pipeline.metrics.common.controls import PERMUTED, control, of_permuted, of_untrained
 from pipeline.metrics.common.resampling import Resampling, estimate, share
 from pipeline.numbers.definition import Definition, Headline, Items
 from pipeline.numbers.number import Number
@@ -152,7 +152,7 @@ def values(found: Absorption, task: LetterTask, section: AbsorptionSection) -> d
     split = found.splits.features[kept].double().mean()
     return {
         **_rates(found.scores, letter, kept, section, ""),
-        **_rates(found.shuffled, letter, kept, section, SHUFFLED),
+        **_rates(found.shuffled, letter, kept, section, PERMUTED),
         **_rates(found.random_direction, letter, kept, section, DIRECTION),
         "full_absorption_pooled": share(absorbed, items),
         "mean_split_features": Number(float(split), int(kept.sum())),

@@ -23,7 +23,7 @@ from pipeline.metrics.absorption.measure import (
 )
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.numbers.definition import Definition
-from pipeline.numbers.number import Number, missing
+from pipeline.numbers.number import Number, all_missing
 from pipeline.sae.core.inference import SAE
 from pipeline.tasks.letters.saebench_probe import Probe
 from pipeline.tasks.letters.task import LetterTask
@@ -47,7 +47,7 @@ METRICS = [
 
 
 def _all_missing(reason: str) -> dict[str, Number]:
-    return {metric.name: missing(reason) for metric in METRICS}
+    return all_missing([metric.name for metric in METRICS], reason)
 
 
 def values(sae: SAE, task: LetterTask, probe: Probe, section: AbsorptionSection) -> dict[str, Number]:

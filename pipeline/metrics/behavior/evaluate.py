@@ -20,7 +20,7 @@ from pipeline.metrics.behavior.measure import (
 )
 from pipeline.metrics.behavior.measure import METRICS as OWN
 from pipeline.metrics.behavior.section import BehaviorSection
-from pipeline.metrics.common.controls import SHUFFLED, of_permuted, of_untrained, permuted
+from pipeline.metrics.common.controls import PERMUTED, of_permuted, of_untrained, permuted
 from pipeline.metrics.common.resampling import ItemSums, Resampling
 from pipeline.numbers.document import Measured
 from pipeline.numbers.number import Number
@@ -62,7 +62,7 @@ def evaluate(
             sums.add(batch.index, **shared, **spliced(clean, sae, batch, ("sae",)))
     plan = Resampling(section.resamples, section.seed)
     return [
-        Measured(values(sums, plan) | {f"{SCORE}{SHUFFLED}": number(beside, SCORE, plan)},
+        Measured(values(sums, plan) | {f"{SCORE}{PERMUTED}": number(beside, SCORE, plan)},
                  {CONTEXTS: sums.rows()})
         for sums, (_, beside) in zip(own, controls, strict=True)
     ]  # fmt: skip

@@ -15,9 +15,9 @@ from torch.nn.functional import normalize
 from pipeline.numbers.definition import Definition, Reference
 from pipeline.sae.core.inference import SAE
 
-RANDOM, SHUFFLED = "_random_sae", "_shuffled_decoder"
+RANDOM, PERMUTED = "_random_sae", "_shuffled_decoder"
 _RANDOM = "control: {} of an untrained TopK SAE of the same size at the same L0 (ours)"
-_SHUFFLED = "control: {} with the decoder's rows permuted, codes unchanged (ours)"
+_PERMUTED = "control: {} with the decoder's rows permuted, codes unchanged (ours)"
 
 
 def random_sae(x: Tensor, n: int, k: int, seed: int) -> SAE:
@@ -39,7 +39,7 @@ def of_untrained(metric: Definition) -> Definition:
 
 def of_permuted(metric: Definition) -> Definition:
     """The definition of `metric` with the decoder's rows permuted, a row under the SAEs of the table."""
-    return control(metric, SHUFFLED, _SHUFFLED.format(metric.name), "decoder permuted", 2, spread=True)
+    return control(metric, PERMUTED, _PERMUTED.format(metric.name), "decoder permuted", 2, spread=True)
 
 
 def control(
@@ -47,4 +47,6 @@ def control(
 ) -> Definition:
     """The definition of `metric` of a control, whose name ends in `suffix`."""
     reference = Reference(row, metric.headline.name, order, spread) if metric.headline else None
-    return Definition(f"{metric.name}{suffix}", "neither", metric.unit, 1, definition, reference=reference)
+    return Definition(
+        f"{metric.name}{suffix}", "neither", metric.unit, metric.version, definition, reference=reference
+    )

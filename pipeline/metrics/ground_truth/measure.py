@@ -109,15 +109,15 @@ METRICS = [
 
 
 @dataclass(frozen=True)
-class Measured:
-    """An SAE's values and, for the table beside them, each true feature's match and firing F1 (F,)."""
+class Truth:
+    """What is true of an SAE: its values; for the table beside them, each feature's match and F1 (F,)."""
 
     values: dict[str, Number]
     matches: Matches
     f1: Tensor
 
 
-def measure(sae: SAE, source: Source, sample: Sample) -> Measured:
+def measure(sae: SAE, source: Source, sample: Sample) -> Truth:
     """Every metric of `sae` on held-out `sample` of `source`; the SAE works in the units of `sample.x`."""
     codes, unexplained = encode(sae, sample.x)
     matches = match(sae.W_dec, source.directions)
@@ -134,12 +134,7 @@ def measure(sae: SAE, source: Source, sample: Sample) -> Measured:
     values["l0"] = Number(codes.l0(), tokens)
     values["l0_true"] = Number(sample.truth.l0(), tokens)
     values["explained_variance"] = Number(1 - unexplained, tokens)
-    return Measured(values, matches, f1)
-
-
-def absent(reason: str) -> dict[str, Number]:
-    """Every metric missing for one `reason`."""
-    return {metric.name: missing(reason) for metric in METRICS}
+    return Truth(values, matches, f1)
 
 
 def _recovery(matches: Matches, source: Source) -> dict[str, Number]:

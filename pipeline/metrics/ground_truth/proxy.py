@@ -2,27 +2,29 @@
 
 Parents of the synthetic source play the letters and their children the words. An item is a token at which
 exactly one parent is on, with one child of it or none; its letter is the parent, its word the child.
-Items of one word share a fold, as in the letters task, so that a child's latent is never selected for
-the fold that tests the child. Probes, selection and scores are those of the letters task, unchanged.
+Items of one word share a fold, as in the letter task, so that a child's latent is never selected for
+the fold that tests the child. Probes, selection and scores are those of the letter task, unchanged.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from pipeline.metrics.absorption.measure import measure
+from pipeline.metrics.absorption.results import METRICS as ABSORPTION
 from pipeline.metrics.absorption.results import values
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.metrics.ground_truth.synthetic import Sample, Source
-from pipeline.numbers.definition import Definition
-from pipeline.numbers.number import Number, missing
+from pipeline.numbers.number import Number, all_missing
 from pipeline.sae.core.inference import SAE
 from pipeline.tasks.letters.task import LetterTask
 from pipeline.tasks.letters.words import FOLDS, LETTERS, fit_probes, out_of_fold
 
 ITEMS = 40
-"""Items of a parent at most: the letters task of the embedded model has about 33 words a letter."""
+"""Items of a parent at most: the letter task of the embedded model has about 33 words a letter."""
 
 NAMES = {
     "proxy_full_absorption": "mean_full_absorption",
@@ -33,14 +35,16 @@ NAMES = {
 
 _AS = "{} (absorption stage) with parents as letters and their children as words"
 METRICS = [
-    Definition(name, "higher" if "f1" in name else "lower", "F1" if "f1" in name else "share", 1,
-           _AS.format(of), False)
+    replace(each, name=name, definition=_AS.format(of), aggregate=False, headline=None)
     for name, of in NAMES.items()
-]  # fmt: skip
+    for each in ABSORPTION
+    if each.name == of
+]
+"""With the directions, units and versions of what they are."""
 
 
 def proxy_task(source: Source, sample: Sample, seed: int) -> LetterTask | str:
-    """The letters task of `sample`: `ITEMS` items at most of each of the first 26 parents; or why none."""
+    """The letter task of `sample`: `ITEMS` items at most of each of the first 26 parents; or why none."""
     token, parent, child = _items(source, sample)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(token), generator=generator)
@@ -61,11 +65,11 @@ def proxy_task(source: Source, sample: Sample, seed: int) -> LetterTask | str:
 def proxy_values(sae: SAE, task: LetterTask | str) -> dict[str, Number]:
     """The proxy's metrics of one SAE."""
     if isinstance(task, str):
-        return {name: missing(task) for name in NAMES}
+        return all_missing(NAMES, task)
     section = AbsorptionSection.parse({"min_letters": 1}, "absorption")
     if not bool((task.f1_probe > section.min_probe_f1).any()):
         reason = f"no parent has a linear probe with F1 above {section.min_probe_f1:g}"
-        return {name: missing(reason) for name in NAMES}
+        return all_missing(NAMES, reason)
     found = values(measure(sae, task, section), task, section)
     return {name: found[of] for name, of in NAMES.items()}
 

@@ -1,4 +1,4 @@
-"""Mean codes of texts; a file of its own so that the task stage does not depend on SAE code."""
+"""Mean codes of texts: what probes are fitted on."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """SAEBench's sparse-probing numbers, flaws kept, so that published values can be laid beside ours.
 
 Source: sae-bench 0.6.0, `evals/sparse_probing` (probe_training.py). Two things differ from
-the plain metrics of `probing_results`: negatives are drawn again for every k and every probe, and the
+the plain metrics of results.py: negatives are drawn again for every k and every probe, and the
 probe on all features keeps the epoch that is best on the *test* texts. Seeded here, unlike there. The same
 probe with fixed negatives and the epoch best on validation texts is `probing_all`.
 """

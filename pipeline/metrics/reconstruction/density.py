@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipeline.metrics.common.resampling import share
 from pipeline.numbers.definition import Definition, Headline
-from pipeline.numbers.number import Number, missing
+from pipeline.numbers.number import Number, all_missing, missing
 from pipeline.sae.core.codes import Codes
 
 EDGES = np.linspace(-7.0, 0.0, 29)
@@ -48,7 +48,7 @@ class Density:
     def values(self) -> dict[str, Number]:
         """Every metric of `METRICS`."""
         if not self.tokens:
-            return {metric.name: missing("no valid token was evaluated") for metric in METRICS}
+            return all_missing([metric.name for metric in METRICS], "no valid token was evaluated")
         rate = self.rate()
         shares = {
             "dead_share": rate == 0,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.metrics.common.controls import SHUFFLED, of_permuted, of_untrained, permuted
+from pipeline.metrics.common.controls import PERMUTED, of_permuted, of_untrained, permuted
 from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction import density, geometry, measure, temporal
 from pipeline.metrics.reconstruction.measure import CONTEXTS, Reconstruction
@@ -66,7 +66,7 @@ class _Counts:
             **control(self.shuffled.values(plan)),
         }
         whole = numbers["explained_variance"]
-        numbers[f"explained_variance{SHUFFLED}"] = self._permuted(whole)
+        numbers[f"explained_variance{PERMUTED}"] = self._permuted(whole)
         return Measured(numbers, {
             CONTEXTS: self.reconstruction.sums.rows(),
             TEMPORAL: self.temporal.sums.rows(),

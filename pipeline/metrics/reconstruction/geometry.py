@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pipeline.numbers.definition import Definition
-from pipeline.numbers.number import Number, missing
+from pipeline.numbers.number import Number, all_missing
 from pipeline.sae.core.inference import SAE
 
 ROWS = 1024
@@ -17,7 +17,7 @@ ROWS = 1024
 def values(sae: SAE) -> dict[str, Number]:
     """Every metric of `METRICS`."""
     if sae.n < 2:
-        return {metric.name: missing("one latent has no other to be compared with") for metric in METRICS}
+        return all_missing([each.name for each in METRICS], "one latent has no other to be compared with")
     sides = {"average_max_encoder_cosine_sim": sae.W_enc.T, "average_max_decoder_cosine_sim": sae.W_dec}
     return {name: Number(float(largest_cosines(rows).double().mean()), sae.n) for name, rows in sides.items()}
 

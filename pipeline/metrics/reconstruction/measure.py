@@ -18,7 +18,7 @@ from pipeline.metrics.reconstruction import density, saebench
 from pipeline.metrics.reconstruction.density import Density
 from pipeline.metrics.reconstruction.saebench import Batchwise
 from pipeline.numbers.definition import Definition, Headline, Items
-from pipeline.numbers.number import Number, missing
+from pipeline.numbers.number import Number, all_missing
 from pipeline.sae.core.codes import Codes
 from pipeline.stats.intervals import Statistic, Sums
 
@@ -67,7 +67,7 @@ class Reconstruction:
     def _means(self, plan: Resampling) -> dict[str, Number]:
         tokens, d = self.density.tokens, len(self.mean)
         if not tokens:
-            return {name: missing("no valid token was evaluated") for name in MEANS}
+            return all_missing(MEANS, "no valid token was evaluated")
         statistics: dict[str, Statistic] = {
             "mse": lambda sums: sums["squared_error"] / (sums["tokens"] * d),
             "explained_variance": _explained_variance,

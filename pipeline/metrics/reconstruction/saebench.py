@@ -1,7 +1,7 @@
 """SAEBench's batch-wise formulas, kept so that published values can be laid beside ours.
 
 Three of the four depend on the batch they are computed over or on a slip in the formula; the right values
-stand in `reconstruction` under plain names. Source: sae-bench 0.6.0, sae_bench/evals/core/main.py,
+stand in measure.py under plain names. Source: sae-bench 0.6.0, sae_bench/evals/core/main.py,
 `get_sparsity_and_variance_metrics`.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from pipeline.numbers.definition import Definition
-from pipeline.numbers.number import Number, missing
+from pipeline.numbers.number import Number, all_missing, missing
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Batchwise:
     def values(self) -> dict[str, Number]:
         """Every metric of `METRICS`."""
         if not self._batches:
-            return {metric.name: missing("no valid token was evaluated") for metric in METRICS}
+            return all_missing([metric.name for metric in METRICS], "no valid token was evaluated")
         batches, tokens = self._batches, sum(batch.tokens for batch in self._batches)
         second_moment = _mean(b.norm / b.tokens for b in batches)
         residual = _mean(b.error / b.tokens for b in batches)

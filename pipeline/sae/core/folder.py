@@ -1,15 +1,14 @@
-"""A trained SAE on disk: SAELens' layout, written by hand, and the index of a training run.
+"""A trained SAE on disk: SAELens' layout, written by hand.
 
-`models/sae/{variant}/{seed}/` holds `index.json` (one entry per SAE: name, reading, target, status,
-reached L0) and one folder per SAE with `cfg.json`, `sae_weights.safetensors`, `training.tsv` and,
-for methods that keep statistics, `statistics.safetensors`. No pickles.
+`models/sae/{variant}/{seed}/` holds `index.json` (index.py) and one folder per SAE with `cfg.json`,
+`sae_weights.safetensors`, `training.tsv` and, for methods that keep statistics, `statistics.safetensors`.
+No pickles.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,52 +21,9 @@ from pipeline.console.errors import BadInput
 from pipeline.sae.core.inference import SAE
 
 TENSORS = ("W_enc", "W_dec", "b_enc", "b_dec", "threshold", "r_mag", "b_mag", "b_gate")
-INDEX, INDEX_VERSION = "index.json", 1
 WEIGHTS = "sae_weights.safetensors"
-EXTERNAL = "external"
-"""The reading of an SAE that was trained elsewhere."""
 SAELENS_FORMAT = "6.54.12"
 """The SAELens release whose layout this is; loaders treat a cfg without it as a pre-6.0 file."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One SAE of a (variant, seed): how it was trained and how that ended."""
-
-    name: str  # folder name: "l0-4", "pairs-l0-4" (a control row), "paper"
-    variant: str
-    seed: int
-    reading: str  # tokens | pairs | contexts | external (trained elsewhere)
-    target: int | None  # the L0 asked for; None under a paper preset and for an external SAE
-    status: str  # "ok" | "diverged"
-    reason: str | None  # why it diverged, with its numbers
-    l0: float  # reached at inference on validation tokens
-    coefficient: float | None  # the sparsity coefficient at the end, for penalty-based variants
-    on_target: bool | None  # |l0 - target| <= 10 % of target
-
-    @property
-    def label(self) -> str:
-        """The row's name in every table: the variant, with the reading where it is a control."""
-        return self.variant if not self.name.startswith(self.reading) else f"{self.variant} ({self.reading})"
-
-
-def write_index(folder: Path, runs: list[Run]) -> None:
-    """Write `index.json` of a (variant, seed) folder."""
-    content = {"version": INDEX_VERSION, "runs": [asdict(run) for run in runs]}
-    (folder / INDEX).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def read_index(folder: Path) -> list[Run]:
-    """The SAEs of a (variant, seed) folder; raises BadInput when it was not trained yet."""
-    try:
-        content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        if content["version"] != INDEX_VERSION:
-            raise ValueError(f"version {content['version']!r}, not {INDEX_VERSION}")
-        return [Run(**row) for row in content["runs"]]
-    except FileNotFoundError:
-        raise BadInput(f"{folder} holds no trained SAEs: run its train stage first.") from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadInput(f"{folder}/index.json is damaged ({error}): run its train stage again.") from None
 
 
 def save_sae(folder: Path, sae: SAE, metadata: dict[str, Any]) -> None:

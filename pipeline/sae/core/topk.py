@@ -31,7 +31,7 @@ def row_top(pre: Tensor, k: int) -> Pairs:
     if pre.device.type != "cpu":
         value, latent = pre.topk(k, dim=1, sorted=False)
         return Pairs.rows(latent, n).keep((value > 0).reshape(-1))
-    floor = _row_floor(pre, k)
+    floor = row_floor(pre, k)
     active = pre >= floor[:, None]
     pairs, wanted = Pairs.where(active), min(k, n)
     short = ((pairs.offsets.diff() < wanted) & (floor > 0)).nonzero().squeeze(1)
@@ -50,7 +50,7 @@ def largest(pre: Tensor, count: int) -> Pairs:
             return pairs
         kept = pairs.at(pre).topk(count, sorted=False).indices.sort().values
         return Pairs.of(pairs.token[kept], pairs.latent[kept], *pre.shape)
-    pairs = Pairs.where(pre > _batch_floor(pre, count))
+    pairs = Pairs.where(pre > batch_floor(pre, count))
     if len(pairs) < count:
         pairs = Pairs.where(pre > 0)
     if len(pairs) <= count:
@@ -68,7 +68,7 @@ def kth_largest(x: Tensor, k: int) -> Tensor:
     return torch.from_numpy(np.partition(x.numpy(), place, axis=1)[:, place].copy())
 
 
-def _row_floor(pre: Tensor, k: int) -> Tensor:
+def row_floor(pre: Tensor, k: int) -> Tensor:
     """(B,) a value that about 2 k + 6 SHARE entries of each row reach, at least 0; 0 for a small n.
 
     The margin leaves a row in 20 000 with fewer than k candidates.
@@ -80,7 +80,7 @@ def _row_floor(pre: Tensor, k: int) -> Tensor:
     return kth_largest(pre[:, :width], few).clamp_min(0)
 
 
-def _batch_floor(pre: Tensor, count: int) -> float:
+def batch_floor(pre: Tensor, count: int) -> float:
     """A value that about 1.25 `count` entries of `pre` exceed, at least 0."""
     sample = pre[:: max(1, min(SAMPLE_SHARE, len(pre) // SAMPLE_ROWS))]
     wanted = math.ceil(1.25 * count * len(sample) / len(pre))

@@ -27,7 +27,7 @@ Format = Literal["saelens", "dictionary_learning", "sparsify", "gemma_scope"]
 
 @dataclass(frozen=True)
 class Location:
-    """Where a given SAE lies."""
+    """Where an external SAE lies."""
 
     folder: Path  # its files
     name: str  # as the user named it; some formats say model and site nowhere else

@@ -20,11 +20,12 @@ from pipeline.numbers.definition import Definition
 from pipeline.numbers.document import Measured, nothing, write_measured
 from pipeline.numbers.number import Number
 from pipeline.numbers.table import Columns
-from pipeline.parallel.processes import Count, Say, adding, spread, workers
+from pipeline.parallel.processes import Count, Say, adding, at_once, spread
+from pipeline.parallel.workers import workers
 from pipeline.params import Section, read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.common.code import PACKAGE, closure
+from pipeline.stages.common.code import closure
 from pipeline.stages.common.files import VERSIONS, evaluation_folder, fresh
 from pipeline.stages.common.memo import Memo
 from pipeline.stages.common.saes import require_width, trained_saes
@@ -48,7 +49,7 @@ class Setting(Generic[S]):
         return Memo(
             self.name,
             key,
-            [*files, VERSIONS, *(PACKAGE.parent / file for file in closure(f"stages.{self.name}"))],
+            [*files, VERSIONS, *closure(f"stages.{self.name}")],
         )
 
 
@@ -130,6 +131,7 @@ def evaluate(name: str, variant: str, schema: type[S], prepare: Callable[[Settin
         evaluation.definitions,
         evaluation.tables,
         found,
+        section.model_dump(),
     )
 
 
@@ -137,8 +139,7 @@ def _measured(
     evaluation: Evaluation, saes: Sequence[SAE], device: torch.device, bar: Progress
 ) -> list[Measured]:
     """What is measured of each of `saes`, whose order is kept: a share of them in each process."""
-    at_once = 1 if device.type == "cuda" else workers()
-    size = max(-(-len(saes) // at_once), 1)
+    size = max(-(-len(saes) // (at_once(device) or workers())), 1)
     shares = [saes[start : start + size] for start in range(0, len(saes), size)]
 
     def work(share: Sequence[SAE], say: Say) -> list[Measured]:
@@ -149,4 +150,4 @@ def _measured(
             Measured(each.numbers, {name: [*rows] for name, rows in each.tables.items()}) for each in found
         ]
 
-    return [each for share in spread(work, shares, adding(bar.advance), at_once) for each in share]
+    return [each for share in spread(work, shares, adding(bar.advance), at_once(device)) for each in share]

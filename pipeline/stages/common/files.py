@@ -1,15 +1,12 @@
-"""Where everything lies, relative to the repository root, and how small results are written.
+"""Where everything lies, relative to the repository root.
 
 The stages are the only code that knows these paths.
 """
 
 from __future__ import annotations
 
-import csv
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 TOKENS = Path("data/tokens")
 ACTIVATIONS = Path("data/activations")
@@ -19,6 +16,7 @@ LM = Path("models/lm")
 REPORTS = Path("reports")
 SCRATCH = Path(".scratch")
 
+TABLES = REPORTS / "tables"
 EVALUATED = REPORTS / "evaluations"
 """A folder per evaluation, each with one per variant; nothing else lies here."""
 VERSIONS = Path("requirements/numeric.txt")
@@ -45,17 +43,3 @@ def fresh(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
-
-
-def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write `rows` under `columns`, tab-separated, floats with nine significant digits."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(columns)
-        for row in rows:
-            writer.writerow([_cell(row[column]) for column in columns])
-
-
-def _cell(value: Any) -> Any:
-    return f"{value:.9g}" if isinstance(value, float) else value

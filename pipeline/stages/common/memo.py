@@ -1,7 +1,8 @@
 """What no SAE changes, kept in `.scratch/` so that the stages of all variants compute it once.
 
 A result is found again only from equal inputs and equal code, so that a stage writes the same bytes with and
-without it. Files are written beside and renamed: stages that run at once do no harm to each other.
+without it. Files are written beside and renamed: stages that run at once do no harm to each other, but two
+that start together both compute what neither finds yet.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The loop every evaluation stage shares: all SAEs of one variant, over its seeds."""
+"""All SAEs of one variant, over its seeds, and who each of them is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 
 from pipeline.console.errors import BadInput
 from pipeline.numbers.document import Identity
-from pipeline.sae.core.folder import Run, load_sae, read_index, weights_hash
+from pipeline.sae.core.folder import load_sae, weights_hash
+from pipeline.sae.core.index import Run, read_index
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.common.files import external_folder, sae_folder
 
@@ -34,8 +35,7 @@ class Trained:
 def trained_saes(variant: str, seeds: list[int], device: torch.device | str = "cpu") -> Iterator[Trained]:
     """Every SAE of `variant`, seed by seed, in the order they were trained; or the one trained elsewhere.
 
-    A diverged SAE is yielded too: a stage gives each of its metrics the run's reason
-    (`missing(run.reason)`) instead of a number.
+    A diverged SAE is yielded too, with the reason in its run.
     """
     for folder in _folders(variant, seeds):
         for run in read_index(folder):

@@ -4,7 +4,7 @@ DVC deletes a stage's outputs before it runs, so half-finished work lies in `.sc
 and DVC), in a folder named by a hash of everything the result depends on: other inputs, other folder.
 Only finished work is renamed into place.
 
-    folder = scratch("harvest", section.model_dump(), DEPENDENCIES)
+    folder = scratch("harvest", section.model_dump(), [LM, *closure("stages.harvest")])
     ...  # write into folder, or go on with what is there
     publish(folder, ACTIVATIONS)
 """

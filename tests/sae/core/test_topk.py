@@ -64,9 +64,9 @@ def test_largest_equals_a_stable_sort(name: str, count: int) -> None:
 
 def test_floors_leave_a_few_candidates() -> None:
     pre = torch.randn(256, 4096, generator=torch.Generator().manual_seed(0))
-    reached = (pre >= topk._row_floor(pre, 48)[:, None]).sum(1)
+    reached = (pre >= topk.row_floor(pre, 48)[:, None]).sum(1)
     assert reached.float().mean() == pytest.approx(2 * 48 + 6 * topk.SHARE, rel=0.1)
-    exceeding = (pre > topk._batch_floor(pre, 48 * 256)).sum()
+    exceeding = (pre > topk.batch_floor(pre, 48 * 256)).sum()
     assert float(exceeding) == pytest.approx(1.25 * 48 * 256, rel=0.1)
 
 

@@ -13,7 +13,7 @@ from pipeline.store import Batch, Store
 
 
 @dataclass(frozen=True)
-class Observed:
+class LatentActivations:
     """C latents over the K contexts of T tokens of one split."""
 
     latents: list[int]
@@ -37,9 +37,9 @@ class Observed:
 
 
 @torch.no_grad()
-def observe(
+def activations_of(
     sae: SAE, store: Store, blocks: Iterable[Batch], latents: Sequence[int], split: str = "test"
-) -> Observed:
+) -> LatentActivations:
     """Encode every block of `split` and keep what `latents` do."""
     rows, length = store.split(split), store.context_length
     place = torch.full((sae.n,), -1)
@@ -55,7 +55,7 @@ def observe(
     def shaped(values: object) -> Tensor:
         return torch.as_tensor(values)[rows.start : rows.stop].view(-1, length)
 
-    return Observed(
+    return LatentActivations(
         list(latents),
         kept.view(-1, length, len(latents)),
         shaped(store.tokens).long(),

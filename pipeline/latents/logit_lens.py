@@ -10,7 +10,7 @@ from pipeline.lm.core.load import LanguageModel
 
 
 @torch.no_grad()
-def lens(lm: LanguageModel, rows: Tensor) -> Tensor:
+def logit_lens(lm: LanguageModel, rows: Tensor) -> Tensor:
     """(C, V) logits of decoder rows (C, d): the model's final norm, less its bias, then the unembedding.
 
     nostalgebraist's logit lens (2020) on a direction: blocks after the SAE's layer are skipped, and a

@@ -1,0 +1,1 @@
+"""The model card of a published SAE, and its template."""
