@@ -46,6 +46,10 @@ class Params:
             )
         return name
 
+    def under(self, profile: str) -> Params:
+        """The same file with another profile chosen."""
+        return Params({**self._tree, "profile": profile})
+
     def keys(self) -> list[str]:
         """The keys at the top of the file."""
         return list(self._tree)
