@@ -15,11 +15,14 @@ from typing import Any
 
 from pipeline.console.errors import BadInput
 from pipeline.lm.section import EmbeddedModel, parse_model
-from pipeline.params import Params, Section, read_params
+from pipeline.params import Params, read_params
 from pipeline.params.experiment import external, seeds, variants
 from pipeline.params.read import TUNED
 from pipeline.sae.formats.section import ExternalSection, require_name
 from pipeline.text.section import EmbeddedText, parse_text
+from pipeline.tuning.methods import config_of
+from pipeline.tuning.section import TuneSection
+from pipeline.tuning.standing import NEVER, of_profile, of_source
 
 PROFILE = {
     "compute": "pipeline.params.compute:ComputeSection.parse",
@@ -50,6 +53,7 @@ GROUND_TRUTH = "ground_truth_tuned"
 
 TOP = {
     "inputs": "pipeline.params.experiment:Inputs.parse",
+    "tune": "pipeline.commands.check:parse_tune",
     "letter_task": section_of("tasks.letters", "letter_task"),
     "probing_task": section_of("tasks.probing", "probing_task"),
     GROUND_TRUTH: "pipeline.commands.check:parse_tuned",
@@ -71,6 +75,19 @@ def run() -> None:
         f"params.yaml is valid: {len(params.value('variants'))} variants, profiles {profiles}.",
         file=sys.stderr,
     )
+    for line in _standing(params):
+        print(line, file=sys.stderr)
+
+
+def _standing(params: Params) -> Iterator[str]:
+    """Per bed: which methods' values were not tuned on it, with the reason."""
+    beds = {f"profiles.{name}": of_profile(params.under(name)) for name in params.value("profiles")}
+    for where, found in (beds | {GROUND_TRUTH: of_source(params)}).items():
+        wrong = {name: reason for name, reason in found.items() if reason}
+        if found and all(found[name] == NEVER for name in found):
+            yield f"{where}: no method's values were tuned on it."
+        elif wrong:
+            yield f"{where}: " + "; ".join(f"{name}: {reason}" for name, reason in wrong.items()) + "."
 
 
 def parse_train(values: Mapping[str, Any], where: str) -> Any:
@@ -99,16 +116,23 @@ def parse_tuned(values: Mapping[str, Any], where: str) -> None:
         raise BadInput("\n".join(faults))
 
 
+def parse_tune(values: Mapping[str, Any], where: str) -> None:
+    """The section `tune`, whose grids are of values that their methods have."""
+    section = TuneSection.parse(values, where)
+    for name, grids in section.values.items():
+        if name not in variant_files():
+            raise BadInput(
+                f"params.yaml: `{where}.values.{name}` is no method: there is no pipeline/sae/{name}.py."
+            )
+        for key, grid in grids.items():
+            for value in grid:
+                config_of(name).parse({key: value}, f"{where}.values.{name}")
+
+
 def _parse_values(variant: str, values: Any, where: str) -> None:
     if not isinstance(values, Mapping):
         raise BadInput(f"params.yaml: `{where}` must be a section ({{}} for none), not {values!r}.")
     config_of(variant).parse(values, where)
-
-
-def config_of(variant: str) -> type[Section]:
-    """The `Config` of pipeline/sae/{variant}.py."""
-    config: type[Section] = _load(f"pipeline.sae.{variant}:Config")
-    return config
 
 
 def variant_files() -> list[str]:

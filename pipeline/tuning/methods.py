@@ -11,10 +11,13 @@ from pipeline.params import Params, Section
 from pipeline.params.read import TUNED
 from pipeline.tuning.record import hashed
 
+CONTROLS = ("controls", "control_values")
+"""Keys of a method's section that make rows beside its own, and change no trial of it."""
+
 
 @dataclass(frozen=True)
 class Method:
-    """A method in a sweep: its name, the defaults of what is tuned, and the values that are not."""
+    """A method in a sweep: its name, the defaults of what is tuned, and the values that are not tuned."""
 
     variant: str
     defaults: Mapping[str, float]
@@ -22,8 +25,8 @@ class Method:
 
     @property
     def hash(self) -> str:
-        """Of the values that are not tuned; controls are rows of their own and change no trial."""
-        return hashed({name: value for name, value in self.others.items() if name != "controls"})
+        """Of the values that are not tuned."""
+        return hashed(dict(self.others))
 
 
 def method_of(params: Params, variant: str) -> Method:
@@ -31,7 +34,7 @@ def method_of(params: Params, variant: str) -> Method:
     values = params.value(variant)
     fields = config_of(variant).model_fields
     tuned = {name: fields[name].default for name, value in values.items() if value == TUNED}
-    others = {name: value for name, value in values.items() if value != TUNED}
+    others = {name: value for name, value in values.items() if value != TUNED and name not in CONTROLS}
     return Method(variant, tuned, others)
 
 

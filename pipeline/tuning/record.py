@@ -83,13 +83,13 @@ def write_trials(path: Path, trials: Iterable[Trial]) -> None:
 
 
 def _row(trial: Trial) -> dict[str, Any]:
-    return asdict(trial) | {
-        "values": json.dumps(dict(trial.values)), "on_target": "yes" if trial.on_target else "no",
-    }  # fmt: skip
+    values = " ".join(f"{name}={value!r}" for name, value in trial.values)
+    return asdict(trial) | {"values": values, "on_target": "yes" if trial.on_target else "no"}
 
 
 def _trial(row: Mapping[Any, Any]) -> Trial:
-    values = tuple(sorted(json.loads(row["values"]).items()))
+    pairs = [each.split("=") for each in row["values"].split()]
+    values = tuple((name, float(value)) for name, value in pairs)
     return Trial(**{**row, "values": values, "on_target": row["on_target"] == "yes"})
 
 
