@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.params import Params
+from pipeline.params import Params, read_params
 from pipeline.tuning.beds import profile_bed
 from pipeline.tuning.methods import method_of
 from pipeline.tuning.page import write_page
@@ -47,7 +47,7 @@ TOKENS = 640
 
 
 def params() -> Params:
-    return Params(json.loads(Path("params.yaml").read_text()))
+    return read_params()
 
 
 def ground() -> Ground:
