@@ -52,6 +52,7 @@ def run() -> None:
     experiment, section = Experiment.read(params), params.get("compare", CompareSection)
     _name_stale(experiment)
     trained, found = indices(experiment), evaluations(experiment)
+    measured_with = sections(found)
     if not any(trained.values()):
         raise BadInput(
             "No SAE was trained: every index.json under models/sae is empty; run `dvc repro train`."
@@ -81,12 +82,11 @@ def run() -> None:
     }
     pictures = _draw(long, scores)
     folder = _write(long, pictures)
-    (folder / "table.md").write_text(
-        markdown(TITLE, rows, answered, groups, caption, notes), encoding="utf-8"
-    )
+    text = markdown(TITLE, rows, answered, groups, caption, notes)
+    (folder / "table.md").write_text(text, encoding="utf-8")
     write_json(folder / "standing.json", document(groups, answered))
     said = {
-        "title": TITLE, "caption": caption, "notes": notes, **asdict(rows), "sections": sections(found),
+        "title": TITLE, "caption": caption, "notes": notes, **asdict(rows), "sections": measured_with,
         "resolved": resolved(groups),
     }  # fmt: skip
     write_json(folder / "report.json", {"schema": SCHEMAS["report.json"], **said})
