@@ -5,10 +5,10 @@ from collections import Counter
 from itertools import islice
 
 import pytest
+from pipeline.text.embedded.grammar import Document
 
 from pipeline.text.embedded import lexicon
 from pipeline.text.embedded.generator import documents
-from pipeline.text.embedded.grammar import Document
 from pipeline.text.embedded.lexis import lexis
 from pipeline.text.embedded.vocabulary import vocabulary
 from tests.text.sections import embedded
