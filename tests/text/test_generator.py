@@ -25,9 +25,7 @@ BASE = embedded()
 RICH = embedded(words=900, domains=4, sub_domains=3, speakers=4, registers=3, languages=3, drill_share=0.0)
 
 
-def take(
-    count: int, stream: str = "x", section: EmbeddedText = BASE, drills: float = 0.2
-) -> list[Document]:
+def take(count: int, stream: str = "x", section: EmbeddedText = BASE, drills: float = 0.2) -> list[Document]:
     return list(islice(documents(section, stream, drills), count))
 
 
