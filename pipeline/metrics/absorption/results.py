@@ -55,7 +55,7 @@ _CARRIER_METRIC = Definition(
     "SAEBench 0.6.0), minus the same words' share along random directions of equal projection on the word "
     "and on b_dec (ours); 0 is chance",
     headline=Headline(
-        "carrier", "misses carried", 45,
+        "carrier", "misses carried", 45, narrow=False,
         items=Items(
             WORDS, "word", "words", {"full_absorption": 1, "chance": -1}, {"main_silent": 1}, where="kept"
         ),
