@@ -48,7 +48,7 @@ METRICS = [
         f"share of {_ALIVE} whose partner in another seed's SAE has a cosine of at least 0.7, {_MATCHED}",
         headline=Headline(
             "stability", "stability over seeds", 100,
-            items=Items(LATENTS, "item", "latents", {"stable": 1}, where="alive"),
+            items=Items(LATENTS, "item", "latents", {"stable": 1}, where="alive"), pairs_of_seeds=True,
         ),
     ),
     Definition(
