@@ -46,8 +46,8 @@ MAY_IMPORT = {
 }
 """The rooms that each room may import; DVC's `deps` in dvc.yaml follow the same arrows."""
 
-LIGHT_STAGES = ("train", "reconstruction", "absorption", "probing", "ground_truth")
-HEAVY = {"transformers", "datasets", "pandas", "matplotlib"}
+LIGHT_STAGES = ("train", "reconstruction", "absorption", "probing", "stability", "ground_truth")
+HEAVY = {"transformers", "datasets", "pandas", "matplotlib", "scipy"}
 
 
 @cache
