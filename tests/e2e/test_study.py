@@ -38,10 +38,7 @@ STUDY: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     made = working_tree(tmp_path_factory.mktemp("study"))
-    tree = tiny(made.params())
-    for name in STUDY["blocks"]["cheap"]["variants"]:
-        tree[name]["controls"] = []
-    made.set_params(tree)
+    made.set_params(tiny(made.params()))
     with (made.root / "study.yaml").open("w", encoding="utf-8") as file:
         YAML(typ="safe", pure=True).dump(STUDY, file)
     return made
