@@ -143,7 +143,7 @@ def test_the_items_share_is_the_covariance_between_seeds() -> None:
 
 
 def test_a_method_is_as_noisy_as_itself_and_the_others_together_say() -> None:
-    """By hand: four methods, two seeds. Squares of residuals, own times K / (K - 1), the others' what is left."""
+    """By hand: four methods, two seeds; the others' squares are what a method's own leaves of them all."""
     values = np.array([[0.0, 4.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
     found = noise(values)
     squares = np.array([4.5, 0.5, 0.5, 0.5])  # residuals 1.5 and 0.5, at each of two seeds
