@@ -184,6 +184,16 @@ def test_one_row_alone_has_the_students_interval_of_its_seeds() -> None:
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
 
 
+@pytest.mark.parametrize("seeds", [3, 5, 8])
+def test_a_mean_over_pairs_of_seeds_is_as_sure_as_its_simulation(seeds: int) -> None:
+    """h(i, j) = a_i + a_j: the spread over seeds, once corrected, is that of the mean over studies."""
+    own = np.random.default_rng(8).normal(size=(20000, seeds))
+    others = (own.sum(1, keepdims=True) - own) / (seeds - 1)
+    values = own + others
+    errors = [Table.of([Values(each).of_pairs]).mean(0).error ** 2 for each in values[:2000]]
+    assert np.mean(errors) == pytest.approx(values.mean(1).var(), rel=0.1)
+
+
 def test_equal_rows_without_any_noise_are_not_different() -> None:
     level = Values(np.ones(2))
     found = Table.of([level, level]).difference(0, 1)
