@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.metrics.reconstruction.entries import Entries
 from pipeline.metrics.reconstruction.temporal import Temporal
 from pipeline.parallel.processes import Say, at_once, spread
 from pipeline.params import read_params
@@ -67,7 +68,7 @@ def steadiness(sae: SAE, store: Store, tokens: int, device: torch.device) -> tup
     """Flicker and smoothness (metrics/reconstruction/temporal.py) on validation contexts, to `tokens`."""
     block = next(blocks(store, max(1, tokens // store.context_length), device, "validation"))
     temporal = Temporal(sae.n, store.context_length)
-    temporal.add(block.x, sae.encode(block.x), block.document, block.position, block.context)
+    temporal.add(block.x, Entries.of(sae.encode(block.x)), block.document, block.position, block.context)
     total = temporal.sums.total
     return (
         1 - total("stays_on") / max(total("on_followed"), 1),
