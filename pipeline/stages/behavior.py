@@ -73,7 +73,8 @@ def prepare(setting: Setting[BehaviorSection]) -> Evaluation:
     centre = torch.tensor(store.attrs.mean).float()[None]
     return Evaluation(
         METRICS, spliced, TABLES, "contexts", len(chosen), Control(centre, section.seed, untrained, memo),
-        (store.d, ACTIVATIONS), {name: Number(**each) for name, each in memo.get("lookup", looked_up).items()},
+        (store.d, ACTIVATIONS),
+        {name: Number(**each) for name, each in memo.get("lookup", looked_up).items()},
     )  # fmt: skip
 
 

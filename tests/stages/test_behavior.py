@@ -13,9 +13,10 @@ from pipeline.lm.resolve import resolve_local
 from pipeline.metrics.behavior.evaluate import METRICS
 from pipeline.metrics.common import controls
 from pipeline.metrics.common.controls import permuted
-from pipeline.stages.behavior import evenly, run
+from pipeline.stages.behavior import run
 from pipeline.stages.common.files import ACTIVATIONS, LM, evaluation_folder
 from pipeline.store import open_store
+from pipeline.store.blocks import evenly
 from tests.lm import tiny
 from tests.metrics.codes import perfect_sae, random_sae
 from tests.stages.evaluated import (
@@ -190,6 +191,6 @@ def test_an_sae_of_another_width_is_refused(harvested: tuple[LanguageModel, Tens
 
 
 def test_evenly_spaced_contexts():
-    assert evenly(10, 20, 4) == [10, 12, 15, 17]
-    assert evenly(10, 13, 8) == [10, 11, 12]
-    assert evenly(5, 5, 3) == []
+    assert evenly(range(10, 20), 4) == [10, 12, 15, 17]
+    assert evenly(range(10, 13), 8) == [10, 11, 12]
+    assert evenly(range(5, 5), 3) == []

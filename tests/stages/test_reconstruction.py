@@ -12,7 +12,8 @@ from torch import Tensor
 from pipeline.console.errors import BadInput
 from pipeline.metrics.common import controls
 from pipeline.metrics.common.controls import permuted
-from pipeline.metrics.reconstruction.evaluate import METRICS, shuffled
+from pipeline.metrics.reconstruction.evaluate import METRICS
+from pipeline.metrics.reconstruction.orders import Shuffled
 from pipeline.stages.common.files import evaluation_folder
 from pipeline.stages.reconstruction import run
 from tests.metrics.codes import perfect_sae, random_sae
@@ -178,7 +179,7 @@ def test_shuffling_keeps_the_rows(stored: tuple[Tensor, Tensor]):
     from pipeline.store.blocks import blocks
 
     held = list(blocks(open_store(ACTIVATIONS), 2, torch.device("cpu")))
-    mixed = list(shuffled(held, 0))
+    mixed = Shuffled(held, 0).blocks
     plain, other = (torch.cat([block.x for block in each]).numpy() for each in (held, mixed))
     assert not np.array_equal(plain, other)
     np.testing.assert_array_equal(np.sort(plain, axis=0), np.sort(other, axis=0))

@@ -9,7 +9,7 @@ from pipeline.metrics.reconstruction.entries import Entries
 
 SWITCHING = ("on_followed", "stays_on", "sides", "switched", "smoothness")
 """Per pair (t, t + 1), kept at t: the latents on at t; those of them on at t + 1; how many of both codes are
-not zero; each one's share of energy in latents silent in the other, added; |f_(t+1) - f_t| / |x_(t+1) - x_t|."""
+not zero; each one's share of energy in latents silent in the other, added; |change of f| / |change of x|."""
 
 WITHOUT_DENSE = "_without_dense"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from pipeline.metrics.behavior.evaluate import ablations, score
+from pipeline.metrics.behavior.measure import of_sae
 from pipeline.metrics.common.controls import of_permuted, of_untrained, permuted, random_sae
 from pipeline.numbers.definition import Definition, Headline, Reference
 from tests.metrics.behavior.test_behavior import MEAN, SECTION, D, contexts, numbers, suffix
@@ -27,12 +28,14 @@ def test_one_pass_gives_the_score_of_the_whole_measurement() -> None:
     batch, sae = contexts(6, 3), permuted(perfect_sae(D), 1)
     expected = numbers(sae, [batch])["ce_score"]
     assert expected.value is not None
-    assert score(sae, [batch], suffix, ablations([batch], suffix, MEAN), SECTION) == {"ce_score": expected}
+    assert score(of_sae(sae), [batch], suffix, ablations([batch], suffix, MEAN), SECTION) == {
+        "ce_score": expected
+    }
     assert expected.value < 0.9  # what the unchanged SAE has is 1
 
 
 def test_no_context_no_score() -> None:
-    found = score(perfect_sae(D), [], suffix, {}, SECTION)
+    found = score(of_sae(perfect_sae(D)), [], suffix, {}, SECTION)
     assert found["ce_score"].reason == "no token to score was evaluated"
 
 

@@ -53,7 +53,7 @@ def made_task(classes: int = 3, per_class: int = 30) -> ProbingTask:
         ((row > 0) == truth)[real].tolist()
         for row, truth, real in zip(logits, test.truth, test.real, strict=True)
     ]
-    return ProbingTask(x, offsets, mean, problems, dense, {"model": "m"})
+    return ProbingTask(x, kinds[text], offsets, mean, problems, dense, {"model": "m"})
 
 
 def test_splits_are_disjoint_balanced_and_fixed() -> None:
