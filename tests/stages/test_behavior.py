@@ -162,7 +162,9 @@ def test_controls_score_what_the_same_saes_score_as_runs(harvested: tuple[Langua
     as_runs = {row["run"]: row["metrics"] for row in read_results("behavior", "controls")["rows"]}
     found = read_results("behavior", "toy")["rows"][0]["metrics"]
     for run_name, control in (("permuted", "shuffled_decoder"), ("untrained", "random_sae")):
-        assert found[f"ce_score_{control}"] == as_runs[run_name]["ce_score"]
+        for name in ("kl_sae", "ce_score"):
+            assert found[f"{name}_{control}"] == as_runs[run_name][name]
+    assert found["kl_sae_token_lookup"]["value"] > 0
 
 
 def test_the_same_inputs_give_the_same_bytes(harvested: tuple[LanguageModel, Tensor]):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from pipeline.sae.core.codes import Codes, Pairs
 
@@ -39,10 +38,6 @@ class Lookup:
         """(B, d): the mean activation of each of `tokens` (B,), `centre` for one without."""
         place, known = self._place(tokens)
         return self.centre + torch.where(known[:, None], self.offset[place], 0.0)
-
-    def unit_rows(self) -> Tensor:
-        """(V, d): the direction that each latent stands for."""
-        return normalize(self.offset, dim=1)
 
     def _place(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         place = torch.searchsorted(self.ids, tokens).clamp_max(self.n - 1)

@@ -50,7 +50,7 @@ def metrics(task: ProbingTask, section: ProbingSection) -> list[Definition]:
     the dense probe, and where between the methods part differs from text to text.
     """
     main = Definition(
-        PROBING, "higher", "accuracy", 1, f"mean over k of probing_k: k of {_listed(section.k)} (ours)",
+        PROBING, "higher", "accuracy", 1, f"mean of probing_k over k of {_listed(section.k)} (ours)",
         headline=Headline(
             PROBING, "probing", 70,
             items=Items(
@@ -60,10 +60,12 @@ def metrics(task: ProbingTask, section: ProbingSection) -> list[Definition]:
         ),
     )  # fmt: skip
     neuron, dense = (Reference(row, PROBING, order) for row, order in (NEURON_ROW, DENSE_ROW))
-    raw = "the same on raw residual neurons"
+    raw = Definition(
+        RAW, "neither", "accuracy", 1, "baseline: probing of raw residual neurons", reference=neuron
+    )
     found = [
         main, of_untrained(main), of_lookup(main), *_by_set(main, task),
-        Definition(RAW, "neither", "accuracy", 1, f"baseline: {raw}, mean over k", reference=neuron),
+        raw, *_by_set(raw, task),
         Definition("raw_dense", "neither", "accuracy", 1, _DENSE + _MEAN, reference=dense),
         *(_detail(f"raw_dense_{name}", f"{_DENSE}set {name}") for name in sets(task)),
     ]  # fmt: skip
@@ -88,7 +90,7 @@ def _by_set(metric: Definition, task: ProbingTask) -> list[Definition]:
     text = metric.definition.removesuffix(f", {_MEAN}")
     return [
         replace(metric, name=f"{metric.name}_{name}", definition=f"{text}, set {name}", aggregate=False,
-                headline=None)
+                headline=None, reference=None)
         for name in sets(task)
     ]  # fmt: skip
 

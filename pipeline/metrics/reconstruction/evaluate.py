@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -52,7 +52,8 @@ METRICS = [
     *_OWN.values(),
     of_permuted(_OWN["explained_variance"]),
     *(of_untrained(_OWN[name]) for name in _UNTRAINED),
-    *(of_lookup(_OWN[name]) for name in _LOOKED_UP),
+    *(of_lookup(_OWN[name]) for name in _LOOKED_UP if name != "l0"),
+    replace(of_lookup(_OWN["l0"]), reference=None),  # the row's name says it
     *(of_shuffled(_OWN[name], value) for name, value in _ORDER.items()),
 ]
 BY_CONSTRUCTION = {f"{name}{SHUFFLED}": Number(value) for name, value in _ORDER.items()}
