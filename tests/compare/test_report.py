@@ -225,9 +225,11 @@ def test_one_seed_has_no_spread_and_no_marks(gather: Gather) -> None:
 
 def test_metrics_json_has_means_and_null_for_what_a_seed_lacks(gather: Gather) -> None:
     world = World(missing={("topk l0-16", 43, "letter_f1_k1"): LETTERS})
-    world.values = {("topk", "l0-4", 4, seed, "persistence"): v for seed, v in ((42, 0.70), (43, 0.78))}
+    world.values = {
+        ("topk", "l0-4", 4, seed, "explained_variance"): v for seed, v in ((42, 0.70), (43, 0.78))
+    }
     found = metrics_json(gather(world))
-    assert found["topk"]["l0-4"]["persistence"] == 0.74
+    assert found["topk"]["l0-4"]["explained_variance"] == 0.74
     assert found["topk"]["l0-16"]["letter_f1"] is None
     assert list(found) == ["standard", "topk", "atm", "temporal"]
     assert list(found["standard"]) == ["l0-4", "l0-16", "truth-l0-4", "truth-l0-16"]

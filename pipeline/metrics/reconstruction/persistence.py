@@ -85,20 +85,20 @@ _MAIN = [
         "persistence", "higher", "share", 1,
         "1 - flicker / flicker_shuffled: 0 where the order of tokens makes no difference, 1 where no latent "
         "switches off (ours)",
-        headline=Headline("persistence", "persistence", 80, items=_ITEMS["persistence"][0]),
+        headline=Headline("persistence", "persistence", 80, narrow=False, items=_ITEMS["persistence"][0]),
     ),
     Definition(
         "persistence_energy", "higher", "share", 1,
         "1 - switched / switched_shuffled, switched being the share of |f|^2 of a token that lies in latents "
         "silent at the token before it or after it, mean over pairs and both directions (ours)",
         headline=Headline(
-            "persistence_energy", "persistence, energy", 85, items=_ITEMS["persistence_energy"][0]
+            "persistence_energy", "steady energy", 85, items=_ITEMS["persistence_energy"][0]
         ),
     ),
     Definition(
         "smoothness_ratio", "higher", "ratio", 1,
         "smoothness_shuffled / smoothness: 1 where the order of tokens makes no difference (ours)",
-        headline=Headline("smoothness", "smoothness", 88, items=_ITEMS["smoothness_ratio"][0]),
+        headline=Headline("smoothness", "smoothness", 88, narrow=False, items=_ITEMS["smoothness_ratio"][0]),
     ),
 ]  # fmt: skip
 
