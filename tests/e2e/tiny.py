@@ -19,7 +19,9 @@ GIVEN = "given"
 GATHERING = ("compare", "claims", "saebench", "page")
 """What reads every variant's results."""
 
-EVALUATIONS = ("reconstruction", "behavior", "absorption", "probing", "ground_truth", "latents")
+EVALUATIONS = (
+    "reconstruction", "behavior", "absorption", "probing", "stability", "ground_truth", "latents",
+)  # fmt: skip
 
 
 def tiny(tree: dict[str, Any]) -> dict[str, Any]:
