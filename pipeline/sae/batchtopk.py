@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from pipeline.sae.method.auxk import auxk
 from pipeline.sae.method.batch_topk import BatchTopConfig, BatchTopMethod
+from pipeline.sae.method.control import BATCHES
 from pipeline.sae.method.variant import Objective, Step, reconstruct
 
 
 class Config(BatchTopConfig):
     """Section `batchtopk` of params.yaml."""
+
+    known = BATCHES
 
 
 class Method(BatchTopMethod):

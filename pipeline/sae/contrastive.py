@@ -23,6 +23,7 @@ from torch.nn.functional import cross_entropy
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.method.auxk import auxk
 from pipeline.sae.method.batch_topk import BatchTopConfig, BatchTopMethod
+from pipeline.sae.method.control import shuffled
 from pipeline.sae.method.inner_products import products
 from pipeline.sae.method.prefixes import prefix_errors
 from pipeline.sae.method.sequence import follows
@@ -31,6 +32,8 @@ from pipeline.sae.method.variant import Objective, Step
 
 class Config(BatchTopConfig):
     """Section `contrastive` of params.yaml."""
+
+    known = shuffled("pairs")
 
     weight: float = Field(0.1, ge=0, description="of the contrastive term, in scaled units, from the sweep")
     high: float = Field(0.2, gt=0, lt=1, description="share of the dictionary that is high-level")

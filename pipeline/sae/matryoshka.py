@@ -12,12 +12,15 @@ from pydantic import Field
 from pipeline.sae.core.codes import Codes
 from pipeline.sae.method.auxk import auxk
 from pipeline.sae.method.batch_topk import BatchTopConfig, BatchTopMethod
+from pipeline.sae.method.control import BATCHES
 from pipeline.sae.method.prefixes import prefix_errors
 from pipeline.sae.method.variant import Objective, Step
 
 
 class Config(BatchTopConfig):
     """Section `matryoshka` of params.yaml."""
+
+    known = BATCHES
 
     prefixes: list[Annotated[float, Field(gt=0, le=1)]] = Field(
         [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0], min_length=1, description="nested prefixes, as shares of n"

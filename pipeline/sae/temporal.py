@@ -21,6 +21,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pipeline.sae.core.codes import Pairs
+from pipeline.sae.method.control import shuffled
 from pipeline.sae.method.sequence import follows
 from pipeline.sae.method.state import Average, State
 from pipeline.sae.method.variant import (
@@ -37,6 +38,8 @@ from pipeline.sae.method.variant import (
 
 class Config(PenaltyConfig):
     """Section `temporal` of params.yaml."""
+
+    known = shuffled("pairs")
 
     temporal_penalty: bool = Field(True, description="switch of the first mechanism")
     resampling: bool = Field(True, description="switch of the second mechanism")

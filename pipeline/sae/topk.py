@@ -11,11 +11,14 @@ from torch import Tensor
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.topk import row_top
 from pipeline.sae.method.auxk import auxk
+from pipeline.sae.method.control import BATCHES
 from pipeline.sae.method.variant import MethodConfig, Objective, Step, Variant, reconstruct
 
 
 class Config(MethodConfig):
     """Section `topk` of params.yaml."""
+
+    known = BATCHES
 
     aux_weight: float = Field(1 / 32, ge=0, description="weight of the AuxK loss; 0 switches it off")
 

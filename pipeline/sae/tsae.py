@@ -24,6 +24,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pipeline.sae.core.codes import Pairs
+from pipeline.sae.method.control import shuffled
 from pipeline.sae.method.inner_products import Layout, gram
 from pipeline.sae.method.sequence import segments
 from pipeline.sae.method.variant import (
@@ -42,6 +43,8 @@ MIN_VARIANCE = 0.01
 
 class Config(PenaltyConfig):
     """Section `tsae` of params.yaml."""
+
+    known = shuffled("contexts")
 
     weight: float = Field(1.0, ge=0, description="factor on all scales, from the sweep")
     scales: list[float] = Field(

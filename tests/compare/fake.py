@@ -30,6 +30,7 @@ from pipeline.numbers.document import Identity, Measured, nothing, write_measure
 from pipeline.numbers.files import write_json
 from pipeline.numbers.number import Number, missing
 from pipeline.numbers.table import Columns, write_table
+from pipeline.sae.core.index import VERSION
 from pipeline.stages import ground_truth
 from pipeline.stages.common.files import evaluation_folder
 
@@ -99,7 +100,9 @@ class World:
                 self._evaluate(root, stage, variant)
         for name in self.given:
             index = [self.run(name, 0, *run) for run in self.runs(name)]
-            write_json(root / "models/sae" / name / "external/index.json", {"version": 1, "runs": index})
+            write_json(
+                root / "models/sae" / name / "external/index.json", {"version": VERSION, "runs": index}
+            )
             for stage in CHOSEN:
                 if stage != "ground_truth":
                     self._evaluate(root, stage, name)
@@ -120,7 +123,7 @@ class World:
         for seed in self.seeds:
             folder = root / "models/sae" / variant / str(seed)
             index = [self.run(variant, seed, *run) for run in self.runs(variant)]
-            write_json(folder / "index.json", {"version": 1, "runs": index})
+            write_json(folder / "index.json", {"version": VERSION, "runs": index})
             for run in index:
                 rows = list(_curve(run, random.Random(f"{variant}{seed}{run['name']}")))
                 write_table(folder / run["name"] / "training.tsv", dict.fromkeys(rows[0], float), rows)
@@ -130,7 +133,8 @@ class World:
         reason = self.diverged.get((variant, name, seed))
         l0 = self.value("reconstruction", "l0", variant, name, target, seed)
         return {
-            "name": name, "variant": variant, "seed": seed, "reading": reading, "target": target,
+            "name": name, "variant": variant, "control": reading if name.startswith(reading) else None,
+            "seed": seed, "reading": reading, "target": target,
             "status": "diverged" if reason else "ok", "reason": reason, "l0": l0, "coefficient": 0.5,
             "on_target": None if target is None else abs(l0 - target) <= 0.1 * target,
         }  # fmt: skip

@@ -44,7 +44,7 @@ def stepped(values: dict[str, Any], steps: int = 120) -> Trainer:
 
 
 def test_all_switches_off_is_standard_on_pairs() -> None:
-    [plain] = toy.trained("standard", reading="pairs", tokens=40 * 64)
+    [plain] = toy.trained("standard", control="pairs", tokens=40 * 64)
     [off] = toy.trained("temporal", OFF, tokens=40 * 64)
     assert torch.equal(off.sae.W_dec, plain.sae.W_dec)
 
