@@ -23,7 +23,7 @@ class Control:
     values: Mapping[str, Any] = field(default_factory=dict)  # keys of the section that change
 
 
-BATCHES: Mapping[str, Control] = {
+BATCHES: dict[str, Control] = {
     "pairs": Control("what batches of neighbouring tokens do by themselves, without a term", "pairs"),
     "contexts": Control("what batches of whole contexts do by themselves, without a term", "contexts"),
 }

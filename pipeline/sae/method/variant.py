@@ -184,7 +184,7 @@ class Variant(ABC):
     """A training method for one SAE (one L0 target). Subclasses override what differs."""
 
     reading: ClassVar[Reading] = "tokens"
-    controlled: ClassVar[bool] = True  # sparsity through a penalty coefficient
+    controlled: bool = True  # sparsity through a penalty coefficient
     keeps: ClassVar[type[State]] = State  # the type of `state`
 
     def __init__(self, config: MethodConfig, d: int, n: int, l0: int | None) -> None:
@@ -202,6 +202,10 @@ class Variant(ABC):
     def parameter_names(self) -> tuple[str, ...]:
         """The shared parameters that this method trains."""
         return ("W_enc", "W_dec", "b_enc", "b_dec")
+
+    def frozen(self) -> frozenset[str]:
+        """Those of them that stay as they were drawn."""
+        return frozenset()
 
     @abstractmethod
     def objective(self, step: Step) -> Objective:
