@@ -47,6 +47,7 @@ def run() -> None:
     experiment = Experiment.read(read_params())
     _name_stale(experiment)
     trained, found = indices(experiment), evaluations(experiment)
+    measured_with = sections(found)
     if not any(trained.values()):
         raise BadInput(
             "No SAE was trained: every index.json under models/sae is empty; run `dvc repro train`."
@@ -74,7 +75,7 @@ def run() -> None:
     folder = _write(long, pictures)
     (folder / "table.md").write_text(markdown(TITLE, rows, groups, caption, notes), encoding="utf-8")
     write_json(folder / "standing.json", document(groups))
-    said = {"title": TITLE, "caption": caption, "notes": notes, **asdict(rows), "sections": sections(found)}
+    said = {"title": TITLE, "caption": caption, "notes": notes, **asdict(rows), "sections": measured_with}
     write_json(folder / "report.json", {"schema": SCHEMAS["report.json"], **said})
     write_json(REPORTS / "metrics.json", metrics_json(scores))
     show(rows, caption, notes)

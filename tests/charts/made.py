@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 COLUMNS: list[dict[str, Any]] = [
-    {"title": title, "better": better, "stage": stage, "metric": metric}
-    for title, better, stage, metric in (
-        ("explained variance", "higher", "reconstruction", "explained_variance"),
-        ("dead share", "lower", "reconstruction", "dead_share"),
-        ("recovery", "higher", "ground_truth", "recovery_mmcs"),
+    {"title": title, "better": better, "source": source, "stage": stage, "metric": metric}
+    for title, better, source, stage, metric in (
+        ("explained variance", "higher", "text", "reconstruction", "explained_variance"),
+        ("dead share", "lower", "text", "reconstruction", "dead_share"),
+        ("recovery", "higher", "truth", "ground_truth", "recovery_mmcs"),
     )
 ]
 LABELS = ("standard", "standard (pairs)", "topk")
@@ -19,8 +19,8 @@ TARGETS = (4.0, 16.0)
 
 
 def tables() -> dict[str, pd.DataFrame]:
-    """The tables "summary", "training" and "letters"."""
-    return {"summary": summary(), "training": training(), "letters": letters()}
+    """The tables that charts are drawn from."""
+    return {"summary": summary(), "training": training(), "letters": letters(), "probing": probing()}
 
 
 def summary() -> pd.DataFrame:
@@ -38,7 +38,7 @@ def summary() -> pd.DataFrame:
 
 
 def _around(mean: float) -> dict[str, Any]:
-    return {"mean": mean, "low": 0.99 * mean, "high": 1.01 * mean, "reason": ""}
+    return {"mean": mean, "low": 0.99 * mean, "high": 1.01 * mean, "reason": "", "on_target": 1}
 
 
 def training() -> pd.DataFrame:
@@ -59,10 +59,10 @@ def letters() -> pd.DataFrame:
     )  # fmt: skip
 
 
-def problems() -> pd.DataFrame:
+def probing() -> pd.DataFrame:
     """Probing of two classes whose names read as one number."""
     return pd.DataFrame(
-        {"label": label, "run": f"l0-{target:g}", "seed": seed, "set": "topic", "class": name, "k": k,
-         "accuracy": 0.7 + 0.1 * seed, "raw_neurons": 0.6, "raw_dense": 0.9}
+        {"label": label, "run": f"l0-{target:g}", "target": target, "seed": seed, "set": "topic",
+         "class": name, "k": k, "accuracy": 0.7 + 0.1 * seed, "raw_neurons": 0.6, "raw_dense": 0.9}
         for label in LABELS for target in TARGETS for seed in (0, 1) for name in ("1", "01") for k in (1, 2)
     )  # fmt: skip

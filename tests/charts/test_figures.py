@@ -14,11 +14,8 @@ import vl_convert
 from pipeline.charts.figures import ARRANGED, arranged, embedded, figures, panels
 from pipeline.charts.look import FONT
 from pipeline.charts.panel import sentence
-from pipeline.charts.probing import probing
 from tests.charts import made
 from tests.test_layout import ROOT
-
-TARGETS = {f"l0-{target:g}": target for target in made.TARGETS}
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +54,7 @@ def specifications() -> dict[str, dict[str, Any]]:
     drawn = panels(made.tables(), made.COLUMNS)
     pictured = {f"{name} as a picture": arranged(drawn[name], place) for name, place in ARRANGED.items()}
     paged = {f"{name} in the page": embedded(each[0]) for name, each in drawn.items()}
-    probes = embedded(probing(made.problems(), TARGETS)[0])
-    return {**pictured, **paged, "probing": probes, "sentence": embedded(sentence("Nothing."))}
+    return {**pictured, **paged, "sentence": embedded(sentence("Nothing."))}
 
 
 def test_specifications_are_valid(specifications: dict[str, dict[str, Any]]) -> None:

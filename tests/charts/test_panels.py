@@ -44,7 +44,7 @@ def test_pareto_has_a_panel_per_score_and_a_line_per_label() -> None:
 def test_a_run_off_its_target_is_hollow_or_names_the_l0_it_reached() -> None:
     table = made.summary()
     one = (table["label"] == "topk") & (table["target"] == 4) & (table["metric"] == "l0")
-    table.loc[one, ["mean", "low", "high"]] = (4.3, 4.0, 4.6)
+    table.loc[one, ["mean", "low", "high", "on_target"]] = (4.3, 4.0, 4.6, 0)
     rows = pareto(table, TEXT, METHODS)[0].rows
     assert [row["label"] for row in rows if row["missed"]] == ["topk"]
     names = [row["name"] for panel in truth(table, TRUTH, METHODS) for row in panel.rows]
@@ -53,7 +53,7 @@ def test_a_run_off_its_target_is_hollow_or_names_the_l0_it_reached() -> None:
 
 def test_presets_of_papers_are_left_out_and_saes_from_elsewhere_are_not() -> None:
     table = made.summary()
-    run = table[(table["label"] == "topk") & (table["target"] == 4)].assign(target=np.nan)
+    run = table[(table["label"] == "topk") & (table["target"] == 4)].assign(target=np.nan, on_target=np.nan)
     both = pd.concat([table, run.assign(run="paper"), run.assign(run="given", label="other")])
     labels = [row["label"] for row in pareto(both, TEXT, [*METHODS, "other"])[0].rows]
     assert (labels.count("topk"), labels.count("other")) == (2, 1)
@@ -105,7 +105,7 @@ def test_a_dropped_letter_has_no_value_and_an_unabsorbed_one_has_zero() -> None:
 
 
 def test_probing_keeps_classes_apart_and_ends_with_the_references() -> None:
-    panel, _ = probing(made.problems(), {f"l0-{target:g}": target for target in made.TARGETS})
+    panel, _ = probing(made.probing())
     assert list(dict.fromkeys(row["x"] for row in panel.rows)) == ["topic: 1", "topic: 01"]
     labels = list(dict.fromkeys(row["label"] for row in panel.rows))
     assert labels == [*made.LABELS, "raw residual, neuron", "raw residual, dense"]
@@ -119,7 +119,7 @@ def test_probing_keeps_classes_apart_and_ends_with_the_references() -> None:
         lambda: temporal(made.summary().iloc[:0], METHODS),
         lambda: training(made.training().iloc[:0], METHODS),
         lambda: letters(made.letters().assign(fraction=np.nan)),
-        lambda: probing(made.problems(), {}),
+        lambda: probing(made.probing().assign(target=np.nan)),
     ],
 )
 def test_nothing_to_draw_is_a_sentence(drawn: Callable[[], list[Panel]]) -> None:

@@ -14,7 +14,7 @@ import torch
 from huggingface_hub import ModelCard
 from ruamel.yaml import YAML
 
-from pipeline.commands.publish import MEASURED, run
+from pipeline.commands.publish import run
 from pipeline.console.errors import BadInput
 from pipeline.numbers.definition import Definition, Headline
 from pipeline.numbers.document import Results, Row, write_results
@@ -28,14 +28,18 @@ from tests.stages.evaluated import write_saes
 
 D, N = 6, 16
 PROFILE = {"text": {"source": "hub", "name": "owner/texts"}, "train": {"n": N}}
+METRICS = {
+    "reconstruction": ("explained_variance", "l0", "dead_share"), "behavior": ("ce_score",),
+    "absorption": ("mean_absorption_fraction",), "probing": ("probing_k1",),
+}  # fmt: skip
 LOCK = {
     "corpus": {"profile": "big", "inputs.text": "/somewhere/private", "profiles.big.text": PROFILE["text"]},
     "model": {"inputs.model": "/somewhere/private"},
-    "harvest": {"profiles.big.harvest": {"layer": 1}},
+    "harvest": {"profiles.big.harvest": {"site": "resid_post.1"}},
     "letter_task": {"letter_task": {"seed": 0}},
     "probing_task": {"probing_task": {"seed": 0}},
     "train@topk-42": {"topk": {"lr_scale": 0.5}, "profiles.big.train": PROFILE["train"]},
-    **{f"{stage}@topk": {stage: {"resamples": 100}} for stage in MEASURED},
+    **{f"{stage}@topk": {stage: {"resamples": 100}} for stage in METRICS},
 }
 METADATA = {
     "model_name": "owner/lm", "model_revision": "c" * 40, "model_sha256": "ab", "layer": 1,
@@ -44,10 +48,6 @@ METADATA = {
 TITLES = {
     "explained_variance": "explained variance", "mean_absorption_fraction": "absorption fraction",
     "probing_k1": "probing k=1",
-}  # fmt: skip
-METRICS = {
-    "reconstruction": ("explained_variance", "l0", "dead_share"), "behavior": ("ce_score",),
-    "absorption": ("mean_absorption_fraction",), "probing": ("probing_k1",),
 }  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                    diverged="l0-8")  # fmt: skip
     source = sae_folder("topk", 42) / "l0-4"
     save_sae(source, load_sae(source)[0], METADATA)
-    for stage in MEASURED:
+    for stage in METRICS:
         write_results(fresh(evaluation_folder(stage, "topk")), evaluated(stage))
     write_lock(LOCK)
     return source
@@ -133,15 +133,15 @@ def test_the_card_says_how_to_make_it_again(folder: Path) -> None:
     """The params are those of the run, from the lock; what lies on this machine is not in them."""
     run("topk", 42, "l0-4", Path("out"), None)
     text = card()
-    assert "dvc repro train@topk-42 reconstruction@topk behavior@topk absorption@topk probing@topk" in text
+    assert "dvc repro train@topk-42 absorption@topk behavior@topk probing@topk reconstruction@topk" in text
     block = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert block is not None
     found = YAML(typ="safe", pure=True).load(block.group(1))
     assert found == {
         "profile": "big", "topk": {"lr_scale": 0.5},
-        "profiles": {"big": {**PROFILE, "harvest": {"layer": 1}}},
+        "profiles": {"big": {**PROFILE, "harvest": {"site": "resid_post.1"}}},
         "letter_task": {"seed": 0}, "probing_task": {"seed": 0},
-        **{stage: {"resamples": 100} for stage in MEASURED},
+        **{stage: {"resamples": 100} for stage in METRICS},
     }  # fmt: skip
     assert "private" not in text
     assert str(Path.cwd()) not in text
@@ -187,11 +187,11 @@ def test_what_cannot_be_published_is_refused_before_anything_is_written(folder: 
     write_lock({name: given for name, given in LOCK.items() if name != "train@topk-42"})
     assert "`dvc repro train@topk-42`" in refused("topk", 42, "l0-4", out, None)
     save_sae(folder, random_sae(D, N, 4, 5), METADATA)
-    assert "not measured on these weights: run `dvc repro reconstruction@topk`" in refused(
+    assert "not measured on these weights: run `dvc repro absorption@topk`" in refused(
         "topk", 42, "l0-4", out, None
     )
-    (evaluation_folder("reconstruction", "topk") / "results.json").unlink()
-    assert "is missing: run `dvc repro reconstruction@topk`" in refused("topk", 42, "l0-4", out, None)
+    (evaluation_folder("absorption", "topk") / "results.json").unlink()
+    assert "is missing: run `dvc repro absorption@topk`" in refused("topk", 42, "l0-4", out, None)
     assert not out.exists()
 
 

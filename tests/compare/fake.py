@@ -21,18 +21,17 @@ from ruamel.yaml import YAML
 
 from pipeline.metrics.absorption import evaluate as absorption
 from pipeline.metrics.behavior import evaluate as behavior
+from pipeline.metrics.ground_truth import evaluate as ground_truth
 from pipeline.metrics.probing import evaluate as probing
 from pipeline.metrics.probing import results as probed
 from pipeline.metrics.probing.section import ProbingSection
 from pipeline.metrics.reconstruction import evaluate as reconstruction
 from pipeline.numbers.definition import Definition
 from pipeline.numbers.document import Identity, Measured, nothing, write_measured
-from pipeline.numbers.files import write_json
 from pipeline.numbers.number import Number, missing
 from pipeline.numbers.table import Columns, write_table
-from pipeline.sae.core.index import VERSION
-from pipeline.stages import ground_truth
-from pipeline.stages.common.files import evaluation_folder
+from pipeline.sae.core.index import TOLERANCE, Run, write_index
+from pipeline.stages.common.files import evaluation_folder, external_folder, sae_folder
 
 VARIANTS = ["standard", "topk", "atm", "temporal"]
 SEEDS = [42, 43]
@@ -99,10 +98,9 @@ class World:
             for stage in CHOSEN:
                 self._evaluate(root, stage, variant)
         for name in self.given:
-            index = [self.run(name, 0, *run) for run in self.runs(name)]
-            write_json(
-                root / "models/sae" / name / "external/index.json", {"version": VERSION, "runs": index}
-            )
+            folder = root / external_folder(name)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_index(folder, [self.run(name, 0, *run) for run in self.runs(name)])
             for stage in CHOSEN:
                 if stage != "ground_truth":
                     self._evaluate(root, stage, name)
@@ -121,23 +119,23 @@ class World:
 
     def _train(self, root: Path, variant: str) -> None:
         for seed in self.seeds:
-            folder = root / "models/sae" / variant / str(seed)
+            folder = root / sae_folder(variant, seed)
+            folder.mkdir(parents=True, exist_ok=True)
             index = [self.run(variant, seed, *run) for run in self.runs(variant)]
-            write_json(folder / "index.json", {"version": VERSION, "runs": index})
+            write_index(folder, index)
             for run in index:
-                rows = list(_curve(run, random.Random(f"{variant}{seed}{run['name']}")))
-                write_table(folder / run["name"] / "training.tsv", dict.fromkeys(rows[0], float), rows)
+                rows = list(_curve(run, random.Random(f"{variant}{seed}{run.name}")))
+                write_table(folder / run.name / "training.tsv", dict.fromkeys(rows[0], float), rows)
 
-    def run(self, variant: str, seed: int, name: str, reading: str, target: int | None) -> dict[str, Any]:
+    def run(self, variant: str, seed: int, name: str, reading: str, target: int | None) -> Run:
         """One entry of index.json."""
         reason = self.diverged.get((variant, name, seed))
         l0 = self.value("reconstruction", "l0", variant, name, target, seed)
-        return {
-            "name": name, "variant": variant, "control": reading if name.startswith(reading) else None,
-            "seed": seed, "reading": reading, "target": target,
-            "status": "diverged" if reason else "ok", "reason": reason, "l0": l0, "coefficient": 0.5,
-            "on_target": None if target is None else abs(l0 - target) <= 0.1 * target,
-        }  # fmt: skip
+        return Run(
+            name=name, variant=variant, control=reading if name.startswith(reading) else None, seed=seed,
+            reading=reading, target=target, status="diverged" if reason else "ok", reason=reason, l0=l0, coefficient=0.5,
+            on_target=None if target is None else abs(l0 - target) <= TOLERANCE * target,
+        )  # fmt: skip
 
     def value(self, stage: str, metric: str, variant: str, run: str, target: int | None, seed: int) -> float:
         """The made-up value, smooth in the target, different by variant, a little different by seed."""
@@ -184,15 +182,15 @@ class World:
         """What the evaluation `stage` says of one SAE."""
         entry = self.run(variant, seed, *run)
         name, reading, target = run
-        label = f"{variant} ({reading})" if name.startswith(reading) else variant
+        label = entry.label
         identity = Identity(
             variant=variant, label=label, seed=seed, reading=reading, target=target, run=name,
-            **{key: entry[key] for key in ("status", "reason", "l0", "on_target")},
+            status=entry.status, reason=entry.reason, l0=entry.l0, on_target=entry.on_target,
             sae_sha256=hashlib.sha256(f"{variant}{seed}{name}".encode()).hexdigest(),
             model="embedded", layer=1, n=1024, d=128,
         )  # fmt: skip
-        if entry["reason"]:
-            return identity, nothing(CHOSEN[stage].values(), entry["reason"])
+        if entry.reason:
+            return identity, nothing(CHOSEN[stage].values(), entry.reason)
         numbers = {}
         for metric in CHOSEN[stage]:
             reason = self.missing.get((label + " " + name, seed, metric))
@@ -303,8 +301,8 @@ ITEM_TABLES: Mapping[tuple[str, str], Callable[[Values, Dice, Dice], Rows]] = {
 }
 
 
-def _curve(run: dict[str, Any], dice: random.Random) -> Any:
-    target = run["target"] or 900
+def _curve(run: Run, dice: random.Random) -> Any:
+    target = run.target or 900
     floor = 0.35 / math.log2(target + 2) + 0.1 * dice.random()
     for step in range(0, 781, 5):
         done = step / 780

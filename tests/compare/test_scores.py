@@ -18,7 +18,7 @@ from pipeline.sae.core.index import Run
 from pipeline.stages.compare import evaluations, indices
 from tests.compare.fake import World
 
-Indices = dict[tuple[str, int], list[dict[str, Any]]]
+Indices = dict[tuple[str, int], list[Run]]
 Found = dict[tuple[str, str], Results]
 
 
@@ -81,7 +81,7 @@ def test_labels_are_those_of_the_training_index(inputs: tuple[Indices, Found]) -
     saes = put_together(listed, found).text.saes.set_index(["variant", "seed", "run"])
     for (variant, seed), runs in listed.items():
         for run in runs:
-            assert saes.label[variant, seed, run["name"]] == Run(**run).label
+            assert saes.label[variant, seed, run.name] == run.label
 
 
 @pytest.mark.parametrize(

@@ -129,16 +129,51 @@ def test_the_gate_stands_for_the_shipped_model_too(tmp_path: Path, monkeypatch: 
     assert not LM.exists()
 
 
+def write_lock(text: dict[str, Any], values: dict[str, Any]) -> None:
+    """dvc.lock of a run of stage `model` with these params."""
+    params = {"profiles.p.text": text, "profiles.p.model": values}
+    stages = {"model": {"cmd": "x", "params": {"params.yaml": params}}}
+    Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("of_text", "of_model", "said"),
+    [
+        ({}, {"retrain": False}, "trains no model to ship"),
+        ({"seed": 4}, {}, "not made by these params"),
+        ({}, {"steps": 13}, "not made by these params"),
+    ],
+)
 def test_only_a_model_trained_by_these_params_is_shipped(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path, monkeypatch: pytest.MonkeyPatch, of_text: Any, of_model: Any, said: str
 ) -> None:
     monkeypatch.chdir(trained)
     before = content(ShippedModel().folder)
-    for text, values in ((SMALL, {"retrain": False}), ({**SMALL, "seed": 4}, {})):
-        write_params(text, {**TINY, **values})
-        with pytest.raises(BadInput, match="dvc repro model"):
-            ship.run()
+    write_lock(SMALL, {**TINY, "gate": 0.0})
+    write_params({**SMALL, **of_text}, {**TINY, "gate": 0.0, **of_model})
+    with pytest.raises(BadInput, match=rf"{said}.* `dvc repro model`"):
+        ship.run()
     assert content(ShippedModel().folder) == before
+
+
+def test_a_model_that_dvc_did_not_make_is_not_shipped(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(trained)
+    Path("dvc.lock").unlink(missing_ok=True)
+    write_params(SMALL, {**TINY, "gate": 0.0})
+    with pytest.raises(BadInput, match=r"dvc.lock is missing: run `dvc repro model`"):
+        ship.run()
+
+
+def test_what_is_shipped_is_what_was_trained(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained)
+    monkeypatch.setattr(ship, "ShippedModel", lambda: ShippedModel(tmp_path))
+    write_lock(SMALL, {**TINY, "gate": 0.0})
+    write_params(SMALL, {**TINY, "gate": 0.0})
+    ship.run()
+    assert (tmp_path / "config.json").read_bytes() == (trained / LM / "config.json").read_bytes()
+    ShippedModel(tmp_path).require(section(), embedded(), "profiles.p")
 
 
 def test_a_key_newer_than_the_weights_has_its_default(shipped: ShippedModel) -> None:

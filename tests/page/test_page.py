@@ -157,10 +157,9 @@ def test_a_users_path_is_not_shown(written: Path, tmp_path: Path, monkeypatch: p
     text = Path("params.yaml").read_text(encoding="utf-8")
     Path("params.yaml").write_text(text.replace("external: {}", "external: {mine: {path: secret-place}}"))
     assert "secret-place" in Path("params.yaml").read_text()
-    shutil.copytree("reports/evaluations/probing/topk", "reports/evaluations/probing/mine")
     write_json(
         Path("reports/latents/mine/latents.json"),
-        {"variant": "mine", "params": {}, "words": [], "text": [], "saes": []},
+        {"schema": 1, "variant": "mine", "params": {}, "words": [], "text": [], "saes": []},
     )
     page.run()
     html = Path("reports/index.html").read_text(encoding="utf-8")

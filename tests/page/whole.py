@@ -43,10 +43,11 @@ def whole(root: Path, **world: Any) -> World:
     _set(own)
     Path("requirements").mkdir()
     Path("requirements/numeric.txt").write_text("torch==2.13.0\n", encoding="utf-8")
+    for variant in made.variants:
+        _problems(variant, made)
     compare.run()
     claims.run()
     for variant in made.variants:
-        _problems(variant, made)
         write_json(Path("reports/latents") / variant / "latents.json", latents(variant, made))
     return made
 

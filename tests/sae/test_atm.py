@@ -186,9 +186,9 @@ def test_a_uniform_mask_has_the_methods_mean_rate_and_no_preference() -> None:
     masked: dict[str, np.ndarray] = {}
     for mask in ("importance", "uniform"):
         found = []
+        made = case("atm", index=900, steps=1000, mask=mask)
+        made.variant.state.combined = importance
         for seed in range(600):
-            made = case("atm", index=900, steps=1000, mask=mask)
-            made.variant.state.combined = importance
             made.variant.after_step(made.step, None, tools(made, seed))  # type: ignore[arg-type]
             found.append((made.variant.state.mask == 0).double().numpy())
         masked[mask] = np.mean(found, axis=0)

@@ -43,8 +43,8 @@ def test_without_its_mechanism_a_method_is_its_base_bit_for_bit(variant: str, ba
 def test_contrastive_without_its_term_is_its_base(base: str) -> None:
     """Not bit for bit: it sums the two parts of the dictionary one after the other."""
     values = {"weight": 0.0, "prefix_weights": [0.0, 1.0], "base": base}
-    [off] = toy.trained("contrastive", values, tokens=10 * 64)
-    [plain] = toy.trained(PLAIN[base], control="pairs", tokens=10 * 64)
+    [off] = toy.trained("contrastive", values, tokens=4 * 64)
+    [plain] = toy.trained(PLAIN[base], control="pairs", tokens=4 * 64)
     for name, value in weights(off).items():
         torch.testing.assert_close(value, weights(plain)[name], rtol=1e-3, atol=1e-4)
 
@@ -63,8 +63,8 @@ def test_the_mechanism_changes_the_codes_on_the_other_base_too(variant: str) -> 
     ("contrastive", "l1_base"),
 ])  # fmt: skip
 def test_the_control_on_the_other_base_meets_the_l0_target(variant: str, control: str) -> None:
-    """600 steps, so that a threshold or a coefficient has time."""
-    sizes: dict[str, Any] = {"tokens": 600 * 64, "dead_tokens": 4096, "log_every": 50}
+    """300 steps, so that a threshold or a coefficient has time."""
+    sizes: dict[str, Any] = {"tokens": 300 * 64, "dead_tokens": 4096, "log_every": 50}
     [one] = toy.trained(variant, {"weight": 0.01} if variant != "atm" else {}, control=control, **sizes)
     assert one.run.l0 == pytest.approx(3, rel=0.2)
     assert one.sae.architecture == ("standard" if control == "l1_base" else "jumprelu")

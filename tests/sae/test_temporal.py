@@ -177,7 +177,7 @@ def test_scale_formula() -> None:
     variant.state.h = torch.zeros(5)
     assert bool(torch.isfinite(variant.update_scale()).all())  # type: ignore[arg-type]
     printed = Method(Config(preset="paper"), 4, 5, 2)
-    printed.state.h = variant.state.h
+    printed.state.h = torch.tensor([0.001, 0.02, 0.04, 0.08, 0.9])
     expected = torch.tensor([10.0, 10.0, 10.0, 10.0, 1 / 0.9])
     torch.testing.assert_close(printed.update_scale(), expected, rtol=1e-4, atol=0)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from tests.compare.fake import World
 ROOT = Path(__file__).parents[2]
 TABLES = (
     "table.md", "report.json", "standing.json", "scores.tsv", "summary.tsv", "pareto.tsv",
-    "training.tsv", "letters.tsv", "ranking.tsv", "pairs.tsv", "curves.tsv",
+    "training.tsv", "letters.tsv", "probing.tsv", "ranking.tsv", "pairs.tsv", "curves.tsv",
 )  # fmt: skip
 FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "temporal.png")
 WRITTEN = {
@@ -132,6 +134,37 @@ def test_a_new_evaluation_is_a_new_column_everywhere(world: World) -> None:
     Path("reports/evaluations/toy/temporal/results.json").unlink()
     with pytest.raises(BadInput, match=r"toy/temporal/results.json is missing: run `dvc repro toy@temporal`"):
         run()
+
+
+def test_it_works_without_absorption(world: World) -> None:
+    shutil.rmtree("reports/evaluations/absorption")
+    run()
+    assert Path("reports/tables/letters.tsv").read_text(encoding="utf-8").count("\n") == 1
+    heads = [line for line in Path("reports/tables/table.md").read_text().splitlines() if "| L0 |" in line]
+    assert "probing" in heads[0]
+    assert "absorption" not in heads[0]
+
+
+def measured_with(variant: str, section: dict[str, int]) -> None:
+    """Say that `behavior` measured `variant` with other parameters."""
+    folder = Path("reports/evaluations/behavior") / variant
+    write_results(folder, replace(read_results(folder, "behavior"), section=section))
+
+
+def test_parameters_of_the_evaluations_are_reported(world: World) -> None:
+    for variant in world.variants:
+        measured_with(variant, {"contexts": 7})
+    run()
+    report = json.loads(Path("reports/tables/report.json").read_text(encoding="utf-8"))
+    assert report["sections"]["behavior"] == {"contexts": 7}
+    assert set(report["sections"]) == {"reconstruction", "behavior", "absorption", "probing", "ground_truth"}
+
+
+def test_variants_measured_with_other_parameters_are_refused(world: World) -> None:
+    measured_with("temporal", {"contexts": 7})
+    with pytest.raises(BadInput, match=r"behavior measured temporal with other parameters .*repro behavior`"):
+        run()
+    assert not files() & WRITTEN
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from pipeline.store import Writer, open_store
 from pipeline.text.contexts import write_tokens
 from pipeline.text.packing import Packed
 from tests.lm import tiny
+from tests.stages.keyed import deaf_to, named
 
 ROOT = Path(__file__).parents[2]
 LENGTH = 8
@@ -298,3 +299,10 @@ def test_a_disk_that_fills_up(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(BadInput, match="is full"):
         harvest.run()
     assert not Path("data/activations").exists()
+
+
+def test_scratch_is_named_by_all_that_is_declared(here: Path) -> None:
+    assert deaf_to(harvest, harvest.run, "harvest") == []
+    before, _ = named(harvest, harvest.run)
+    params(batch=3)
+    assert named(harvest, harvest.run)[0] != before

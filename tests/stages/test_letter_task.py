@@ -82,6 +82,16 @@ def test_letters_to_absorption() -> None:
     assert folder_bytes(Path("reports/evaluations/absorption/topk")) == reports
 
 
+def test_an_sae_of_another_width_is_refused() -> None:
+    write_lm(WORDS)
+    write_task_params()
+    letters.run()
+    for seed in (1, 2):
+        write_saes("topk", seed, {"l0-2": random_sae(torch.randn(9, D + 1), 48, 2, 0)})
+    with pytest.raises(BadInput, match=f"width {D + 1} but {LETTERS} holds width {D}:"):
+        absorption.run("topk")
+
+
 def test_the_order_of_the_vocabulary_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """SAEBench's words come in the order of a hash map, and its splits and probes with them."""
     write_lm(WORDS)

@@ -115,6 +115,16 @@ def test_labelled_texts_to_probing() -> None:
     assert folder_bytes(Path("reports/evaluations/probing/topk")) == reports
 
 
+def test_an_sae_of_another_width_is_refused() -> None:
+    write_lm(WORDS)
+    write_task_params(write_csv("letters.csv", "abc"))
+    labelled.run()
+    for seed in (1, 2):
+        write_saes("topk", seed, {"l0-2": random_sae(torch.randn(9, D + 1), 48, 2, 0)})
+    with pytest.raises(BadInput, match=f"width {D + 1} but {PROBING} holds width {D}:"):
+        probing.run("topk")
+
+
 def test_padding_and_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     write_lm(WORDS)
     write_task_params(write_csv("letters.csv", "ab"))

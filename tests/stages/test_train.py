@@ -24,6 +24,7 @@ from pipeline.stages import train
 from pipeline.stages.common.saes import trained_saes
 from pipeline.store import Writer
 from pipeline.store.schema import Header
+from tests.stages.keyed import deaf_to, named
 from tests.training import toy
 
 ROOT = Path(__file__).parents[2]
@@ -232,3 +233,16 @@ def test_a_store_that_is_not_there() -> None:
     shutil.rmtree("data")
     with pytest.raises(BadInput, match="harvest"):
         train.run("topk", 7)
+
+
+def test_scratch_is_named_by_all_that_is_declared() -> None:
+    def run() -> None:
+        train.run("topk", 7)
+
+    params("topk: {}")
+    assert deaf_to(train, run, "train@topk") == []
+    before, _ = named(train, run)
+    params("topk: {lr_scale: 0.5}")
+    assert named(train, run)[0] != before
+    params("topk: {}", lr="2.0e-3")
+    assert named(train, run)[0] != before

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.metrics.ground_truth.measure import LEARNED, METRICS, OWNED, absent, measure
+from pipeline.metrics.ground_truth.measure import LEARNED, METRICS, OWNED, measure
 from pipeline.metrics.ground_truth.synthetic import Sample, Source, SourceSection, draw, make_source
 from pipeline.sae.core.inference import SAE
 
@@ -216,9 +216,3 @@ def test_means_carry_an_interval_that_holds_them(source, sample):
     assert value.low <= value.value <= value.high
     mmcs = noisy["recovery_mmcs"]
     assert mmcs.low < mmcs.value < mmcs.high
-
-
-def test_absent_gives_the_reason_for_every_metric():
-    gone = absent("diverged at step 3")
-    assert {v.reason for v in gone.values()} == {"diverged at step 3"}
-    assert set(gone) == {metric.name for metric in METRICS}
