@@ -39,16 +39,6 @@ def test_without_its_mechanism_a_method_is_its_base_bit_for_bit(variant: str, ba
     assert (off.run.coefficient is None) == (base == "batchtopk")
 
 
-@pytest.mark.parametrize("base", PLAIN)
-def test_contrastive_without_its_term_is_its_base(base: str) -> None:
-    """Not bit for bit: it sums the two parts of the dictionary one after the other."""
-    values = {"weight": 0.0, "prefix_weights": [0.0, 1.0], "base": base}
-    [off] = toy.trained("contrastive", values, tokens=4 * 64)
-    [plain] = toy.trained(PLAIN[base], control="pairs", tokens=4 * 64)
-    for name, value in weights(off).items():
-        torch.testing.assert_close(value, weights(plain)[name], rtol=1e-3, atol=1e-4)
-
-
 @pytest.mark.parametrize("variant", [*OFF, "contrastive"])
 def test_the_mechanism_changes_the_codes_on_the_other_base_too(variant: str) -> None:
     """On BatchTopK each term and the mask move weights; on L1 contrastive's does."""
