@@ -64,7 +64,7 @@ def test_hold_near_takes_the_nearest_row_of_the_cone() -> None:
 
 @pytest.mark.parametrize("control", ["frozen_decoder", "soft_frozen_decoder", "frozen_encoder"])
 def test_controls_keep_l0_and_lose_reconstruction(control: str) -> None:
-    sizes = {"tokens": 150 * 64, "dead_tokens": 4096, "log_every": 50}
+    sizes = {"tokens": 150 * 64, "dead_tokens": 4096, "log_every": 50, "lr": 2e-2}
     [own], [one] = toy.trained("topk", **sizes), toy.trained("topk", control=control, **sizes)
     assert one.run.l0 == pytest.approx(3, abs=0.05)
     assert 0 < one.log[-1]["explained_variance"] < own.log[-1]["explained_variance"]
