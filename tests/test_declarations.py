@@ -110,7 +110,7 @@ def test_every_declared_key_exists_in_every_profile(profile: str) -> None:
                     node = node[part]
 
 
-@pytest.mark.parametrize("stage", ["reconstruction", "behavior", "absorption", "probing"])
+@pytest.mark.parametrize("stage", ["reconstruction", "behavior", "absorption", "probing", "stability"])
 def test_external_saes_are_evaluated_as_ours_are(stage: str) -> None:
     """The same command, code, tasks and parameters; only the list of names differs."""
     ours, theirs = GRAPH["stages"][stage], GRAPH["stages"][f"{stage}_external"]

@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "pipeline").rglob("*.py"))
 ROOMS = (
     "console", "parallel", "params", "stats", "numbers", "text", "lm", "store", "sae", "training", "tasks",
-    "metrics", "latents", "compare", "charts", "claims", "export", "page", "schedule", "stages", "commands",
+    "metrics", "latents", "compare", "charts", "claims", "export", "page", "schedule", "tuning", "stages",
+    "commands",
 )  # fmt: skip
 
 MAY_IMPORT = {
@@ -38,13 +39,14 @@ MAY_IMPORT = {
     "export": {"compare", "numbers"},
     "page": {"compare", "charts", "numbers"},
     "schedule": {"console", "parallel"},
+    "tuning": {"console", "parallel", "params", "numbers", "lm", "store", "sae", "training"},
     "stages": set(ROOMS) - {"commands", "schedule"},
     "commands": set(ROOMS),
 }
 """The rooms that each room may import; DVC's `deps` in dvc.yaml follow the same arrows."""
 
-LIGHT_STAGES = ("train", "reconstruction", "absorption", "probing", "ground_truth")
-HEAVY = {"transformers", "datasets", "pandas", "matplotlib"}
+LIGHT_STAGES = ("train", "reconstruction", "absorption", "probing", "stability", "ground_truth")
+HEAVY = {"transformers", "datasets", "pandas", "matplotlib", "scipy"}
 
 
 @cache

@@ -17,8 +17,12 @@ from pipeline.console.errors import BadInput
 from pipeline.lm.section import EmbeddedModel, parse_model
 from pipeline.params import Params, read_params
 from pipeline.params.experiment import external, seeds, variants
+from pipeline.params.read import TUNED
 from pipeline.sae.formats.section import ExternalSection, require_name
 from pipeline.text.section import EmbeddedText, parse_text
+from pipeline.tuning.methods import config_of
+from pipeline.tuning.section import TuneSection
+from pipeline.tuning.standing import NEVER, of_profile, of_source
 
 PROFILE = {
     "compute": "pipeline.params.compute:ComputeSection.parse",
@@ -26,6 +30,7 @@ PROFILE = {
     "model": "pipeline.lm.section:parse_model",
     "harvest": "pipeline.store.section:HarvestSection.parse",
     "train": "pipeline.commands.check:parse_train",
+    "tuned": "pipeline.commands.check:parse_tuned",
 }
 """Section of a profile to the function that validates it: (values, where) -> section."""
 
@@ -43,10 +48,15 @@ def section_of(room: str, name: str) -> str:
     return f"pipeline.{room}.section:{kind}Section.parse"
 
 
+GROUND_TRUTH = "ground_truth_tuned"
+"""The methods' values on ground truth's source; that of a profile is its `tuned`."""
+
 TOP = {
     "inputs": "pipeline.params.experiment:Inputs.parse",
+    "tune": "pipeline.commands.check:parse_tune",
     "letter_task": section_of("tasks.letters", "letter_task"),
     "probing_task": section_of("tasks.probing", "probing_task"),
+    GROUND_TRUTH: "pipeline.commands.check:parse_tuned",
     **{name: section_of(f"metrics.{name}", name) for name in evaluations()},
 }
 """Section outside the profiles to the function that validates it."""
@@ -65,6 +75,19 @@ def run() -> None:
         f"params.yaml is valid: {len(params.value('variants'))} variants, profiles {profiles}.",
         file=sys.stderr,
     )
+    for line in _standing(params):
+        print(line, file=sys.stderr)
+
+
+def _standing(params: Params) -> Iterator[str]:
+    """Per bed: which methods' values were not tuned on it, with the reason."""
+    beds = {f"profiles.{name}": of_profile(params.under(name)) for name in params.value("profiles")}
+    for where, found in (beds | {GROUND_TRUTH: of_source(params)}).items():
+        wrong = {name: reason for name, reason in found.items() if reason}
+        if found and all(found[name] == NEVER for name in found):
+            yield f"{where}: no method's values were tuned on it."
+        elif wrong:
+            yield f"{where}: " + "; ".join(f"{name}: {reason}" for name, reason in wrong.items()) + "."
 
 
 def parse_train(values: Mapping[str, Any], where: str) -> Any:
@@ -84,6 +107,34 @@ def parse_external(values: Mapping[str, Any], where: str) -> None:
     ExternalSection.parse(values, where).require(where)
 
 
+def parse_tuned(values: Mapping[str, Any], where: str) -> None:
+    """The tuned values of every method, of which any may be absent; raises BadInput naming all faults."""
+    faults = list(_strangers(where, values, variant_files()))
+    for name in set(values) & set(variant_files()):
+        faults += _faults_of(_parse_values, name, values[name], f"{where}.{name}")
+    if faults:
+        raise BadInput("\n".join(faults))
+
+
+def parse_tune(values: Mapping[str, Any], where: str) -> None:
+    """The section `tune`, whose grids are of values that their methods have."""
+    section = TuneSection.parse(values, where)
+    for name, grids in section.values.items():
+        if name not in variant_files():
+            raise BadInput(
+                f"params.yaml: `{where}.values.{name}` is no method: there is no pipeline/sae/{name}.py."
+            )
+        for key, grid in grids.items():
+            for value in grid:
+                config_of(name).parse({key: value}, f"{where}.values.{name}")
+
+
+def _parse_values(variant: str, values: Any, where: str) -> None:
+    if not isinstance(values, Mapping):
+        raise BadInput(f"params.yaml: `{where}` must be a section ({{}} for none), not {values!r}.")
+    config_of(variant).parse(values, where)
+
+
 def variant_files() -> list[str]:
     """The variants that have a file in pipeline/sae."""
     folder = PACKAGE / "sae"
@@ -100,11 +151,12 @@ def _faults(params: Params) -> Iterator[str]:
     yield from _chosen_variants(params, files)
     yield from _external(params)
     yield from _profiles(params)
+    yield from _tuned_of_all(params)
     for key, parser in TOP.items():
         yield from _section(params, key, parser)
     for name in files:
         if name in params.keys():
-            yield from _section(params, name, f"pipeline.sae.{name}:Config.parse")
+            yield from _method(params, name)
 
 
 def _strangers(where: str, keys: Collection[Any], known: Collection[str]) -> Iterator[str]:
@@ -123,6 +175,34 @@ def _chosen_variants(params: Params, known: list[str]) -> Iterator[str]:
             yield f"params.yaml: `variants` has {name!r}, but there is no pipeline/sae/{name}.py."
         elif name not in params.keys():
             yield f"params.yaml: `variants` has {name!r}, but there is no section `{name}`."
+
+
+def _method(params: Params, name: str) -> Iterator[str]:
+    """The faults of a method's section, in which the word `tuned` stands for any known value."""
+
+    def parse() -> None:
+        values, config = params.value(name), config_of(name)
+        if values is not None and not isinstance(values, Mapping):
+            raise BadInput(f"params.yaml: `{name}` must be a section, not {values!r}.")
+        given = {
+            key: value
+            for key, value in (values or {}).items()
+            if value != TUNED or key not in config.model_fields
+        }
+        config.parse(given, name)
+
+    yield from _faults_of(parse)
+
+
+def _tuned_of_all(params: Params) -> Iterator[str]:
+    """Each chosen variant has its entry among the tuned values, empty or not: dvc.yaml names it."""
+    chosen, places = _value(params, "variants"), [GROUND_TRUTH]
+    places += [f"profiles.{each}.tuned" for each in _value(params, "profiles") or {}]
+    for place in places:
+        found = _value(params, place)
+        for name in chosen if isinstance(chosen, list) and isinstance(found, Mapping) else []:
+            if name in variant_files() and name not in found:
+                yield f"params.yaml: `{place}` lacks `{name}`: add `{name}: {{}}`."
 
 
 def _external(params: Params) -> Iterator[str]:

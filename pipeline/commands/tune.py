@@ -1,75 +1,113 @@
-"""Command `tune`: sweep one number of a variant's section on the validation split.
+"""Command `tune`: find the methods' values for the chosen profile, and keep the record of the search.
 
-The same small sweep for every variant keeps the comparison fair; what it finds is written into
-params.yaml by hand, with the command. No test token is read, nothing is saved.
+The same search for every method (`tune` in params.yaml, docs/train.md), on validation tokens, with a seed
+that no result uses. What it finds is written to params.yaml, every trial to docs/tuning. Trials of the record
+are not run again, so that a stopped search goes on.
 """
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
 import torch
-from rich.console import Console
-from rich.table import Table
 
-from pipeline.metrics.reconstruction.temporal import Temporal
-from pipeline.parallel.processes import Say, at_once, spread
-from pipeline.params import read_params
+from pipeline.console.errors import BadInput
+from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection
-from pipeline.sae.core.inference import SAE
+from pipeline.params.experiment import seeds, variants
 from pipeline.stages.common.files import ACTIVATIONS
-from pipeline.store import Store, hold, open_store
-from pipeline.store.blocks import blocks
-from pipeline.training.job import Job
-from pipeline.training.run import require, train
+from pipeline.store import open_store
+from pipeline.training.run import require
 from pipeline.training.section import TrainSection
-from pipeline.training.validation import validate, validation_rows
+from pipeline.tuning.beds import SOURCE, place_of, profile_bed, source_bed
+from pipeline.tuning.methods import Method, method_of
+from pipeline.tuning.page import write_page
+from pipeline.tuning.search import Search, Space
+from pipeline.tuning.section import TuneSection
+from pipeline.tuning.standing import values_of
+from pipeline.tuning.sweep import Sweep
+from pipeline.tuning.trial import Ground
+from pipeline.tuning.write import write_values
+
+PARAMS = Path("params.yaml")
 
 
-def run(variant: str, key: str, values: list[float], seed: int) -> None:
-    """Train `variant` once per value of `key` and print what it reaches on validation tokens."""
+def run(
+    variant: str | None, source: bool, times: list[int], tokens: int | None, minutes: float | None
+) -> None:
+    """Search the values of `variant`, None for all methods; with `times` the best rate at other lengths.
+
+    `source`: on ground truth's source instead of the profile's activations; `tokens` of each trial instead
+    of training's; after `minutes` no trial begins. Raises BadInput for what cannot be tuned.
+    """
     params = read_params()
-    compute = params.get("profile.compute", ComputeSection)
+    rules = params.get("tune", TuneSection)
+    ground = _source(params, rules.seed) if source else _profile(params, rules.seed)
+    _refuse_seed(params, rules.seed, source)
+    methods = _methods(params, variant)
+    ends = None if minutes is None else time.monotonic() + 60 * minutes
+    torch.set_num_threads(1)
+    length = tokens or ground.section.tokens
+    place = place_of(ground.bed.name)
+    if times:
+        spaces = {
+            name: Space.of(name, rules, dict(values_of(params, each, place)), rate=True)
+            for name, each in methods.items()
+        }
+        for factor in times:
+            Sweep(ground, rules, methods, factor * length, ends).run(spaces)
+    else:
+        spaces = {name: Space.of(name, rules, each.defaults) for name, each in methods.items()}
+        found = Sweep(ground, rules, methods, length, ends).run(spaces)
+        _keep(place, found)
+    print(f"Written: {write_page(ground.bed, read_params(), rules, ground.section.l0)}", file=sys.stderr)
+
+
+def _keep(place: str, found: Mapping[str, Search]) -> None:
+    """Write what was found; a search that was stopped changes no value."""
+    done = {name: state.best for name, state in found.items() if state.done}
+    write_values(PARAMS, place, done)
+    for name, setting in done.items():
+        print(f"{place}.{name}: {', '.join(f'{key} {value:g}' for key, value in setting)}", file=sys.stderr)
+    if left := sorted(found.keys() - done.keys()):
+        print(f"Not finished, left as they were: {', '.join(left)}; run it again to go on.", file=sys.stderr)
+
+
+def _methods(params: Params, variant: str | None) -> dict[str, Method]:
+    names = variants(params) if variant is None else [variant]
+    found = {name: method_of(params, name) for name in names}
+    for name, method in found.items():
+        if method.others.get("preset", "ours") == "paper":
+            raise BadInput(f"params.yaml: `{name}.preset` is paper, which has no values to tune.")
+    tuned = {name: method for name, method in found.items() if method.defaults}
+    if not tuned:
+        raise BadInput(f"params.yaml: no value of {', '.join(names)} is the word `tuned`.")
+    return tuned
+
+
+def _refuse_seed(params: Params, seed: int, source: bool) -> None:
+    used = params.value(f"{SOURCE}.seeds") if source else seeds(params)
+    if seed in used:
+        raise BadInput(f"params.yaml: `tune.seed` is {seed}, which results use: choose another.")
+
+
+def _profile(params: Params, seed: int) -> Ground:
+    """The chosen profile's activations."""
     section = params.get("profile.train", TrainSection).model_copy(update={"world_size": 1})
-    device = compute.apply()
+    device = params.get("profile.compute", ComputeSection).apply()
     store = open_store(ACTIVATIONS)
     require(section, store)
-    x = validation_rows(store, section.validation_tokens).to(device)
-    columns = ("L0 target", "L0", "explained variance", "norm ratio", "flicker", "smoothness", "dead")
-    table = Table(key, *columns, title=f"tune {variant}")
-    given = params.value(variant)
-    pieces: list[tuple[float, Job, TrainSection]] = []
-    for value in values:
-        # 1 and 1.0 are one number on a command line, but not in a strict section: a switch is 0 or 1
-        typed = bool(value) if isinstance(given.get(key), bool) else value
-        job = Job.of(variant, {**given, key: typed}, seed)
-        pieces += [(value, job, part) for part in job.apart(section)]
-    torch.set_num_threads(pieces[0][1].threads(section, compute.threads))
-    hold(store, "train")
-
-    def row(piece: tuple[float, Job, TrainSection], say: Say) -> list[str]:
-        value, job, part = piece
-        [one] = train(job, part, store, device)
-        measured = validate(one.sae, x)
-        flicker, smoothness = steadiness(one.sae, store, section.validation_tokens, device)
-        dead = int(one.log[-1]["dead"]) if one.log else 0
-        return [
-            f"{value:g}", str(one.run.target), f"{measured.l0:.2f}",
-            one.run.reason or f"{measured.explained_variance:.4f}",
-            f"{measured.norm_ratio:.3f}", f"{flicker:.3f}", f"{smoothness:.3f}", str(dead),
-        ]  # fmt: skip
-
-    for cells in spread(row, pieces, count=at_once(device)):
-        table.add_row(*cells)
-    Console().print(table)
+    return Ground(profile_bed(params, store.attrs.weights_sha256), store, section, device, seed)
 
 
-@torch.no_grad()
-def steadiness(sae: SAE, store: Store, tokens: int, device: torch.device) -> tuple[float, float]:
-    """Flicker and smoothness (metrics/reconstruction/temporal.py) on validation contexts, to `tokens`."""
-    block = next(blocks(store, max(1, tokens // store.context_length), device, "validation"))
-    temporal = Temporal(sae.n, store.context_length)
-    temporal.add(block.x, sae.encode(block.x), block.document, block.position, block.context)
-    total = temporal.sums.total
-    return (
-        1 - total("stays_on") / max(total("on_followed"), 1),
-        total("smoothness") / max(total("moving_pairs"), 1),
-    )
+def _source(params: Params, seed: int) -> Ground:
+    """Ground truth's source, drawn from the seed of the search."""
+    from pipeline.metrics.ground_truth.section import GroundTruthSection
+    from pipeline.stages.ground_truth import Trial, training_of
+
+    section = params.get(SOURCE, GroundTruthSection)
+    device = params.get("profile.compute", ComputeSection).apply()
+    return Ground(source_bed(params), Trial.of(section, seed).store, training_of(section), device, seed)

@@ -13,6 +13,9 @@ from pipeline.compare.scores import Source
 PROXIES = {
     "proxy_full_absorption": "full absorption",
     "proxy_absorption_fraction": "absorption fraction",
+    "proxy_miss_rate": "miss rate",
+    "proxy_carrier": "carrier",
+    "proxy_excess_absorption": "absorption beyond chance",
 }
 EXACT = ("exact_absorption", "exact_absorption_matched")
 FEWEST = 5

@@ -105,13 +105,21 @@ def latent(
 
 @app.command()
 def tune(
-    variant: Variant,
-    key: Annotated[str, typer.Argument(help="A key of the variant's section, for example `lr_scale`.")],
-    values: Annotated[list[float], typer.Argument(help="The values to try.")],
-    seed: Annotated[int, typer.Option(help="Training seed.")] = 0,
+    variant: Annotated[str | None, typer.Argument(help="A method of `variants` in params.yaml.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All methods, with the same budget.")] = False,
+    source: Annotated[bool, typer.Option(help="On ground truth's source, not the profile's text.")] = False,
+    times: Annotated[
+        list[int] | None, typer.Option(min=1, help="The best rate at so many times the tokens; repeatable.")
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of a trial; training's by default.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="After these minutes no trial begins.")] = None,
 ) -> None:
-    """Sweep one number of a variant's section and print its scores on validation tokens."""
-    _run("commands.tune", variant, key, values, seed)
+    """Find methods' values on validation tokens; write params.yaml and docs/tuning."""
+    if every == (variant is not None):
+        raise BadInput("tune: name one method, or `--all`.")
+    _run("commands.tune", variant, source, times or [], tokens, minutes)
 
 
 @app.command()

@@ -41,6 +41,7 @@ class Headline:
     decimals: int = 3
     narrow: bool = True  # False: left out where columns are dear, the terminal's table and metrics.json
     items: Items | None = None  # None: the score is compared over seeds only
+    pairs_of_seeds: bool = False  # the score is of pairs of seeds: the rows of two seeds share one
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,12 @@ from pipeline.params.section import Section
 
 S = TypeVar("S", bound=Section)
 
+TUNED = "tuned"
+"""The word that stands in a method's section for the value that was tuned on the chosen profile."""
+ABSENT = object()
+OF_PROFILE = "profile.tuned"
+"""Where those values are: a mapping from a method to its values."""
+
 
 class Params:
     """The tree of params.yaml. Keys are dotted; a leading `profile.` means the chosen profile."""
@@ -40,6 +46,10 @@ class Params:
             )
         return name
 
+    def under(self, profile: str) -> Params:
+        """The same file with another profile chosen."""
+        return Params({**self._tree, "profile": profile})
+
     def keys(self) -> list[str]:
         """The keys at the top of the file."""
         return list(self._tree)
@@ -47,11 +57,18 @@ class Params:
     def value(self, key: str) -> Any:
         """The plain value under a dotted `key`; raises BadInput when there is none."""
         key = self._full(key)
+        found = self._find(key)
+        if found is ABSENT:
+            raise BadInput(f"params.yaml: `{key}` is missing.")
+        return found
+
+    def _find(self, key: str) -> Any:
+        """What lies under the full `key`, or ABSENT; the read is announced."""
         sys.audit("pipeline.params", key)
         node: Any = self._tree
         for part in key.split("."):
             if not isinstance(node, Mapping) or part not in node:
-                raise BadInput(f"params.yaml: `{key}` is missing.")
+                return ABSENT
             node = node[part]
         return node
 
@@ -60,13 +77,32 @@ class Params:
             return key
         return f"profiles.{self.profile}.{key.removeprefix('profile.')}"
 
-    def get(self, key: str, schema: type[S]) -> S:
-        """The section under `key`, validated by `schema`."""
-        key = self._full(key)
-        values = self.value(key)
+    def get(self, key: str, schema: type[S], tuned: str = OF_PROFILE) -> S:
+        """The section under `key`, validated by `schema`; the word `tuned` as in `section`."""
+        return schema.parse(self.section(key, tuned), self._full(key))
+
+    def section(self, key: str, tuned: str = OF_PROFILE) -> dict[str, Any]:
+        """The plain values under `key`; where one is the word `tuned`, that of `{tuned}.{key}` counts.
+
+        A value that was not tuned is left out, so that the schema's default counts, which is the
+        literature's. Raises BadInput where either is no section.
+        """
+        values = self._mapping(self._full(key), self.value(key))
+        asked = [name for name, value in values.items() if value == TUNED]
+        found = self._tuned(key, tuned) if asked else {}
+        plain = {name: value for name, value in values.items() if value != TUNED}
+        return plain | {name: found[name] for name in asked if name in found}
+
+    def _tuned(self, key: str, tuned: str) -> Mapping[str, Any]:
+        where = self._full(f"{tuned}.{key}")
+        found = self._find(where)
+        return {} if found is ABSENT else self._mapping(where, found)
+
+    @staticmethod
+    def _mapping(key: str, values: Any) -> Mapping[str, Any]:
         if not isinstance(values, Mapping):
             raise BadInput(f"params.yaml: `{key}` must be a section, not {values!r}.")
-        return schema.parse(values, key)
+        return values
 
 
 def read_params(path: Path = Path("params.yaml")) -> Params:

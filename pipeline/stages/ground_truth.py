@@ -32,6 +32,8 @@ from pipeline.training.job import Job, method
 from pipeline.training.run import Trained, require, train
 from pipeline.training.section import TrainSection
 
+TUNED = "ground_truth_tuned"
+"""Where the methods' values for this source are: it is no profile's text."""
 TRAIN, TEST = 1, 2
 """Streams of a seed: what is trained on (and validated) and what is measured are drawn apart."""
 
@@ -71,7 +73,8 @@ def run(variant: str) -> None:
     params = read_params()
     section = params.get("ground_truth", GroundTruthSection)
     compute = params.get("profile.compute", ComputeSection)
-    config, training, device = params.get(variant, method(variant)[0]), training_of(section), compute.apply()
+    config = params.get(variant, method(variant)[0], tuned=TUNED)
+    training, device = training_of(section), compute.apply()
     first = Job(variant, config, section.seeds[0])
     parts = first.apart(training)
     # before anything is drawn: two threads of small operations would wait for each other

@@ -114,7 +114,7 @@ def _sae(
 def _section(params: Params, saes: list[Trained]) -> Any:
     """The method's own parameters, for the page; an SAE trained elsewhere has none here."""
     ours = [each.run.variant for each in saes if each.run.reading != EXTERNAL]
-    return params.value(ours[0]) if ours else {}
+    return params.section(ours[0]) if ours else {}
 
 
 def _shown(trained: Trained) -> bool:

@@ -94,6 +94,11 @@ def test_a_section_must_be_a_section(params: dict[str, Any], section: str) -> No
         ("external", {"mine": {"path": "data/none"}}, "needs either `path`"),
         ("profiles.embedded.model.steps", 400, "`profiles.embedded.model.steps` is 400, but the shipped"),
         ("profiles.embedded.harvest.site", "mlp_out.1", "is no site that can be read"),
+        ("profiles.embedded.tuned.nosuch", {}, "`profiles.embedded.tuned.nosuch` is not a parameter"),
+        ("profiles.embedded.tuned.atm.lr_scale", "tuned", "embedded.tuned.atm.lr_scale` is 'tuned'"),
+        ("profiles.gemma-2-2b.tuned.atm.lr_scale", -1, "`profiles.gemma-2-2b.tuned.atm.lr_scale` is -1"),
+        ("ground_truth_tuned.atm", 3, "`ground_truth_tuned.atm` must be a section"),
+        ("atm.colour", "tuned", "`atm.colour` is not a parameter"),
         ("profiles.embedded.train.batch", 255, "must be even"),
         ("profiles.embedded.train.l0", [4, 4], "repeat one value"),
         ("profiles.embedded.train.l0", [9999999], "must lie between 1 and the dictionary size"),
@@ -110,6 +115,13 @@ def test_each_fault_is_one_sentence(params: dict[str, Any], key: str, value: Any
 def test_a_chosen_variant_needs_its_section(params: dict[str, Any]) -> None:
     del params["atm"]
     assert faults(params) == ["params.yaml: `variants` has 'atm', but there is no section `atm`."]
+
+
+@pytest.mark.parametrize("place", ["profiles.local.tuned", "ground_truth_tuned"])
+def test_a_chosen_variant_needs_its_tuned_values_if_empty(params: dict[str, Any], place: str) -> None:
+    put(params, place, {"atm": {}})
+    params["variants"] = ["atm", "topk"]
+    assert faults(params) == [f"params.yaml: `{place}` lacks `topk`: add `topk: {{}}`."]
 
 
 def test_all_faults_are_named_at_once(params: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ DECLARED: Mapping[str, Mapping[str, Columns]] = {
     "probing": probed.tables(SECTION.k),
     "ground_truth": {},
 }
-OTHERS = {"mse", "l1", "flicker_shuffled", "probing_k5", "l0_true"}
+OTHERS = {"mse", "l1", "flicker_shuffled", "probing_k5", "l0_true", "mean_absorption_fraction"}
 """Made up beside headlines and references: fewer numbers are quicker."""
 CHOSEN = {
     stage: {each.name: each for each in defined if each.headline or each.reference or each.name in OTHERS}
@@ -257,14 +257,12 @@ def _behaved(values: Values, shared: Dice, own: Dice) -> list[dict[str, Any]]:
 
 
 def _worded(values: Values, shared: Dice, own: Dice) -> Rows:
-    noise = shared.normal(0, 0.05, WORDS) + own.normal(0, 0.01, WORDS)
-    noise -= noise.mean()
-    full = _right(values["mean_full_absorption"] or 0.0, shared, own)
-    fraction = values["mean_absorption_fraction"] or 0.0
+    missed = _right(values["miss_rate"] or 0.0, shared, own)
+    carrier, fraction = values["carrier"] or 0.0, values["mean_absorption_fraction"] or 0.0
     return [
-        {"word": f"word{i}", "letter": "a", "kept": 1, "absorption_fraction": fraction + float(noise[i]),
-         "full_absorption": full[i]}
-        for i in range(WORDS)
+        {"word": f"word{i}", "letter": "a", "kept": 1, "absorption_fraction": fraction, "main_silent": each,
+         "full_absorption": each, "chance": each * (1 - carrier)}
+        for i, each in enumerate(missed)
     ]  # fmt: skip
 
 
@@ -289,7 +287,7 @@ def _right(share: float, shared: Dice, own: Dice) -> list[int]:
     return [int(i in easiest) for i in range(WORDS)]
 
 
-COUNTED = ("mean_full_absorption", "probing_k1")
+COUNTED = ("miss_rate", "probing_k1")
 """Scores whose items are right or wrong."""
 ITEM_TABLES: Mapping[tuple[str, str], Callable[[Values, Dice, Dice], Rows]] = {
     ("reconstruction", "contexts.tsv"): _reconstructed,

@@ -19,9 +19,9 @@ def test_the_columns_are_these_in_this_order() -> None:
         [each.name for each in COLUMNS if (each.stage == "ground_truth") == truth] for truth in (False, True)
     ]
     assert names == [
-        ["l0", "explained_variance", "ce_score", "dead", "absorption", "full_absorption", "letter_f1",
+        ["l0", "explained_variance", "ce_score", "dead", "miss_rate", "carrier", "letter_f1",
          "probing_k1", "flicker"],
-        ["l0", "recovery", "recovered", "firing_f1", "exact_absorption", "matched_absorption"],
+        ["l0", "recovery", "firing_f1", "exact_absorption", "flicker_parent", "detection_delay"],
     ]  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def test_each_column_stands_in_the_tables(column: Column) -> None:
 def test_references_stand_in_a_column_and_have_no_direction() -> None:
     found = references(DEFINITIONS)
     assert [row.label for row in found] == [
-        "untrained SAE", "decoder permuted", "random directions", "raw residual, neuron",
+        "untrained SAE", "decoder permuted", "raw residual, neuron",
         "raw residual, dense",
     ]  # fmt: skip
     names = {column.name for column in COLUMNS}

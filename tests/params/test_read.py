@@ -71,6 +71,56 @@ def test_a_fault_names_the_chosen_profile_s_key() -> None:
         Params(TREE).get("profile.train.n", Section)
 
 
+class Method(Section):
+    """As a method's Config: every value has the literature's default."""
+
+    lr_scale: float = 1.0
+    weight: float = 0.5
+    kind: str = "a"
+
+
+METHOD: dict[str, Any] = {
+    "profile": "tiny",
+    "profiles": {
+        "tiny": {"tuned": {"m": {"lr_scale": 4.0, "kind": "b"}}}, "big": {"tuned": {"m": {}}}, "bare": {},
+    },
+    "on_source": {"m": {"weight": 2.0}},
+    "m": {"lr_scale": "tuned", "weight": "tuned", "kind": "c"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [("tiny", {"lr_scale": 4.0, "kind": "c"}), ("big", {"kind": "c"}), ("bare", {"kind": "c"})],
+)
+def test_the_word_tuned_is_the_profile_s_value_or_the_default(profile: str, expected: dict[str, Any]) -> None:
+    params = Params({**METHOD, "profile": profile})
+    assert params.section("m") == expected
+    assert params.get("m", Method) == Method(**expected)
+
+
+def test_tuned_values_may_lie_elsewhere() -> None:
+    assert Params(METHOD).section("m", tuned="on_source") == {"weight": 2.0, "kind": "c"}
+
+
+def test_a_value_set_by_hand_counts_more_than_the_tuned_one() -> None:
+    """`dvc exp run -S m.lr_scale=8` replaces the word."""
+    assert Params({**METHOD, "m": {"lr_scale": 8.0}}).section("m") == {"lr_scale": 8.0}
+
+
+def test_tuned_values_are_read_only_where_the_word_stands() -> None:
+    seen.clear()
+    Params({**METHOD, "m": {"lr_scale": 8.0}}).section("m")
+    assert seen == ["m"]
+    Params(METHOD).section("m")
+    assert seen == ["m", "m", "profile", "profiles.tiny.tuned.m"]
+
+
+def test_tuned_values_must_be_a_section() -> None:
+    with pytest.raises(BadInput, match=r"`profiles\.tiny\.tuned\.m` must be a section, not 3"):
+        Params({**METHOD, "profiles": {"tiny": {"tuned": {"m": 3}}}}).section("m")
+
+
 def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="run from the repository root"):
         read_params(tmp_path / "params.yaml")

@@ -21,9 +21,9 @@ from pipeline.metrics.absorption.measure import (
     encode,
     gather,
     main_latents,
-    score,
 )
 from pipeline.metrics.absorption.results import letter_rows, values
+from pipeline.metrics.absorption.scoring import score
 from pipeline.sae.core.folder import load_sae
 from pipeline.sae.core.inference import SAE
 from pipeline.stats.logistic import balanced, fit_small
@@ -124,7 +124,7 @@ def measured(drawn: Drawn, task: LetterTask, sae: SAE, predicted_k1: Tensor) -> 
     problem = task.letter[task.scored]
     projection = (task.x_scored.double() * direction[problem]).sum(-1)
     scores = score(encode(sae, task.x_scored), cosine, main_latents(splits, sae.n), problem, projection)
-    return Absorption(splits, scores, scores, scores)
+    return Absorption(splits, scores, scores, scores, torch.zeros(len(scores.full), dtype=torch.float64))
 
 
 def checks(drawn: Drawn, task: LetterTask, sae: SAE, train: Tensor) -> Iterator[tuple[str, str, Pair]]:

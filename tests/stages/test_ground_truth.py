@@ -14,14 +14,17 @@ from pipeline.parallel.workers import WORKERS
 from pipeline.stages import ground_truth
 from pipeline.stages.ground_truth import METRICS, GroundTruthSection
 
-FEATURES = 4 * (1 + 2) + 12
+FEATURES = 4 * (1 + 2) + 2 * 1 + 2 * 1 + 12
 PARAMS = {
     "profile": "tiny",
     "profiles": {"tiny": {"compute": {"device": "cpu", "threads": 1}}},
     "ground_truth": {
         "seeds": [3, 4], "n": 32, "l0": [2, 4], "tokens": 5120, "batch": 64, "dead_tokens": 1000,
         "train_contexts": 64, "validation_contexts": 8, "test_contexts": 16,
-        "source": {"d": 16, "parents": 4, "children": 2, "independents": 12, "context_length": 16},
+        "source": {
+            "d": 16, "parents": 4, "children": 2, "states": 1, "orders": 1, "independents": 12,
+            "context_length": 16,
+        },
     },
     "standard": {"controls": ["pairs"]}, "topk": {}, "temporal": {},
 }  # fmt: skip
@@ -70,7 +73,8 @@ def test_the_features_table_is_what_the_metrics_average():
     found, features = outcome("topk")
     metrics = found["rows"][0]["metrics"]
     mine = [entry for entry in features if (entry["seed"], entry["run"]) == ("3", "l0-2")]
-    assert [entry["kind"] for entry in mine] == ["parent"] * 4 + ["child"] * 8 + ["independent"] * 12
+    counts = {"parent": 4, "child": 8, "coupled": 2, "event": 2, "independent": 12}
+    assert [entry["kind"] for entry in mine] == [kind for kind in counts for _ in range(counts[kind])]
     assert [entry["parent"] for entry in mine[3:13]] == ["", "0", "0", "1", "1", "2", "2", "3", "3", ""]
     mean = sum(float(entry["cosine"]) for entry in mine) / FEATURES
     assert mean == pytest.approx(metrics["recovery_mmcs"]["value"], abs=1e-6)
@@ -158,8 +162,8 @@ def test_impossible_sections_are_refused_and_nothing_is_written(change, words):
     assert not Path("reports").exists()
 
 
-def test_defaults_train_at_the_sources_own_l0():
+def test_defaults_train_around_the_sources_own_l0():
     section = GroundTruthSection.parse({}, "ground_truth")
-    assert section.l0[0] == round(section.source.l0)
+    assert section.l0 == [round(section.source.l0) + step for step in (-1, 0, 1)]
     assert section.n > section.source.features
     assert ground_truth.training_of(section).l0 == section.l0

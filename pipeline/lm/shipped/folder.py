@@ -89,6 +89,11 @@ class ShippedModel:
         report: dict[str, Any] = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
         return report
 
+    @property
+    def weights_sha256(self) -> str:
+        """Of the weights, as resolved.json of a model folder has it."""
+        return self._about().sha256["model.safetensors"]
+
     def copy(self, out: Path) -> None:
         """Copy the files, byte for byte, to the existing folder `out`."""
         for name in FILES:

@@ -16,15 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.metrics.absorption.measure import (
-    FULL_COSINE,
-    Splits,
-    directions,
-    encode,
-    main_latents,
-    ranks,
-    score,
-)
+from pipeline.metrics.absorption.measure import Splits, directions, encode, main_latents
+from pipeline.metrics.absorption.scoring import FULL_COSINE, entries_of, ranks, score
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.sae.core.codes import Codes
 from pipeline.sae.core.inference import SAE
@@ -88,16 +81,6 @@ def sample(candidate: Tensor, letter: Tensor, limit: int, seed: int) -> Tensor:
     places = places[torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))]
     turn = ranks(letter[places], torch.arange(len(places), 0, -1), COUNT)
     return places[torch.argsort(turn, stable=True)[:limit]].sort().values
-
-
-def entries_of(codes: Codes, rows: Tensor) -> Codes:
-    """The codes of `rows` (S,) ascending, renumbered 0 to S - 1."""
-    place = torch.full((codes.pairs.batch,), -1)
-    place[rows] = torch.arange(len(rows))
-    kept = place[codes.pairs.token] >= 0
-    token = place[codes.pairs.token[kept]]
-    pairs = type(codes.pairs).of(token, codes.pairs.latent[kept], len(rows), codes.pairs.n)
-    return Codes(pairs, codes.value[kept])
 
 
 def effects(

@@ -35,6 +35,11 @@ _METRICS = [
         f"0.6.0), {_MEAN}",
     ),
     Definition(
+        "ablation_carrier", "lower", "share", 1,
+        "of the words whose latents were ablated, the share absorbed by ablation, every word equal: carrier "
+        "by the stricter rule (ours)",
+    ),
+    Definition(
         "ablation_agreement", "neither", "share", 1,
         "share of the ablated words on which ablation and projection rule give the same verdict (ours)",
         aggregate=False,
@@ -83,6 +88,7 @@ def values(
     return {
         "mean_ablation_absorption": estimated(found, kept, section),
         "ablation_projection_absorption": _projected(found, kept, section),
+        "ablation_carrier": share(int(found.verdicts.absorbed.sum()), examined) if examined else nothing,
         "ablation_agreement": share(agree, examined) if examined else nothing,
         "ablation_kappa": kappa(found.verdicts.absorbed, found.projected[found.examined])
         if examined

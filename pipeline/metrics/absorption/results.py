@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.metrics.absorption.measure import Absorption, Scores
+from pipeline.metrics.absorption.measure import Absorption
+from pipeline.metrics.absorption.scoring import Scores
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.metrics.common.controls import PERMUTED, control, of_permuted, of_untrained
-from pipeline.metrics.common.resampling import Resampling, estimate, share
+from pipeline.metrics.common.resampling import Resampling, estimate, ratio, share
 from pipeline.numbers.definition import Definition, Headline, Items
 from pipeline.numbers.number import Number
 from pipeline.numbers.table import Columns
@@ -37,18 +38,27 @@ _FULL = (
     "share of true-positive words fully absorbed (SAEBench 0.6.0), per letter, then mean over kept letters"
 )
 
-_FRACTION_METRIC = Definition(
-    "mean_absorption_fraction", "lower", "share", 1, f"{_FRACTION}; {_CAVEAT}",
+_FRACTION_METRIC = Definition("mean_absorption_fraction", "lower", "share", 1, f"{_FRACTION}; {_CAVEAT}")
+_FULL_METRIC = Definition("mean_full_absorption", "lower", "share", 1, f"{_FULL}; {_CAVEAT}")
+_MISS_METRIC = Definition(
+    "miss_rate", "lower", "share", 1,
+    "share of true-positive words whose letter's main latents are all silent, per letter, then mean over "
+    "kept letters (ours)",
     headline=Headline(
-        "absorption", "absorption fraction", 40,
-        items=Items(WORDS, "word", "words", {"absorption_fraction": 1}, groups=("letter",), where="kept"),
+        "miss_rate", "letters missed", 40,
+        items=Items(WORDS, "word", "words", {"main_silent": 1}, groups=("letter",), where="kept"),
     ),
 )  # fmt: skip
-_FULL_METRIC = Definition(
-    "mean_full_absorption", "lower", "share", 1, f"{_FULL}; {_CAVEAT}",
+_CARRIER_METRIC = Definition(
+    "carrier", "lower", "share", 1,
+    "share of missed words (miss_rate) whose letter one other latent carries (the rule of full absorption, "
+    "SAEBench 0.6.0), minus the same words' share along random directions of equal projection on the word "
+    "and on b_dec (ours); 0 is chance",
     headline=Headline(
-        "full_absorption", "full absorption", 50, narrow=False,
-        items=Items(WORDS, "word", "words", {"full_absorption": 1}, groups=("letter",), where="kept"),
+        "carrier", "misses carried", 45, narrow=False,
+        items=Items(
+            WORDS, "word", "words", {"full_absorption": 1, "chance": -1}, {"main_silent": 1}, where="kept"
+        ),
     ),
 )  # fmt: skip
 _F1_METRIC = Definition(
@@ -72,9 +82,20 @@ def _along_random(metric: Definition) -> Definition:
 METRICS = [
     _FRACTION_METRIC,
     _FULL_METRIC,
+    _MISS_METRIC,
+    _CARRIER_METRIC,
     _F1_METRIC,
     *(of(each) for of in (of_permuted, _along_random) for each in (_FRACTION_METRIC, _FULL_METRIC)),
-    *(of_untrained(each) for each in (_FRACTION_METRIC, _FULL_METRIC, _F1_METRIC)),
+    *map(of_untrained, (_FRACTION_METRIC, _FULL_METRIC, _MISS_METRIC, _CARRIER_METRIC, _F1_METRIC)),
+    Definition(
+        "carrier_chance", "neither", "share", 1,
+        "what carrier takes off: the share of missed words that one latent carries along random directions",
+    ),
+    Definition(
+        "mean_excess_absorption", "lower", "share", 1,
+        "full absorption minus the same word's share along random directions of equal projection on the word "
+        "and on b_dec, mean per letter, then over kept letters (ours): miss_rate times carrier by letter",
+    ),
     Definition(
         "full_absorption_pooled", "lower", "share", 1,
         f"share of scored words of kept letters fully absorbed, every word equal (ours); {_CAVEAT}",
@@ -96,14 +117,15 @@ _COUNTS = ("letters_kept", "letters_dropped", "words_scored")
 TABLES: dict[str, Columns] = {
     "letters.tsv": {
         "letter": str, "kept": int, "words": int, "f1_probe": float, "f1_k1": float, "f1_best": float,
-        "split_features": int, "true_positives": int, "absorption_fraction": float, "full_absorption": float,
+        "split_features": int, "true_positives": int, "missed": float, "absorption_fraction": float,
+        "full_absorption": float,
         "full_absorption_low": float, "full_absorption_high": float, "fully_absorbed": int,
         "absorption_fraction_shuffled_decoder": float, "full_absorption_shuffled_decoder": float,
     },
     WORDS: {
         "word": str, "letter": str, "fold": int, "kept": int, "absorption_fraction": float,
-        "full_absorption": int, "main_silent": int, "projection": float, "main_projection": float,
-        "top_latent": int,
+        "full_absorption": int, "main_silent": int, "chance": float, "projection": float,
+        "main_projection": float, "top_latent": int,
     },
     PREDICTIONS: {
         "word": str, "letter": str, "fold": int, "kept": int, "begins": int, "predicted_k1": int,
@@ -154,6 +176,7 @@ def values(found: Absorption, task: LetterTask, section: AbsorptionSection) -> d
         **_rates(found.scores, letter, kept, section, ""),
         **_rates(found.shuffled, letter, kept, section, PERMUTED),
         **_rates(found.random_direction, letter, kept, section, DIRECTION),
+        **_missed(found, letter, kept, section),
         "full_absorption_pooled": share(absorbed, items),
         "mean_split_features": Number(float(split), int(kept.sum())),
         "letter_f1_k1": _f1_value(found.splits.predicted_k1, task.letter, kept, section),
@@ -178,7 +201,8 @@ def letter_rows(found: Absorption, task: LetterTask, section: AbsorptionSection)
             "letter": name, "kept": int(kept[i]), "words": int((task.letter == i).sum()),
             "f1_probe": float(task.f1_probe[i]), "f1_k1": float(splits.f1_k1[i]),
             "f1_best": float(splits.f1_best[i]), "split_features": int(splits.features[i]),
-            "true_positives": count, "absorption_fraction": rate(found.scores.fraction),
+            "true_positives": count, "missed": rate(found.scores.main_silent),
+            "absorption_fraction": rate(found.scores.fraction),
             "full_absorption": rate(found.scores.full),
             "full_absorption_low": bounds.low if bounds else None,
             "full_absorption_high": bounds.high if bounds else None, "fully_absorbed": absorbed,
@@ -196,7 +220,8 @@ def word_rows(found: Absorption, task: LetterTask, section: AbsorptionSection) -
             "word": task.words[word].strip(), "letter": LETTERS[task.letter[word]],
             "fold": int(task.fold[word]), "kept": int(kept[task.letter[word]]),
             "absorption_fraction": float(scores.fraction[i]), "full_absorption": int(scores.full[i]),
-            "main_silent": int(scores.main_silent[i]), "projection": float(scores.projection[i]),
+            "main_silent": int(scores.main_silent[i]), "chance": float(found.chance[i]),
+            "projection": float(scores.projection[i]),
             "main_projection": float(scores.main_projection[i]), "top_latent": int(scores.top_latent[i]),
         }
         for i, word in enumerate(task.scored.tolist())
@@ -232,6 +257,25 @@ def _rates(
         f"{name}{suffix}": _mean_over_letters(each.double(), letter, kept, section)
         for name, each in named.items()
     }
+
+
+def _missed(found: Absorption, letter: Tensor, kept: Tensor, section: AbsorptionSection) -> dict[str, Number]:
+    """How many words are missed, and how much of that another latent carries."""
+    silent, excess = found.scores.main_silent, found.scores.full.double() - found.chance
+    missed = silent & kept[letter]
+    return {
+        "miss_rate": _mean_over_letters(silent.double(), letter, kept, section),
+        "mean_excess_absorption": _mean_over_letters(excess, letter, kept, section),
+        "carrier": _over(missed, excess, section),
+        "carrier_chance": _over(missed, found.chance, section),
+    }
+
+
+def _over(missed: Tensor, value: Tensor, section: AbsorptionSection) -> Number:
+    """The mean of `value` (S,) over the `missed` words; bootstrap over all words."""
+    sums: Sums = {"sum": (missed * value).numpy(), "missed": missed.double().numpy()}
+    none = "no word has all its main latents silent: there is nothing to carry"
+    return estimate(sums, ratio("sum", "missed"), int(missed.sum()), plan_of(section), none)
 
 
 def _mean_over_letters(value: Tensor, letter: Tensor, kept: Tensor, section: AbsorptionSection) -> Number:

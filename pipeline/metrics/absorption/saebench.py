@@ -13,14 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pipeline.metrics.absorption.measure import (
-    Scores,
-    Splits,
-    encode,
-    k_sparse,
-    main_latents,
-    score,
-)
+from pipeline.metrics.absorption.measure import Splits, encode, k_sparse, main_latents
+from pipeline.metrics.absorption.scoring import Scores, score
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.numbers.definition import Definition
 from pipeline.numbers.number import Number, all_missing

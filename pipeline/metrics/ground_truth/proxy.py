@@ -29,6 +29,9 @@ ITEMS = 40
 NAMES = {
     "proxy_full_absorption": "mean_full_absorption",
     "proxy_absorption_fraction": "mean_absorption_fraction",
+    "proxy_miss_rate": "miss_rate",
+    "proxy_carrier": "carrier",
+    "proxy_excess_absorption": "mean_excess_absorption",
     "proxy_f1_k1": "letter_f1_k1",
 }
 """Of this file's metrics, those of the absorption stage that they are."""

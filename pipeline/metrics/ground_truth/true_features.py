@@ -117,14 +117,50 @@ def flicker(pairs: Pairs, document: Tensor) -> tuple[Tensor, Tensor]:
 
     `document` (N,) of tokens in sequence order.
     """
+    has_next, off = _switches(pairs, document)
+    of = torch.unique(document, return_inverse=True)[1]
+    place, documents = of[pairs.token], int(of.max()) + 1
+    return tuple(torch.bincount(place[each], minlength=documents) for each in (has_next, off))  # type: ignore[return-value]
+
+
+def flicker_of_each(pairs: Pairs, document: Tensor) -> Tensor:
+    """(n,) float64: of each latent, P(off at the next token of the document | on); NaN without a next one."""
+    has_next, off = _switches(pairs, document)
+    on, switched = (
+        torch.bincount(pairs.latent[each], minlength=pairs.n).double() for each in (has_next, off)
+    )
+    return switched / on
+
+
+def delay(truth: Pairs, active: Tensor, source: Source, document: Tensor) -> tuple[Tensor, Tensor]:
+    """Per parent (P,): onsets, and in sum the tokens from each until the parent's latent is on.
+
+    An onset is a token at which the parent is on and at the one before, of the same document, was not: a
+    run that is on at the first token of a document began unseen. A run whose latent never is on counts
+    with its whole length.
+    """
+    parents = source.section.parents
+    mine = (truth.latent < parents).nonzero()[:, 0]
+    mine = mine[torch.argsort(truth.latent[mine], stable=True)]
+    token, parent, on = truth.token[mine], truth.latent[mine], active[mine]
+    begins = torch.ones(len(mine), dtype=torch.bool)
+    begins[1:] = (parent.diff() != 0) | (token.diff() != 1) | (document[token].diff() != 0)
+    run = begins.cumsum(0) - 1
+    first, length = token[begins], torch.bincount(run)
+    waited = length.clone()
+    waited = waited.scatter_reduce(0, run[on], token[on] - first[run[on]], "amin")
+    seen = (first > 0) & (document[(first - 1).clamp_min(0)] == document[first])
+    of = parent[begins][seen]
+    return torch.bincount(of, minlength=parents), torch.bincount(of, waited[seen].double(), parents)
+
+
+def _switches(pairs: Pairs, document: Tensor) -> tuple[Tensor, Tensor]:
+    """(E,) bool each: entries with a successor in their document, and those of them off at the successor."""
     followed = torch.zeros(pairs.batch, dtype=torch.bool)
     followed[:-1] = document[1:] == document[:-1]
     key = pairs.token * pairs.n + pairs.latent
     has_next = followed[pairs.token]
-    off = ~torch.isin(key[has_next] + pairs.n, key)  # the same latent at the next token
-    of = torch.unique(document, return_inverse=True)[1]
-    place, documents = of[pairs.token[has_next]], int(of.max()) + 1
-    return torch.bincount(place, minlength=documents), torch.bincount(place[off], minlength=documents)
+    return has_next, has_next & ~torch.isin(key + pairs.n, key)  # the same latent at the next token
 
 
 def _parents_with_child(truth: Pairs, source: Source) -> Tensor:

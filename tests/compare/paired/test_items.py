@@ -55,17 +55,20 @@ def test_flicker_and_cross_entropy_score_are_ratios_of_sums() -> None:
 
 
 WORDS = [
-    {"word": "ant", "letter": "a", "kept": 1, "absorption_fraction": 0.5, "full_absorption": 1},
-    {"word": "arm", "letter": "a", "kept": 1, "absorption_fraction": 0.0, "full_absorption": 0},
-    {"word": "bee", "letter": "b", "kept": 1, "absorption_fraction": 1.0, "full_absorption": 1},
-    {"word": "cat", "letter": "c", "kept": 0, "absorption_fraction": 1.0, "full_absorption": 1},
+    {"word": "ant", "letter": "a", "kept": 1, "main_silent": 1, "full_absorption": 1, "chance": 0.5},
+    {"word": "arm", "letter": "a", "kept": 1, "main_silent": 0, "full_absorption": 0, "chance": 0.0},
+    {"word": "bee", "letter": "b", "kept": 1, "main_silent": 1, "full_absorption": 0, "chance": 0.25},
+    {"word": "cat", "letter": "c", "kept": 0, "main_silent": 1, "full_absorption": 1, "chance": 0.0},
 ]
 
 
 def test_absorption_weighs_letters_equally_and_leaves_dropped_ones_out() -> None:
-    assert sums("absorption", WORDS).value() == pytest.approx((0.25 + 1.0) / 2)
-    assert sums("full_absorption", WORDS).value() == pytest.approx((0.5 + 1.0) / 2)
-    assert sums("absorption", WORDS).names == ("ant", "arm", "bee", "cat")
+    assert sums("miss_rate", WORDS).value() == pytest.approx((0.5 + 1.0) / 2)
+    assert sums("miss_rate", WORDS).names == ("ant", "arm", "bee", "cat")
+
+
+def test_the_carrier_is_pooled_over_missed_words() -> None:
+    assert sums("carrier", WORDS).value() == pytest.approx((0.5 - 0.25) / 2)
 
 
 def test_letter_f1_is_the_absorption_stages() -> None:

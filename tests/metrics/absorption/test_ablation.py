@@ -10,8 +10,9 @@ import torch
 from sklearn.metrics import cohen_kappa_score
 
 from pipeline.metrics.absorption import ablation_results
-from pipeline.metrics.absorption.ablation import ablate, entries_of, judge, sample
+from pipeline.metrics.absorption.ablation import ablate, judge, sample
 from pipeline.metrics.absorption.measure import Splits, measure
+from pipeline.metrics.absorption.scoring import entries_of
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.numbers.number import Number
 from pipeline.sae.core.inference import SAE

@@ -8,14 +8,8 @@ import torch
 from torch.nn.functional import normalize
 
 from pipeline.metrics.absorption import results as absorption_results
-from pipeline.metrics.absorption.measure import (
-    gather,
-    k_sparse,
-    main_latents,
-    measure,
-    ranks,
-    score,
-)
+from pipeline.metrics.absorption.measure import gather, k_sparse, main_latents, measure
+from pipeline.metrics.absorption.scoring import ranks, score
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.metrics.common.controls import random_sae
 from pipeline.sae.core.codes import Codes, Pairs

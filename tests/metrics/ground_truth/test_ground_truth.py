@@ -8,10 +8,20 @@ import torch
 from torch import Tensor
 
 from pipeline.metrics.ground_truth.measure import LEARNED, METRICS, OWNED, measure
-from pipeline.metrics.ground_truth.synthetic import Sample, Source, SourceSection, draw, make_source
+from pipeline.metrics.ground_truth.synthetic import (
+    KINDS,
+    Sample,
+    Source,
+    SourceSection,
+    draw,
+    make_source,
+)
 from pipeline.sae.core.inference import SAE
 
-SECTION = SourceSection(d=24, parents=4, children=2, independents=8, independent_l0=1.5, context_length=16)
+SECTION = SourceSection(
+    d=32, parents=4, children=2, states=2, orders=2, independents=8, independent_l0=1.5, context_length=16,
+    noise=0,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +78,10 @@ def test_the_true_dictionary_is_perfect(source, sample):
     assert found["l0"] == found["l0_true"] == sample.truth.l0()
     assert found["flicker"] == found["flicker_true"]
     assert found["flicker_parent"] == found["flicker_parent_true"]
+    assert found["flicker_parent_error"] == found["detection_delay"] == 0
+    # no token holds them: the best latent is no better than a token allows
+    assert found["order_f1"] == pytest.approx(found["order_f1_token"], abs=1e-6)
+    assert found["state_f1"] < found["state_f1_token"] < 1
 
 
 def test_an_absorbing_dictionary_has_absorption_one(source, sample):
@@ -78,6 +92,8 @@ def test_an_absorbing_dictionary_has_absorption_one(source, sample):
     assert found["parent_miss_alone"] == 0
     assert 0.5 < found["child_parent_leak"] < 0.8
     assert found["flicker_parent"] > 3 * found["flicker_parent_true"]
+    assert found["flicker_parent_error"] > 2 * found["flicker_parent_true"]
+    assert 0.3 < found["detection_delay"] < 2  # a run waits for a token without a child
 
 
 def test_a_fixed_budget_alone_is_not_absorption_once_l0_is_matched():
@@ -85,7 +101,9 @@ def test_a_fixed_budget_alone_is_not_absorption_once_l0_is_matched():
     section = SECTION.model_copy(update={"child_rate": 0.5, "parent_rate": 0.2, "magnitudes": [0.5, 1.5]})
     source = make_source(section, 0)
     sample = draw(source, 1500, 0, 1)
-    sae = SAE("topk", inverse(source), source.directions, torch.zeros(24), torch.zeros(20), k=3)
+    sae = SAE(
+        "topk", inverse(source), source.directions, torch.zeros(section.d), torch.zeros(section.features), k=3
+    )
     found = values(sae, source, sample)
     assert found["exact_absorption"] > 0.1
     assert abs(found["exact_absorption_matched"]) < 0.03
@@ -93,7 +111,7 @@ def test_a_fixed_budget_alone_is_not_absorption_once_l0_is_matched():
 
 def test_all_metrics_agree_with_plain_loops(source, sample):
     generator = torch.Generator().manual_seed(0)
-    W_dec = torch.cat([source.directions, torch.randn(30, 24, generator=generator)])
+    W_dec = torch.cat([source.directions, torch.randn(30, SECTION.d, generator=generator)])
     W_dec += 0.15 * torch.randn(W_dec.shape, generator=generator)
     W_dec /= W_dec.norm(dim=1, keepdim=True)
     W_dec = W_dec[torch.randperm(len(W_dec), generator=generator)]
@@ -119,7 +137,7 @@ def reference(sae: SAE, source: Source, sample: Sample) -> dict[str, float]:
     cosine = [max(row @ direction for row in W) for direction in D]
     latent = [int(np.argmax([row @ direction for row in W])) for direction in D]
     out = {"recovery_mmcs": np.mean(cosine), "recovery_share": np.mean([c > 0.9 for c in cosine])}
-    for kind in ("parent", "child", "independent"):
+    for kind in KINDS:
         out[f"recovery_mmcs_{kind}"] = np.mean([c for c, k in zip(cosine, kinds, strict=True) if k == kind])
     f1 = []
     for feature, i in enumerate(latent):
@@ -137,6 +155,14 @@ def reference(sae: SAE, source: Source, sample: Sample) -> dict[str, float]:
     out["flicker"] = reference_flicker(on)
     out["flicker_parent_true"] = reference_flicker(truth[:, : SECTION.parents])
     out["flicker_parent"] = reference_flicker(on[:, own])
+    owned = [p for p in range(SECTION.parents) if cosine[p] > OWNED]
+    out["flicker_parent_error"] = np.mean(
+        [abs(reference_flicker(on[:, [latent[p]]]) - reference_flicker(truth[:, [p]])) for p in owned]
+    )
+    out["detection_delay"] = np.mean(
+        [wait for p in owned for wait in reference_delays(truth[:, p], on[:, latent[p]])]
+    )
+    out |= reference_unseen(W, D, truth, on, sample)
     error = x - (z @ W + sae.b_dec.double().numpy())
     out["explained_variance"] = 1 - (error**2).sum() / ((x - x.mean(0)) ** 2).sum()
     out["l0"], out["l0_true"] = on.sum(1).mean(), truth.sum(1).mean()
@@ -184,8 +210,44 @@ def reference_flicker(on) -> float:
     return switched / total
 
 
+def reference_delays(truth, on) -> list[int]:
+    """Of every run of `truth` (N,) that begins within a context: tokens until `on`, at most its length."""
+    length, found = SECTION.context_length, []
+    for t in range(len(truth)):
+        if truth[t] and t % length and not truth[t - 1]:
+            run = [t]
+            while (run[-1] + 1) % length and truth[run[-1] + 1]:
+                run.append(run[-1] + 1)
+            found.append(next((i for i, u in enumerate(run) if on[u]), len(run)))
+    return found
+
+
+def reference_unseen(W, D, truth, on, sample) -> dict[str, float]:
+    """Hidden states, and the second of two events within `order_window` tokens after the first."""
+    coupled, event = 12, 16
+    state = sample.states.dense(torch.ones(len(sample.states))).numpy() > 0
+    seen = np.stack([truth[:, coupled + 2 * s : coupled + 2 * s + 2].any(1) for s in range(2)], axis=1)
+    ordered, second = np.zeros((len(truth), 2), dtype=bool), truth[:, event + 1 : event + 4 : 2]
+    for t in range(len(truth)):
+        begin = max(t - t % SECTION.context_length, t - SECTION.order_window)
+        for pair in range(2):
+            ordered[t, pair] = second[t, pair] and truth[begin:t, event + 2 * pair].any()
+    middle = [D[coupled + 2 * s] + D[coupled + 2 * s + 1] for s in range(2)]
+    return {
+        "state_f1": np.mean([max(f1(state[:, s], z) for z in on.T) for s in range(2)]),
+        "state_f1_token": np.mean([f1(state[:, s], seen[:, s]) for s in range(2)]),
+        "state_cosine": np.mean([max(row @ m for row in W) / np.linalg.norm(m) for m in middle]),
+        "order_f1": np.mean([max(f1(ordered[:, s], z) for z in on.T) for s in range(2)]),
+        "order_f1_token": np.mean([f1(ordered[:, s], second[:, s]) for s in range(2)]),
+    }
+
+
+def f1(truth, on) -> float:
+    return 2 * (truth & on).sum() / (truth.sum() + on.sum())
+
+
 def test_a_dead_sae_gives_reasons_not_zeros(source, sample):
-    nothing = SAE("standard", torch.zeros(24, 5), torch.eye(5, 24), torch.zeros(24), torch.full((5,), -1.0))
+    nothing = SAE("standard", torch.zeros(32, 5), torch.eye(5, 32), torch.zeros(32), torch.full((5,), -1.0))
     measured = measure(nothing, source, sample).values
     assert measured["flicker"].value is None
     assert "on before another token" in (measured["flicker"].reason or "")

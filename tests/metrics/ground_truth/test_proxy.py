@@ -10,7 +10,10 @@ from pipeline.metrics.ground_truth.synthetic import Sample, Source, SourceSectio
 from pipeline.tasks.letters.task import LetterTask
 from tests.metrics.ground_truth.test_ground_truth import absorbing, oracle
 
-SECTION = SourceSection(d=32, parents=6, children=3, independents=6, independent_l0=1.0, context_length=16)
+SECTION = SourceSection(
+    d=32, parents=6, children=3, states=0, orders=0, independents=6, independent_l0=1.0, context_length=16,
+    noise=0, magnitude_stay=0,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Whether another seed finds the same latents (docs/stability.md)."""

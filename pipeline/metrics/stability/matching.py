@@ -1,0 +1,49 @@
+"""One latent of an SAE for one of another, so that all pairs together are as alike as can be.
+
+The assignment problem (Kuhn 1955, "the Hungarian method"), solved by SciPy. Alike is the mean of the
+encoders' and the decoders' cosine (Paulo and Belrose 2025, 2501.16615).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from pipeline.sae.core.inference import SAE
+
+
+def cosines(a: SAE, b: SAE, alive_a: np.ndarray, alive_b: np.ndarray) -> np.ndarray:
+    """(A, B): mean of encoder and decoder cosine of each latent `alive_a` of `a` with each of `b`."""
+    sides = [
+        normalize(first.cpu().double()[alive_a], dim=1) @ normalize(second.cpu().double()[alive_b], dim=1).T
+        for first, second in ((a.W_enc.T, b.W_enc.T), (a.W_dec, b.W_dec))
+    ]
+    similar: np.ndarray = ((sides[0] + sides[1]) / 2).numpy()
+    return similar
+
+
+def assigned(similar: np.ndarray) -> np.ndarray:
+    """(A,): the column of each row of `similar` (A, B) under the largest sum; -1 for rows left over."""
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(similar, maximize=True)
+    partner = np.full(len(similar), -1, dtype=np.int64)
+    partner[rows] = columns
+    return partner
+
+
+def rotated(sae: SAE, seed: int) -> SAE:
+    """`sae` in a space turned at random: the same geometry within, nothing in common with another SAE."""
+    generator = torch.Generator().manual_seed(seed)
+    turn = _orthogonal(torch.randn(sae.d, sae.d, generator=generator)).to(sae.W_enc)
+    return replace(sae, W_enc=turn @ sae.W_enc, W_dec=sae.W_dec @ turn.T)
+
+
+def _orthogonal(gaussian: Tensor) -> Tensor:
+    """Uniform over rotations and reflections: QR with the signs of R's diagonal (Mezzadri 2007)."""
+    q, r = torch.linalg.qr(gaussian.double())
+    return q * r.diagonal().sign()

@@ -1,0 +1,44 @@
+"""The methods of params.yaml as a sweep takes them: what is tuned, from which value it starts, what stays."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.params import Params, Section
+from pipeline.params.read import TUNED
+from pipeline.tuning.record import hashed
+
+CONTROLS = ("controls", "control_values")
+"""Keys of a method's section that make rows beside its own, and change no trial of it."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method in a sweep: its name, the defaults of what is tuned, and the values that are not tuned."""
+
+    variant: str
+    defaults: Mapping[str, float]
+    others: Mapping[str, Any]
+
+    @property
+    def hash(self) -> str:
+        """Of the values that are not tuned."""
+        return hashed(dict(self.others))
+
+
+def method_of(params: Params, variant: str) -> Method:
+    """The method `variant`; tuned is what its section calls so, starting from the literature's value."""
+    values = params.value(variant)
+    fields = config_of(variant).model_fields
+    tuned = {name: fields[name].default for name, value in values.items() if value == TUNED}
+    others = {name: value for name, value in values.items() if value != TUNED and name not in CONTROLS}
+    return Method(variant, tuned, others)
+
+
+def config_of(variant: str) -> type[Section]:
+    """The `Config` of pipeline/sae/{variant}.py."""
+    config: type[Section] = importlib.import_module(f"pipeline.sae.{variant}").Config
+    return config

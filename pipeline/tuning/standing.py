@@ -1,0 +1,85 @@
+"""Whether a bed's values were tuned on it: the record, searched again by the rules, has to give them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pipeline.params import Params
+from pipeline.params.experiment import variants
+from pipeline.tuning.beds import SOURCE, place_of, profile_bed, shipped_weights, source_bed
+from pipeline.tuning.methods import Method, method_of
+from pipeline.tuning.record import Bed, Trial, of_method, outcomes, path_of, read_trials
+from pipeline.tuning.search import Setting, Space, search
+from pipeline.tuning.section import TuneSection
+
+NEVER = "not tuned on it"
+
+
+def of_profile(params: Params) -> dict[str, str]:
+    """For each chosen method "" where the record gives the profile's values, or what is wrong."""
+    weights, trials = shipped_weights(params), read_trials(path_of(params.profile))
+    bed = profile_bed(params, weights or "")
+    if weights is None:  # known only where the data is: the latest in the record stands for them
+        bed = replace(bed, weights=next((each.weights for each in trials if each.basis == bed.basis), ""))
+    return _standing(
+        params, bed, trials, params.value("profile.train.l0"), params.value("profile.train.tokens")
+    )
+
+
+def of_source(params: Params) -> dict[str, str]:
+    """The same of ground truth's source."""
+    section = params.value(SOURCE)
+    return _standing(
+        params, source_bed(params), read_trials(path_of(SOURCE)), section["l0"], section["tokens"]
+    )
+
+
+def _standing(
+    params: Params, bed: Bed, trials: list[Trial], targets: list[int], tokens: int
+) -> dict[str, str]:
+    rules = params.get("tune", TuneSection)
+    place = place_of(bed.name)
+    found = {}
+    for variant in variants(params):
+        method = method_of(params, variant)
+        if method.defaults:
+            own = of_method(trials, bed, variant, method.hash, rules.seed)
+            values = values_of(params, method, place)
+            found[variant] = (
+                _method(own, method, values, targets, tokens, rules) if own else _why(trials, bed, variant)
+            )
+    return found
+
+
+def values_of(params: Params, method: Method, place: str) -> Setting:
+    """The tuned values that count for `method` now."""
+    section = params.section(method.variant, tuned=place)
+    return tuple(sorted((name, float(section.get(name, given))) for name, given in method.defaults.items()))
+
+
+def _why(trials: Sequence[Trial], bed: Bed, variant: str) -> str:
+    """Why no trial of `variant` counts for `bed`."""
+    own = [each for each in trials if each.variant == variant]
+    if not own:
+        return NEVER
+    if all(each.basis != bed.basis for each in own):
+        return "tuned on another text, model or training section"
+    if all(each.weights != bed.weights for each in own):
+        return "tuned on other weights of the language model"
+    return "tuned with other values beside"
+
+
+def _method(
+    own: list[Trial], method: Method, values: Setting, targets: list[int], tokens: int, rules: TuneSection
+) -> str:
+    space = Space.of(method.variant, rules, method.defaults)
+    lengths = sorted({each.tokens for each in own}, key=lambda each: (each != tokens, -each))
+    for length in lengths:
+        state = search(space, outcomes(own, targets, length), rules)
+        if state.done:
+            if state.best != values:
+                given = ", ".join(f"{name} {value:g}" for name, value in state.best)
+                return f"its record gives {given}"
+            return "" if length == tokens else f"tuned at {length:,} tokens, not at {tokens:,}"
+    return "its search is not finished"

@@ -1,0 +1,67 @@
+"""One trial: one method with one setting at one L0 target, trained and measured on validation tokens."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.store import Store
+from pipeline.training.job import Job
+from pipeline.training.run import Trained, train
+from pipeline.training.section import TrainSection
+from pipeline.training.validation import validate, validation_rows
+from pipeline.tuning.methods import Method
+from pipeline.tuning.record import Bed, Trial
+from pipeline.tuning.search import Setting
+from pipeline.tuning.steadiness import steadiness
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A trial to be made; `section` has one L0 target."""
+
+    method: Method
+    setting: Setting
+    section: TrainSection
+
+    def job(self, seed: int) -> Job:
+        """What is trained; raises BadInput where the values do not fit the method."""
+        return Job.of(self.method.variant, {**self.method.others, **dict(self.setting)}, seed)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where trials are made: the bed that the record names, its activations and how all are trained on it."""
+
+    bed: Bed
+    store: Store
+    section: TrainSection
+    device: torch.device
+    seed: int
+
+    def sections(self, tokens: int) -> list[TrainSection]:
+        """`section` with `tokens` for each L0 target apart, one process, no checkpoints."""
+        alone = {"tokens": tokens, "world_size": 1}
+        return [self.section.model_copy(update={**alone, "l0": [target]}) for target in self.section.l0]
+
+    def try_out(self, piece: Piece) -> Trial:
+        """Train and measure; a diverged SAE is a result."""
+        before = time.thread_time()
+        [trained] = train(piece.job(self.seed), piece.section, self.store, self.device)
+        return self._measured(piece, trained, time.thread_time() - before)
+
+    def _measured(self, piece: Piece, trained: Trained, seconds: float) -> Trial:
+        section, run = piece.section, trained.run
+        rows = validation_rows(self.store, section.validation_tokens).to(self.device)
+        found = validate(trained.sae, rows)
+        steady = steadiness(trained.sae, self.store, section.validation_tokens, self.device, self.seed)
+        return Trial(
+            variant=piece.method.variant, values=piece.setting, others=piece.method.hash,
+            tokens=section.tokens, target=section.l0[0], status=run.status, on_target=bool(run.on_target),
+            l0=found.l0, explained_variance=found.explained_variance, norm_ratio=found.norm_ratio,
+            persistence=steady.persistence, persistence_energy=steady.persistence_energy,
+            dead=int(trained.log[-1]["dead"]) if trained.log else 0, seconds=round(seconds, 1),
+            seed=self.seed, basis=self.bed.basis, weights=self.bed.weights,
+        )  # fmt: skip

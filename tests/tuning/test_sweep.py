@@ -1,0 +1,178 @@
+"""A sweep on a tiny store: kept, resumable, the same budget for all; its standing afterwards."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.params import Params, read_params
+from pipeline.tuning.beds import profile_bed
+from pipeline.tuning.methods import method_of
+from pipeline.tuning.page import write_page
+from pipeline.tuning.record import Trial, outcomes, path_of, read_trials, write_trials
+from pipeline.tuning.search import Space
+from pipeline.tuning.section import TuneSection
+from pipeline.tuning.standing import NEVER, of_profile
+from pipeline.tuning.sweep import Sweep
+from pipeline.tuning.trial import Ground, Piece
+from pipeline.tuning.write import write_values
+from tests.training import toy
+
+TREE: dict[str, Any] = {
+    "profile": "small",
+    "variants": ["topk", "temporal"],
+    "seeds": [42],
+    "profiles": {
+        "small": {
+            "text": {"seed": 0},
+            "model": {"source": "hub"},
+            "harvest": {"site": "resid_post.0", "dtype": "float32"},
+            "train": {"n": 48, "l0": [3, 5], "tokens": 640},
+            "tuned": {"topk": {}, "temporal": {"lr_scale": 3.0}},
+        }
+    },
+    "topk": {"lr_scale": "tuned"},
+    "temporal": {"lr_scale": "tuned", "weight": "tuned", "resampling": False, "controls": []},
+    "tune": {
+        "lr_scale": [1.0, 4.0], "cost": 0.5, "trials": 9,
+        "values": {"temporal": {"weight": [0.0, 1.0]}}, "terms": {"temporal": "weight"},
+    },
+}  # fmt: skip
+TOKENS = 640
+
+
+def params() -> Params:
+    return read_params()
+
+
+def ground() -> Ground:
+    section = toy.section(l0=[3, 5], tokens=TOKENS, log_every=1000)
+    return Ground(profile_bed(params(), "w" * 64), toy.store(), section, torch.device("cpu"), 7)
+
+
+def sweep(ends: float | None = None) -> Sweep:
+    methods = {name: method_of(params(), name) for name in TREE["variants"]}
+    return Sweep(ground(), params().get("tune", TuneSection), methods, TOKENS, ends)
+
+
+def run(one: Sweep) -> dict[str, Any]:
+    return one.run({name: Space.of(name, one.rules, each.defaults) for name, each in one.methods.items()})
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(json.dumps(TREE))
+    return tmp_path
+
+
+def settings(trials: list[Trial], variant: str) -> set[Any]:
+    return {each.values for each in trials if each.variant == variant}
+
+
+def test_a_sweep_is_kept_used_and_not_run_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = run(sweep())
+    assert all(state.done for state in found.values())
+    trials = read_trials(sweep().path)
+    assert {each.target for each in trials} == {3, 5}
+    assert len(settings(trials, "topk")) <= len(settings(trials, "temporal")) <= 9
+    assert all(each.explained_variance < 1 and each.seed == 7 for each in trials)
+    # the record alone gives the same again: nothing is trained
+    monkeypatch.setattr(Ground, "try_out", lambda *_: pytest.fail("a finished trial ran again"))
+    assert run(sweep()) == found
+    bold = f"**{dict(found['topk'].best)['lr_scale']:g}**"
+    write_values(Path("params.yaml"), "profiles.small.tuned", {n: s.best for n, s in found.items()})
+    text = write_page(ground().bed, params(), sweep().rules, [3, 5]).read_text()
+    assert "## temporal" in text
+    assert bold in text
+    assert of_profile(params()) == {"topk": "", "temporal": ""}
+
+
+def test_a_stopped_sweep_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Trial] = []
+    whole = Ground.try_out
+
+    def until_three(self: Ground, piece: Any) -> Trial:
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        made.append(whole(self, piece))
+        return made[-1]
+
+    monkeypatch.setenv("SAELINE_WORKERS", "1")
+    with monkeypatch.context() as stopping:
+        stopping.setattr(Ground, "try_out", until_three)
+        with pytest.raises(KeyboardInterrupt):
+            run(sweep())
+    kept = read_trials(sweep().path)
+    assert len(kept) == 3
+    again: list[Any] = []
+    monkeypatch.setattr(Ground, "try_out", lambda self, piece: again.append(piece) or whole(self, piece))
+    assert all(state.done for state in run(sweep()).values())
+    keys = [each.key for each in read_trials(sweep().path)]
+    assert len(keys) == len(set(keys)) == 3 + len(again)
+
+
+def test_no_trial_begins_when_the_time_is_over(here: Path) -> None:
+    found = run(sweep(ends=0.0))
+    assert not any(state.done for state in found.values())
+    assert read_trials(sweep().path) == []
+
+
+def test_a_diverged_trial_is_a_row_and_loses(here: Path) -> None:
+    one = sweep()
+    section = one.ground.section.model_copy(update={"lr": 1e6, "l0": [3]})
+    trial = one.ground.try_out(Piece(one.methods["topk"], (("lr_scale", 1.0),), section))
+    assert trial.status == "diverged"
+    write_trials(one.path, [trial])
+    assert read_trials(one.path)[0].key == trial.key
+    assert outcomes([trial], [3], TOKENS) == {(("lr_scale", 1.0),): None}
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    """The tree with the values of a finished sweep, and its record."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("swept"))
+        Path("params.yaml").write_text(json.dumps(TREE))
+        found = run(sweep())
+        tree = copy.deepcopy(TREE)
+        tree["profiles"]["small"]["tuned"] = {name: dict(state.best) for name, state in found.items()}
+        return tree, sweep().path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("seeds", [42], ""),
+        ("profiles.small.text.seed", 1, "another text, model or training section"),
+        ("temporal.resampling", True, "other values beside"),
+        ("temporal.controls", ["shuffled"], ""),
+        ("profiles.small.tuned.temporal.lr_scale", 16.0, "its record gives"),
+        ("profiles.small.train.tokens", 6400, "tuned at 640 tokens, not at 6,400"),
+        ("profiles.small.train.l0", [3, 9], "not finished"),
+        ("tune.seed", 8, "other values beside"),
+    ],
+)
+def test_what_was_changed_since_is_said(
+    record: tuple[dict[str, Any], str], here: Path, key: str, value: Any, says: str
+) -> None:
+    tree = copy.deepcopy(record[0])
+    *parents, last = key.split(".")
+    node = tree
+    for part in parents:
+        node = node[part]
+    node[last] = value
+    path_of("small").parent.mkdir(parents=True)
+    path_of("small").write_text(record[1])
+    found = of_profile(Params(tree))["temporal"]
+    assert says in found
+    assert bool(says) == bool(found)
+
+
+def test_without_a_record_nothing_was_tuned(here: Path) -> None:
+    assert of_profile(params()) == {"topk": NEVER, "temporal": NEVER}
