@@ -30,7 +30,15 @@ from pipeline.numbers.table import Columns, read_table, write_table
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import read_params
 from pipeline.sae.core.index import EXTERNAL, INDEX, Run, runs_of
-from pipeline.stages.common.files import EVALUATED, REPORTS, TABLES, external_folder, fresh, sae_folder
+from pipeline.stages.common.files import (
+    EVALUATED,
+    REPORT,
+    REPORTS,
+    TABLES,
+    external_folder,
+    fresh,
+    sae_folder,
+)
 
 TITLE = "Sparse autoencoders compared"
 FIGURES = REPORTS / "figures"
@@ -79,10 +87,10 @@ def run() -> None:
     (folder / "table.md").write_text(markdown(TITLE, rows, groups, caption, notes), encoding="utf-8")
     write_json(folder / "standing.json", document(groups))
     said = {"title": TITLE, "caption": caption, "notes": notes, **asdict(rows), "sections": measured_with}
-    write_json(folder / "report.json", {"schema": SCHEMAS["report.json"], **said})
+    write_json(REPORT, {"schema": SCHEMAS["report.json"], **said})
     write_json(REPORTS / "metrics.json", metrics_json(scores))
     show(rows, caption, notes)
-    print(f"\nWritten: {REPORTS / 'metrics.json'}, {folder}/, {FIGURES}/", file=sys.stderr)
+    print(f"\nWritten: {REPORTS / 'metrics.json'}, {REPORT}, {folder}/, {FIGURES}/", file=sys.stderr)
 
 
 def _draw(long: Long, scores: Scores) -> dict[str, bytes]:
