@@ -134,9 +134,9 @@ class World:
         reason = self.diverged.get((variant, name, seed))
         l0 = self.value("reconstruction", "l0", variant, name, target, seed)
         return Run(
-            name=name, variant=variant, seed=seed, reading=reading, target=target,
-            status="diverged" if reason else "ok", reason=reason, l0=l0, coefficient=0.5,
-            on_target=None if target is None else abs(l0 - target) <= TOLERANCE * target,
+            name=name, variant=variant, control=reading if name.startswith(reading) else None, seed=seed,
+            reading=reading, target=target, status="diverged" if reason else "ok", reason=reason, l0=l0,
+            coefficient=0.5, on_target=None if target is None else abs(l0 - target) <= TOLERANCE * target,
         )  # fmt: skip
 
     def value(self, stage: str, metric: str, variant: str, run: str, target: int | None, seed: int) -> float:

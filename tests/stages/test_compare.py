@@ -21,12 +21,13 @@ from tests.compare.fake import World
 
 ROOT = Path(__file__).parents[2]
 TABLES = (
-    "table.md", "report.json", "standing.json", "scores.tsv", "summary.tsv", "pareto.tsv",
+    "table.md", "standing.json", "scores.tsv", "summary.tsv", "pareto.tsv",
     "training.tsv", "letters.tsv", "probing.tsv", "ranking.tsv", "pairs.tsv", "curves.tsv",
 )  # fmt: skip
 FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "temporal.png")
 WRITTEN = {
     "reports/metrics.json",
+    "reports/report.json",
     *(f"reports/tables/{name}" for name in TABLES),
     *(f"reports/figures/{name}" for name in FIGURES),
 }
@@ -155,7 +156,7 @@ def test_parameters_of_the_evaluations_are_reported(world: World) -> None:
     for variant in world.variants:
         measured_with(variant, {"contexts": 7})
     run()
-    report = json.loads(Path("reports/tables/report.json").read_text(encoding="utf-8"))
+    report = json.loads(Path("reports/report.json").read_text(encoding="utf-8"))
     assert report["sections"]["behavior"] == {"contexts": 7}
     assert set(report["sections"]) == {"reconstruction", "behavior", "absorption", "probing", "ground_truth"}
 

@@ -180,7 +180,7 @@ METRICS = [
         "kl_sae", "lower", "nats per token", 1,
         "KL(clean || with reconstructions at non-special tokens), mean over non-special positions",
         headline=Headline(
-            "kl", "KL, nats", 20, decimals=4,
+            "kl", "KL, nats", 20,
             items=Items(CONTEXTS, "context", "contexts", {"kl_sae": 1}, {"kl_tokens": 1}),
         ),
     ),

@@ -92,7 +92,7 @@ _MAIN = [
         "1 - switched / switched_shuffled, switched being the share of |f|^2 of a token that lies in latents "
         "silent at the token before it or after it, mean over pairs and both directions (ours)",
         headline=Headline(
-            "persistence_energy", "steady energy", 85, items=_ITEMS["persistence_energy"][0]
+            "persistence_energy", "energy persistence", 85, items=_ITEMS["persistence_energy"][0]
         ),
     ),
     Definition(
