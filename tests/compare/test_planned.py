@@ -37,16 +37,16 @@ def world(*variants: str) -> World:
     """`topk` is far better than the others at both targets."""
     made = World(variants=["standard", *variants], papers=())
     for target, seed in ((target, seed) for target in (4, 16) for seed in (42, 43)):
-        made.values["topk", f"l0-{target}", target, seed, "ce_score"] = 0.999 + (seed - 42) * 1e-4
+        made.values["topk", f"l0-{target}", target, seed, "persistence"] = 0.999 + (seed - 42) * 1e-4
     return made
 
 
 def test_a_family_is_an_outcome_at_all_targets(gather: Gather) -> None:
     whole = gather(world("topk", "atm"))
     found = families(whole, {}, {})
-    asked = section(("topk", "standard", ["ce_score", "dead"]), ("atm", "standard", ["ce_score"]))
+    asked = section(("topk", "standard", ["persistence", "dead"]), ("atm", "standard", ["persistence"]))
     plan = planned(asked, found)
-    ce = [test for test in plan.tests if test.column.name == "ce_score"]
+    ce = [test for test in plan.tests if test.column.name == "persistence"]
     assert [(test.title, test.target) for test in ce] == [
         ("topk against standard", 4), ("topk against standard", 16), ("atm against standard", 4),
         ("atm against standard", 16),
@@ -57,7 +57,7 @@ def test_a_family_is_an_outcome_at_all_targets(gather: Gather) -> None:
     explored = next(
         family.pair("topk", "standard")
         for family in found
-        if (family.column.name, family.target) == ("ce_score", 4)
+        if (family.column.name, family.target) == ("persistence", 4)
     )
     assert explored is not None
     assert ce[0].pair.difference == explored.difference
@@ -70,10 +70,10 @@ def test_a_family_is_an_outcome_at_all_targets(gather: Gather) -> None:
 def test_equality_is_judged_within_the_stated_margin(gather: Gather) -> None:
     made = world("topk", "atm")
     for seed in (42, 43):
-        made.values["atm", "l0-4", 4, seed, "ce_score"] = 0.9985 + (seed - 42) * 2e-4
+        made.values["atm", "l0-4", 4, seed, "persistence"] = 0.9985 + (seed - 42) * 2e-4
         made.values |= {(name, "l0-4", 4, seed, "l0"): 4.0 for name in ("atm", "topk")}
-    found = families(gather(made), {}, {"ce_score": 0.2})
-    test = planned(section(("atm", "topk", ["ce_score"])), found).tests[0]
+    found = families(gather(made), {}, {"persistence": 0.2})
+    test = planned(section(("atm", "topk", ["persistence"])), found).tests[0]
     assert test.pair.verdict == "equal within margin"
     assert test.pair.p_equal_holm is not None
 
@@ -81,7 +81,9 @@ def test_equality_is_judged_within_the_stated_margin(gather: Gather) -> None:
 def test_rows_that_were_not_trained_are_listed(gather: Gather) -> None:
     whole = gather(world("topk"))
     found = families(whole, {}, {})
-    plan = planned(section(("topk", "topk (shuffled)", ["ce_score"]), ("atm", "standard", ["dead"])), found)
+    plan = planned(
+        section(("topk", "topk (shuffled)", ["persistence"]), ("atm", "standard", ["dead"])), found
+    )
     assert plan.tests == []
     assert [reason for _, reason in plan.untrained] == [
         "topk (shuffled) not trained at any L0 target of this run",
@@ -95,18 +97,18 @@ def test_rows_that_were_not_trained_are_listed(gather: Gather) -> None:
 def test_markdown_the_terminal_and_standing_show_them_first(gather: Gather) -> None:
     whole = gather(world("topk"))
     found = families(whole, {}, {})
-    given = answers(planned(section(("topk", "standard", ["ce_score"])), found))
+    given = answers(planned(section(("topk", "standard", ["persistence"])), found))
     groups, tables = standing(whole, found), report(whole, found, reached(whole, {}))
     text = markdown("T", tables, given, groups, [], [])
     assert text.index("## Asked beforehand") < text.index("## L0 target 4")
-    assert "CE score\u00a0↑ (2 comparisons judged together)" in text
+    assert "persistence\u00a0↑ (2 comparisons judged together)" in text
     line = next(line for line in text.splitlines() if line.startswith("| topk against standard |"))
     assert line.count("▲") == 2
     stream = io.StringIO()
     show(tables, given, [], [], stream)
     printed = stream.getvalue()
     assert printed.isascii()
-    assert "Asked beforehand: CE score, higher is better (2 comparisons judged together)" in printed
+    assert "Asked beforehand: persistence, higher is better (2 comparisons judged together)" in printed
     content = json.loads(json.dumps(document(groups, given)))["planned"]
     assert content["outcomes"][0]["rows"][0]["cells"][0]["verdict"] == "better"
     assert content["untrained"] == []
@@ -117,8 +119,8 @@ def test_markdown_the_terminal_and_standing_show_them_first(gather: Gather) -> N
     [
         (section(("topk", "standard", ["no_score"])), r"`compare.family\[0\].outcomes` names no_score"),
         (section(no_score=0.1), "`compare.margins` names no_score"),
-        (section(("tokp", "standard", ["ce_score"])), r"`compare.family\[0\]` names 'tokp'"),
-        (section(("topk", "x (pairs)", ["ce_score"])), r"`compare.family\[0\]` names 'x \(pairs\)'"),
+        (section(("tokp", "standard", ["persistence"])), r"`compare.family\[0\]` names 'tokp'"),
+        (section(("topk", "x (pairs)", ["persistence"])), r"`compare.family\[0\]` names 'x \(pairs\)'"),
     ],
 )
 def test_unknown_names_are_refused(gather: Gather, asked: CompareSection, said: str) -> None:
@@ -132,7 +134,7 @@ def test_unknown_names_are_refused(gather: Gather, asked: CompareSection, said: 
     [
         {"family": []},
         {"family": [{"variant": "a", "against": "b", "outcomes": []}], "margins": {}},
-        {"family": [], "margins": {"ce_score": 0.0}},
+        {"family": [], "margins": {"persistence": 0.0}},
         {"family": [], "margins": {}, "extra": 1},
     ],
 )
@@ -156,5 +158,5 @@ def test_the_intervals_file_follows_metrics_json(gather: Gather, tmp_path: Path)
                     assert cell["reason"]
                 else:
                     assert float(str(cell["low"])) < value < float(str(cell["high"]))
-    assert cells["atm"]["l0-4"]["ce_score"] == {"reason": "1 of 2 seeds have a value"}
+    assert cells["atm"]["l0-4"]["persistence"] == {"reason": "1 of 2 seeds have a value"}
     assert "standard (pairs)" in cells
