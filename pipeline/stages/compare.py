@@ -24,6 +24,7 @@ from pipeline.compare.report import report
 from pipeline.compare.resolved import resolved
 from pipeline.compare.scores import Scores, Source, each_row, gather
 from pipeline.compare.section import CompareSection
+from pipeline.compare.stability import stability
 from pipeline.compare.standing import standing
 from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
@@ -33,14 +34,23 @@ from pipeline.numbers.table import Columns, read_table, write_table
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import read_params
 from pipeline.sae.core.index import EXTERNAL, INDEX, Run, runs_of
-from pipeline.stages.common.files import EVALUATED, REPORTS, TABLES, external_folder, fresh, sae_folder
+from pipeline.stages.common.files import (
+    EVALUATED,
+    REPORT,
+    REPORTS,
+    TABLES,
+    external_folder,
+    fresh,
+    sae_folder,
+)
 
 TITLE = "Sparse autoencoders compared"
 FIGURES = REPORTS / "figures"
 Long = dict[str, tuple[Columns, Any]]
 """Tables by name: their columns and rows."""
 LETTERS, PROBLEMS = ("absorption", "letters.tsv"), ("probing", "problems.tsv")
-"""The tables that the charts of first letters and of probing tasks are drawn from."""
+STABILITY = ("stability", "latents.tsv")
+"""The tables that the charts of first letters, of probing tasks and of stability are drawn from."""
 
 
 def run() -> None:
@@ -75,6 +85,7 @@ def run() -> None:
         "training": (schemas.TRAINING, tables.training(curves)),
         "letters": (schemas.LETTERS, tables.letters(_all(found, *LETTERS), scores.text)),
         "probing": (schemas.PROBING, tables.probing(_all(found, *PROBLEMS), scores.text)),
+        "stability": (schemas.STABILITY, stability(_all(found, *STABILITY), scores.text)),
         "ranking": (schemas.RANKING, ranked),
         "pairs": (schemas.PAIRS, tables.pairs(compared)),
         "planned": (schemas.PLANNED, tables.planned(plan, compared)),
@@ -89,14 +100,14 @@ def run() -> None:
         "title": TITLE, "caption": caption, "notes": notes, **asdict(rows), "sections": measured_with,
         "resolved": resolved(groups),
     }  # fmt: skip
-    write_json(folder / "report.json", {"schema": SCHEMAS["report.json"], **said})
+    write_json(REPORT, {"schema": SCHEMAS["report.json"], **said})
     write_json(REPORTS / "metrics.json", metrics_json(scores))
     write_json(
         REPORTS / "intervals.json",
         {"schema": SCHEMAS["intervals.json"], "cells": intervals_json(scores, intervals)},
     )
     show(rows, answered, caption, notes)
-    print(f"\nWritten: {REPORTS / 'metrics.json'}, {folder}/, {FIGURES}/", file=sys.stderr)
+    print(f"\nWritten: {REPORTS / 'metrics.json'}, {REPORT}, {folder}/, {FIGURES}/", file=sys.stderr)
 
 
 def _draw(long: Long, scores: Scores) -> dict[str, bytes]:

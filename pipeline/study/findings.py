@@ -109,7 +109,7 @@ def _judged(found: Sequence[Finding], margins: Mapping[str, float]) -> list[Find
     """With verdicts: both questions, none and within the margin, by Holm over the whole family."""
     known = [(each, each.estimate) for each in found if each.estimate is not None]
     different = holm(np.array([estimate.p() for _, estimate in known])).tolist() if known else []
-    bounded = [(each, estimate, margins.get(each.outcome)) for each, estimate in known]
+    bounded = [(each, estimate, margins.get(each.outcome.removeprefix("truth."))) for each, estimate in known]
     inside = [estimate.p_equal(margin) for _, estimate, margin in bounded if margin is not None]
     equal = iter(holm(np.array(inside)).tolist() if inside else [])
     verdicts: dict[int, dict[str, Any]] = {}

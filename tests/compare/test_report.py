@@ -14,7 +14,7 @@ from pipeline.compare.notes import caption, notes
 from pipeline.compare.report import Cell, Group, Report, Row
 from pipeline.compare.scores import Scores
 from pipeline.compare.terminal import show
-from tests.compare.conftest import tables, told
+from tests.compare.conftest import NOTHING, tables, told
 from tests.compare.fake import World
 
 Gather = Callable[[World], Scores]
@@ -32,7 +32,7 @@ def cell(group: Group, label: str, column: str) -> Cell:
 
 def shown(found: Report) -> str:
     stream = io.StringIO()
-    show(found, caption([42, 43]), ["a note"], stream)
+    show(found, NOTHING, caption([42, 43]), ["a note"], stream)
     return stream.getvalue()
 
 
@@ -70,11 +70,19 @@ def test_controls_stand_right_under_their_variant(gather: Gather) -> None:
         ]  # fmt: skip
 
 
-def test_a_cell_is_the_mean_and_half_the_range(gather: Gather) -> None:
-    world = World()
-    world.values = {("topk", "l0-4", 4, seed, "ce_score"): v for seed, v in ((42, 0.70), (43, 0.78))}
-    found = cell(tables(gather(world)).groups[0], "topk", "ce_score")
-    assert (found.text, found.spread) == ("0.740", "0.040")
+def test_a_cell_is_the_mean_and_half_its_interval(gather: Gather) -> None:
+    """One row of two seeds: t with one degree of freedom."""
+    world = World(variants=["topk"], controls=(), papers=())
+    world.values = {("topk", "l0-4", 4, seed, "persistence"): v for seed, v in ((42, 0.700), (43, 0.702))}
+    found = cell(tables(gather(world)).groups[0], "topk", "persistence")
+    assert (found.text, found.half) == ("0.701", "0.013")  # 12.706 * 0.001
+
+
+def test_a_cell_without_any_spread_has_no_interval(gather: Gather) -> None:
+    world = World(variants=["topk"], controls=(), papers=())
+    world.values = {("topk", "l0-4", 4, seed, "dead_share"): 0.5 for seed in (42, 43)}
+    found = cell(tables(gather(world)).groups[0], "topk", "dead")
+    assert (found.text, found.half) == ("0.500", "")
 
 
 def test_a_missed_target_is_flagged_and_not_compared(gather: Gather) -> None:
@@ -90,12 +98,12 @@ def test_a_missed_target_is_flagged_and_not_compared(gather: Gather) -> None:
 
 def test_the_best_row_is_marked_only_above_the_spread(gather: Gather) -> None:
     world = World()
-    world.values = {("atm", "l0-4", 4, seed, "ce_score"): v for seed, v in ((42, 0.998), (43, 0.999))}
+    world.values = {("atm", "l0-4", 4, seed, "persistence"): v for seed, v in ((42, 0.998), (43, 0.999))}
     found = tables(gather(world)).groups[0]
-    assert cell(found, "atm", "ce_score").mark == "best"
-    world.values |= {("topk", "l0-4", 4, seed, "ce_score"): v for seed, v in ((42, 0.9985), (43, 0.97))}
+    assert cell(found, "atm", "persistence").mark == "best"
+    world.values |= {("topk", "l0-4", 4, seed, "persistence"): v for seed, v in ((42, 0.9985), (43, 0.97))}
     found = tables(gather(world)).groups[0]
-    assert [cell(found, label, "ce_score").mark for label in ("atm", "topk", "standard")] == [
+    assert [cell(found, label, "persistence").mark for label in ("atm", "topk", "standard")] == [
         "tied",
         "tied",
         "",
@@ -114,8 +122,8 @@ def test_a_diverged_sae_says_so_in_every_cell_and_gives_its_reason(gather: Gathe
 
 def test_one_diverged_seed_leaves_the_other_and_no_spread(gather: Gather) -> None:
     found = tables(gather(World(diverged={("atm", "l0-4", 42): EXPLODED})))
-    got = cell(found.groups[0], "atm", "probing_k1")
-    assert (got.flag, got.spread, got.mark, got.notes) == ("1/2 seeds", "", "", ())
+    got = cell(found.groups[0], "atm", "probing")
+    assert (got.flag, got.half, got.mark, got.notes) == ("1/2 seeds", "", "", ())
     assert found.footnotes == [f"atm, run l0-4, seed 42 diverged: {EXPLODED}"]
 
 
@@ -134,11 +142,13 @@ def test_references_stand_below_in_their_columns_only(gather: Gather) -> None:
         "untrained SAE",
         "decoder permuted",
         "raw residual, neuron",
-        "raw residual, dense",
+        "dense probe",
+        "token lookup (L0 1)",
+        "shuffled tokens",
     ]
-    assert below == [r.label for r in group.rows[-4:]]
-    assert cell(group, "raw residual, dense", "probing_k1").text == "0.930"
-    assert sum(bool(c.text) for c in group.rows[-1].cells) == 1
+    assert below == [r.label for r in group.rows[-6:]]
+    assert cell(group, "dense probe", "probing").text == "0.930"
+    assert sum(bool(c.text) for c in group.rows[-3].cells) == 1
     assert cell(group, "untrained SAE", "letter_f1").text == "0.100"
     assert cell(group, "decoder permuted", "explained_variance").text == "-1.10..-0.50"
     assert cell(group, "decoder permuted", "letter_f1").text == ""
@@ -147,7 +157,7 @@ def test_references_stand_below_in_their_columns_only(gather: Gather) -> None:
 def test_a_reference_that_differs_between_saes_is_none(gather: Gather) -> None:
     world = World()
     world.values = {("topk", "l0-4", 4, 42, "raw_dense"): 0.5}
-    assert "raw residual, dense" not in [r.label for r in tables(gather(world)).groups[0].rows]
+    assert "dense probe" not in [r.label for r in tables(gather(world)).groups[0].rows]
 
 
 def test_ground_truth_is_a_group_of_its_own_with_the_true_l0(gather: Gather) -> None:
@@ -164,8 +174,8 @@ def test_markdown_says_everything(gather: Gather) -> None:
         missing={("topk l0-16", seed, "letter_f1_k1"): LETTERS for seed in (42, 43)},
     )
     found = tables(gather(world))
-    text = markdown("Title", found, [], caption([42, 43]), ["note one"])
-    assert "half the range over 2 training seeds (42, 43)" in text
+    text = markdown("Title", found, NOTHING, [], caption([42, 43]), ["note one"])
+    assert "Mean over 2 training seeds (42, 43) ± half of its 95 % interval" in text
     assert re.search(r"^\| atm \[1\] \[2\] \| diverged \|", text, re.MULTILINE)
     assert f"- [1] atm, run l0-4, seed 42 diverged: {EXPLODED}" in text
     assert "missing [3]" in text
@@ -179,7 +189,7 @@ def test_markup_in_names_and_reasons_is_escaped(gather: Gather) -> None:
     reason = "a|b <script>alert(1)</script> [bold]"
     world = World(variants=["standard", "<b>"], papers=(), diverged={("<b>", "l0-4", 42): reason})
     found = tables(gather(world))
-    text = markdown("T", found, [], ["c"], ["n"])
+    text = markdown("T", found, NOTHING, [], ["c"], ["n"])
     assert "<b>" not in text
     assert "a\\|b" in text
     assert "[bold]" in shown(found)
@@ -190,7 +200,7 @@ def test_the_terminal_is_ascii_narrow_and_uncut_in_a_log(gather: Gather) -> None
     text = shown(tables(gather(world)))
     assert text.isascii()
     assert "..." not in text
-    printed = text.split("Mean +-")[0]
+    printed = text.split("Mean over")[0]
     assert max(len(line.rstrip()) for line in printed.splitlines()) <= 120
     assert re.search(r"^  \(contexts\) ", text, re.MULTILINE)
     assert "missing [1]" in text
@@ -217,15 +227,17 @@ def test_five_seeds_need_no_such_warning(gather: Gather) -> None:
 
 def test_one_seed_has_no_spread_and_no_marks(gather: Gather) -> None:
     found = tables(gather(World(seeds=[7])))
-    assert {c.spread + c.mark for group in found.groups for r in group.rows for c in r.cells} == {""}
-    assert "no spread is known" in caption([7])[0]
+    assert {c.half + c.mark for group in found.groups for r in group.rows for c in r.cells} == {""}
+    assert "no number has an interval" in caption([7])[0]
 
 
 def test_metrics_json_has_means_and_null_for_what_a_seed_lacks(gather: Gather) -> None:
     world = World(missing={("topk l0-16", 43, "letter_f1_k1"): LETTERS})
-    world.values = {("topk", "l0-4", 4, seed, "ce_score"): v for seed, v in ((42, 0.70), (43, 0.78))}
+    world.values = {
+        ("topk", "l0-4", 4, seed, "explained_variance"): v for seed, v in ((42, 0.70), (43, 0.78))
+    }
     found = metrics_json(gather(world))
-    assert found["topk"]["l0-4"]["ce_score"] == 0.74
+    assert found["topk"]["l0-4"]["explained_variance"] == 0.74
     assert found["topk"]["l0-16"]["letter_f1"] is None
     assert list(found) == ["standard", "topk", "atm", "temporal"]
     assert list(found["standard"]) == ["l0-4", "l0-16", "truth-l0-4", "truth-l0-16"]

@@ -10,13 +10,13 @@ import pytest
 
 from pipeline.compare.seeds import Summary, over_seeds, summarise
 
-WHICH = ("topk", "l0-4", "behavior", "ce_score")
+WHICH = ("topk", "l0-4", "reconstruction", "persistence")
 
 
 def table(values: Sequence[float | None], items: Sequence[int], reason: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(
-        {"label": "topk", "run": "l0-4", "evaluation": "behavior", "metric": "ce_score", "target": 4.0,
-         "better": "higher", "unit": "share", "version": 1, "aggregate": True,
+        {"label": "topk", "run": "l0-4", "evaluation": "reconstruction", "metric": "persistence",
+         "target": 4.0, "better": "higher", "unit": "share", "version": 1, "aggregate": True,
          "value": pd.Series(values, dtype="float64"), "items": items,
          "reason": [reason if value is None else None for value in values]}
     )  # fmt: skip
@@ -33,13 +33,13 @@ def test_mean_range_and_deviation_against_the_standard_library() -> None:
     assert row["sd"] == pytest.approx(statistics.stdev(values))
     assert (row["low"], row["high"], row["items"]) == (0.3, 0.7, 20)
     found = summary(*values)
-    assert found.spread == pytest.approx(0.2)
+    assert (found.low, found.high) == (0.3, 0.7)
     assert (found.seeds, found.of, found.complete_mean) == (3, 3, found.mean)
 
 
 def test_a_missing_seed_is_counted_and_its_reason_kept_once() -> None:
     found = summary(0.5, None, None, reason="too few letters")
-    assert (found.mean, found.spread, found.complete_mean, found.seeds, found.of) == (0.5, None, None, 1, 3)
+    assert (found.mean, found.complete_mean, found.seeds, found.of) == (0.5, None, 1, 3)
     assert found.reasons == ("too few letters",)
 
 

@@ -28,6 +28,9 @@ Margins = Mapping[str, float]
 """By headline name: a difference smaller than it counts as equal."""
 
 
+ONE_PAIR = "two seeds make one pair, which shows no spread"
+
+
 @dataclass(frozen=True)
 class Row:
     """One label at the common L0: a value per seed, or the reason why it takes no part."""
@@ -171,7 +174,8 @@ def _family(
         pairs = [Pair(a, b, "not compared", reason=a.reason or b.reason or reason)
                  for a, b in combinations(rows, 2)]  # fmt: skip
         return replace(family, pairs=pairs)
-    table = Table.of([row.values for row in taking_part])
+    values = [row.values for row in taking_part]
+    table = Table.of([each.of_pairs for each in values] if column.pairs_of_seeds else values)
     place = {row.label: i for i, row in enumerate(taking_part)}
     rows = [_with_mean(row, table, place) for row in rows]
     pairs = [_pair(a, b, table, place) for a, b in combinations(rows, 2)]
@@ -193,6 +197,8 @@ def _row(column: Column, target: float, points: pd.DataFrame, seeds: list[int], 
         if each.value is None
     ]
     which = [(column.key, label, point.run, point.seed) for point in each_row(points)]
+    if column.pairs_of_seeds and len(seeds) == 2:
+        reasons.append(ONE_PAIR)
     items = min((draws[each].items for each in which if each in draws), default=0)
     return Row(label, by_seed, items, "; ".join(reasons) or None)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.compare.columns import Column, Key
+from pipeline.compare.paired.comparison import ONE_PAIR
 from pipeline.compare.paired.estimate import Estimate
 from pipeline.compare.paired.resampling import Draws
 from pipeline.compare.paired.variance import Table, Values
@@ -54,7 +55,8 @@ def _together(
 ) -> Iterator[tuple[Run, Reached]]:
     values = {run.label: _values(source, column, run, draws) for run in runs}
     known = {label: each for label, each in values.items() if isinstance(each, Values)}
-    table = Table.of(list(known.values())) if known else None
+    rows = [each.of_pairs if column.pairs_of_seeds else each for each in known.values()]
+    table = Table.of(rows) if rows else None
     places = {label: place for place, label in enumerate(known)}
     for run in runs:
         given = values[run.label]
@@ -71,6 +73,8 @@ def _values(source: Source, column: Column, run: Run, draws: Draws) -> Values | 
         return f"{found.seeds} of {found.of} seeds have a value"
     if found.of == 1:
         return "one training seed shows no spread"
+    if column.pairs_of_seeds and found.of == 2:
+        return ONE_PAIR
     numbers = source.values(column.key)
     rows = list(each_row(numbers[(numbers.label == run.label) & (numbers.run == run.name)]))
     drawn = [draws.get((column.key, run.label, run.name, row.seed)) for row in rows]

@@ -54,6 +54,17 @@ class Values:
     draws: np.ndarray | None = None
     items: int = 0
 
+    @property
+    def of_pairs(self) -> Values:
+        """The same when each seed's value is its mean over pairs with the other seeds, S at least 3.
+
+        Two seeds' values share a pair, which hides most of their spread: to first order the standard error of
+        such a mean (a U-statistic, Hoeffding 1948) is 2 (S - 1) / (S - 2) times that of independent values.
+        """
+        seeds, mean = len(self.by_seed), self.by_seed.mean()
+        spread = 2 * (seeds - 1) / (seeds - 2) * (self.by_seed - mean)
+        return Values(mean + spread, self.draws, self.items)
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -85,14 +96,20 @@ def noise(values: np.ndarray) -> Noise:
     k, s = values.shape[-2:]
     within = values - values.mean(-1, keepdims=True)
     of_seed = within.mean(-2, keepdims=True)
-    squares = np.square(within - of_seed).sum(-1)
+    squares = _without_rounding(np.square(within - of_seed).sum(-1), values)
     own = squares * k / max(k - 1, 1)  # each row against the mean of the others: S - 1 degrees of freedom
     others = np.maximum(squares.sum(-1, keepdims=True) - own, 0.0)  # orthogonal to it
     others_df = max(k - 2, 0) * (s - 1)
     weight = 1 / ((1 + 1 / (k - 2)) / PRIOR + 1 / others_df) if others_df else 0.0
     rows = (weight * others / max(others_df, 1) + own) / (weight + s - 1)
-    common = np.broadcast_to(np.square(of_seed).sum(-1) / (s - 1), rows.shape)
-    return Noise(rows, weight + s - 1, common, s)
+    common = _without_rounding(np.square(of_seed).sum(-1), values) / (s - 1)
+    return Noise(rows, weight + s - 1, np.broadcast_to(common, rows.shape), s)
+
+
+def _without_rounding(squares: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Sums of squares, 0 where they are no more than what rounding the largest value of a table leaves."""
+    largest = np.abs(values).max((-2, -1))[..., None]
+    return np.where(squares > np.square(1e-12 * largest), squares, 0.0)
 
 
 def added(*parts: tuple[Any, Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,8 +10,10 @@ import pytest
 from pipeline.compare.markdown import markdown
 from pipeline.compare.notes import notes
 from pipeline.compare.paired.comparison import Family, families
+from pipeline.compare.paired.reached import reached
 from pipeline.compare.paired.resampling import Draws, resample
 from pipeline.compare.report import report
+from pipeline.compare.resolved import resolved
 from pipeline.compare.schemas import CURVES, PAIRS
 from pipeline.compare.scores import Scores
 from pipeline.compare.standing import standing
@@ -19,6 +21,7 @@ from pipeline.compare.tables import curves, pairs
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import read_params
 from pipeline.stages.compare import evaluations, table_of
+from tests.compare.conftest import NOTHING
 from tests.compare.fake import CONTEXTS, World
 
 Gather = Callable[[World], Scores]
@@ -36,9 +39,13 @@ def small(**values: dict[int, float]) -> World:
     return world
 
 
-def compared(whole: Scores, draws: Draws | None = None) -> list[Family]:
+def compared(whole: Scores, draws: Draws | None = None, **margins: float) -> list[Family]:
     found = evaluations(Experiment.read(read_params()))
-    return families(whole, resample(whole, partial(table_of, found)) if draws is None else draws)
+    return families(whole, resample(whole, partial(table_of, found)) if draws is None else draws, margins)
+
+
+def printed(whole: Scores, found: list[Family]) -> str:
+    return markdown("T", report(whole, found, reached(whole, {})), NOTHING, standing(whole, found), [], [])
 
 
 def family(found: list[Family], name: str, target: float) -> Family:
@@ -61,14 +68,16 @@ def test_every_score_target_and_pair_is_there_once(gather: Gather) -> None:
 
 def test_a_clear_difference_is_called_and_a_small_one_is_not(gather: Gather) -> None:
     world = small(
-        explained_variance={42: 0.95, 43: 0.951}, ce_score={42: 0.90, 43: 0.93}, flicker={42: 0.05, 43: 0.051}
+        explained_variance={42: 0.95, 43: 0.951},
+        persistence={42: 0.90, 43: 0.93},
+        kl_sae={42: 0.05, 43: 0.051},
     )
-    for metric, values in (("explained_variance", (0.60, 0.601)), ("ce_score", (0.91, 0.925)),
-                           ("flicker", (0.4, 0.401))):  # fmt: skip
+    for metric, values in (("explained_variance", (0.60, 0.601)), ("persistence", (0.91, 0.925)),
+                           ("kl_sae", (0.4, 0.401))):  # fmt: skip
         world.values |= {("atm", "l0-4", 4, 42 + i, metric): value for i, value in enumerate(values)}
     found = compared(gather(world))
     clear = family(found, "explained_variance", 4).pair("topk", "atm")
-    small_one = family(found, "ce_score", 4).pair("topk", "atm")
+    small_one = family(found, "persistence", 4).pair("topk", "atm")
     assert clear is not None
     assert small_one is not None
     assert clear.difference is not None
@@ -76,9 +85,31 @@ def test_a_clear_difference_is_called_and_a_small_one_is_not(gather: Gather) -> 
     assert clear.difference.value == pytest.approx(0.35)
     assert clear.difference.low < 0.35 < clear.difference.high
     assert clear.a.items == CONTEXTS
-    flicker = family(found, "flicker", 4).pair("topk", "atm")
-    assert flicker is not None
-    assert flicker.verdict == "better"  # lower is better
+    kl = family(found, "kl", 4).pair("topk", "atm")
+    assert kl is not None
+    assert kl.verdict == "better"  # lower is better
+
+
+def test_rows_within_the_margin_are_equal_and_neither_leads_alone(gather: Gather) -> None:
+    world = World(variants=["standard", *NAMES], papers=(), controls=())
+    for variant, low, step in (("standard", 0.80, 1e-4), ("topk", 0.9000, 0.0), ("atm", 0.9004, -1e-4)):
+        world.values |= {
+            (variant, "l0-4", 4, seed, metric): value
+            for i, seed in enumerate((42, 43))
+            for metric, value in (("explained_variance", low + i * step), ("l0", 4.0))
+        }
+    whole = gather(world)
+    found = family(compared(whole, {}, explained_variance=0.02), "explained_variance", 4)
+    assert [pair.verdict for pair in found.pairs] == ["worse", "worse", "equal within margin"]
+    assert found.pair("atm", "topk").verdict == "equal within margin"  # type: ignore[union-attr]
+    assert found.pairs[2].p_equal_holm is not None
+    assert found.pairs[2].resolved
+    without = family(compared(whole, {}), "explained_variance", 4).pairs[2]
+    assert (without.verdict != "equal within margin", without.p_equal) == (True, None)
+    group = standing(whole, compared(whole, {}, explained_variance=0.02))[0]
+    score = group.scores[0]
+    assert (score.leaders, score.told_apart, score.equal, score.margin) == (["atm", "topk"], 2, 1, "0.02")
+    assert resolved([group])["columns"][0]["share"] == 1.0
 
 
 def test_a_pair_turned_round_says_the_opposite(gather: Gather) -> None:
@@ -100,7 +131,7 @@ def test_items_widen_an_interval_that_seeds_alone_make_narrow(gather: Gather) ->
     world = World(variants=["standard", "topk", "atm", "temporal"], papers=(), controls=())
     whole = gather(world)
     seeds_only, both = compared(whole, {}), compared(whole)
-    pairs_of = [family(found, "probing_k1", 4).pairs[0].difference for found in (seeds_only, both)]
+    pairs_of = [family(found, "probing", 4).pairs[0].difference for found in (seeds_only, both)]
     assert pairs_of[0] is not None
     assert pairs_of[1] is not None
     assert pairs_of[1].error > pairs_of[0].error
@@ -108,9 +139,9 @@ def test_items_widen_an_interval_that_seeds_alone_make_narrow(gather: Gather) ->
 
 
 def test_a_row_off_its_target_takes_part_through_its_interpolated_value(gather: Gather) -> None:
-    world = small(l0={42: 3.0, 43: 4.0}, ce_score={42: 0.5, 43: 0.6})
-    world.values |= {("topk", "l0-16", 16, 42, "ce_score"): 0.9, ("topk", "l0-16", 16, 42, "l0"): 16.0}
-    found = family(compared(gather(world)), "ce_score", 4)
+    world = small(l0={42: 3.0, 43: 4.0}, persistence={42: 0.5, 43: 0.6})
+    world.values |= {("topk", "l0-16", 16, 42, "persistence"): 0.9, ("topk", "l0-16", 16, 42, "l0"): 16.0}
+    found = family(compared(gather(world)), "persistence", 4)
     row = next(row for row in found.rows if row.label == "topk")
     assert [each.how for each in row.by_seed] == ["interpolated", "reached"]
     assert row.by_seed[0].value == pytest.approx(0.5 + 0.4 * 0.1718, rel=1e-3)  # ln(4/3) / ln(16/3)
@@ -119,7 +150,7 @@ def test_a_row_off_its_target_takes_part_through_its_interpolated_value(gather: 
 
 def test_a_row_that_never_reaches_the_target_is_not_compared_and_says_why(gather: Gather) -> None:
     world = small(l0={42: 7.0, 43: 7.5})
-    found = family(compared(gather(world)), "ce_score", 4)
+    found = family(compared(gather(world)), "persistence", 4)
     pair = found.pair("topk", "atm")
     assert pair is not None
     assert (pair.verdict, pair.difference) == ("not compared", None)
@@ -151,7 +182,7 @@ def test_a_diverged_seed_is_not_compared_and_the_others_are(gather: Gather) -> N
     world = World(
         variants=["standard", *NAMES], papers=(), controls=(), diverged={("atm", "l0-4", 42): "boom"}
     )
-    found = family(compared(gather(world)), "ce_score", 4)
+    found = family(compared(gather(world)), "persistence", 4)
     verdicts = {(pair.a.label, pair.b.label): pair.verdict for pair in found.pairs}
     assert verdicts["standard", "topk"] != "not compared"
     assert verdicts["standard", "atm"] == verdicts["topk", "atm"] == "not compared"
@@ -170,19 +201,19 @@ def test_a_diverged_seed_is_not_compared_and_the_others_are(gather: Gather) -> N
     ],
 )
 def test_without_two_seeds_or_two_rows_nothing_is_judged(gather: Gather, world: World, reason: str) -> None:
-    found = family(compared(gather(world)), "ce_score", 4)
+    found = family(compared(gather(world)), "persistence", 4)
     assert [(pair.verdict, pair.reason) for pair in found.pairs] == [("not compared", reason)]
     assert found.detectable() is None
 
 
 def test_curves_hold_the_reached_and_the_matched_value(gather: Gather) -> None:
-    world = small(l0={42: 3.0, 43: 4.0}, ce_score={42: 0.5, 43: 0.6})
+    world = small(l0={42: 3.0, 43: 4.0}, persistence={42: 0.5, 43: 0.6})
     world.values |= {("atm", "l0-4", 4, seed, "l0"): 9.0 for seed in (42, 43)}
     whole = gather(world)
     rows = curves(whole, compared(whole))
     assert all(set(row) == set(CURVES) for row in rows)
     topk, atm = (
-        next(r for r in rows if (r["label"], r["target"], r["metric"]) == (name, 4, "ce_score"))
+        next(r for r in rows if (r["label"], r["target"], r["metric"]) == (name, 4, "persistence"))
         for name in NAMES
     )
     assert (topk["l0"], topk["value"], topk["low"], topk["high"]) == (3.5, 0.55, 0.5, 0.6)
@@ -208,9 +239,9 @@ def test_the_tables_show_every_pair_and_every_reason(gather: Gather) -> None:
     assert best.pairs["topk"]["standard"].verdict == "better"
     assert {each.verdict for each in best.pairs["atm"].values()} == {"not compared"}
     assert (best.cells["atm"].text, best.cells["atm"].detail) == ("missing", "atm, seed 42: diverged: boom")
-    text = markdown("T", report(whole, found), standing(whole, found), [], [])
+    text = printed(whole, found)
     assert [line for line in text.splitlines() if line.startswith("## Which")][:2] == [
-        "## Which rows differ: L0 4", "## Which rows differ: L0 16"
+        "## Which rows differ (exploration): L0 4", "## Which rows differ (exploration): L0 16"
     ]  # fmt: skip
     assert "<details><summary>explained variance" in text
     against = text.split("**Difference from standard**")[1].split("<details>")[0].strip().splitlines()
@@ -225,13 +256,17 @@ def test_the_notes_count_the_pairs_told_apart(gather: Gather) -> None:
     whole = gather(world)
     said = notes(whole, standing(whole, compared(whole)), [42, 43], "embedded", [])
     assert any(
-        note.startswith("Pairs told apart at L0 4. explained variance: 1/1; CE score: ") for note in said
+        note.startswith(
+            "Pairs told apart, + equal within margin, of 1 at L0 4. explained variance: 1; CE score: "
+        )
+        for note in said
     )
-    assert any(note.startswith("Synthetic activations, pairs told apart at L0 4.") for note in said)
+    assert any(note.startswith("Synthetic activations, pairs told apart, + equal") for note in said)
+    assert any(note.startswith("Answered of all pairs (told apart or shown equal): ") for note in said)
 
 
 def test_the_first_row_is_the_baseline_without_standard(gather: Gather) -> None:
     whole = gather(small())
     found = compared(whole)
-    text = markdown("T", report(whole, found), standing(whole, found), [], [])
+    text = printed(whole, found)
     assert "**Difference from topk**" in text

@@ -143,7 +143,7 @@ def test_the_items_share_is_the_covariance_between_seeds() -> None:
 
 
 def test_a_method_is_as_noisy_as_itself_and_the_others_together_say() -> None:
-    """By hand: four methods, two seeds. Squares of residuals, own times K / (K - 1), the others' what is left."""
+    """By hand: four methods, two seeds; the others' squares are what a method's own leaves of them all."""
     values = np.array([[0.0, 4.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
     found = noise(values)
     squares = np.array([4.5, 0.5, 0.5, 0.5])  # residuals 1.5 and 0.5, at each of two seeds
@@ -182,6 +182,16 @@ def test_one_row_alone_has_the_students_interval_of_its_seeds() -> None:
     found = Table.of([Values(values)]).mean(0)
     interval = ttest_1samp(values, 0).confidence_interval()
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 8])
+def test_a_mean_over_pairs_of_seeds_is_as_sure_as_its_simulation(seeds: int) -> None:
+    """h(i, j) = a_i + a_j: the spread over seeds, once corrected, is that of the mean over studies."""
+    own = np.random.default_rng(8).normal(size=(20000, seeds))
+    others = (own.sum(1, keepdims=True) - own) / (seeds - 1)
+    values = own + others
+    errors = [Table.of([Values(each).of_pairs]).mean(0).error ** 2 for each in values[:2000]]
+    assert np.mean(errors) == pytest.approx(values.mean(1).var(), rel=0.1)
 
 
 def test_equal_rows_without_any_noise_are_not_different() -> None:
