@@ -20,6 +20,7 @@ from pipeline.compare.paired.comparison import families
 from pipeline.compare.paired.resampling import resample
 from pipeline.compare.report import report
 from pipeline.compare.scores import Scores, Source, each_row, gather
+from pipeline.compare.stability import stability
 from pipeline.compare.standing import document, standing
 from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
@@ -44,7 +45,8 @@ FIGURES = REPORTS / "figures"
 Long = dict[str, tuple[Columns, Any]]
 """Tables by name: their columns and rows."""
 LETTERS, PROBLEMS = ("absorption", "letters.tsv"), ("probing", "problems.tsv")
-"""The tables that the charts of first letters and of probing tasks are drawn from."""
+STABILITY = ("stability", "latents.tsv")
+"""The tables that the charts of first letters, of probing tasks and of stability are drawn from."""
 
 
 def run() -> None:
@@ -75,6 +77,7 @@ def run() -> None:
         "training": (schemas.TRAINING, tables.training(curves)),
         "letters": (schemas.LETTERS, tables.letters(_all(found, *LETTERS), scores.text)),
         "probing": (schemas.PROBING, tables.probing(_all(found, *PROBLEMS), scores.text)),
+        "stability": (schemas.STABILITY, stability(_all(found, *STABILITY), scores.text)),
         "ranking": (schemas.RANKING, ranked),
         "pairs": (schemas.PAIRS, tables.pairs(compared)),
         "curves": (schemas.CURVES, tables.curves(scores, compared)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from pipeline.compare.schemas import LETTERS, PROBING, SUMMARY, TRAINING
+from pipeline.compare.schemas import LETTERS, PROBING, STABILITY, SUMMARY, TRAINING
 from pipeline.numbers.files import read_json
 from pipeline.numbers.table import read_table
 from pipeline.page.render import render
@@ -18,7 +18,9 @@ from pipeline.params.experiment import Experiment
 from pipeline.params.read import Params, read_params
 from pipeline.stages.common.files import REPORT, REPORTS, TABLES, VERSIONS
 
-DRAWN = {"summary": SUMMARY, "training": TRAINING, "letters": LETTERS, "probing": PROBING}
+DRAWN = {
+    "summary": SUMMARY, "training": TRAINING, "letters": LETTERS, "probing": PROBING, "stability": STABILITY,
+}  # fmt: skip
 """The tables that charts are drawn from."""
 
 

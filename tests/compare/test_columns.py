@@ -21,7 +21,7 @@ def test_the_columns_are_these_in_this_order() -> None:
     assert names == [
         ["l0", "explained_variance", "ce_score", "dead", "miss_rate", "carrier", "letter_f1",
          "probing_k1", "flicker"],
-        ["l0", "recovery", "firing_f1", "exact_absorption", "flicker_parent", "detection_delay"],
+        ["l0", "recovery", "firing_f1", "exact_absorption", "flicker_parent", "onset_delay"],
     ]  # fmt: skip
 
 
