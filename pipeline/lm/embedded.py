@@ -7,6 +7,7 @@ and the machine class. Training runs on the CPU, where every operation it uses i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.lm.core.site import Site
+from pipeline.lm.fused import fuse_norms, head_loss, plain_norms
+from pipeline.lm.objectives import Balance, FutureBag
 from pipeline.lm.section import EmbeddedModel
 
 BETAS = (0.9, 0.95)
 CLIP = 1.0
 """Largest gradient norm."""
-DECAY_FROM = 0.5
+DECAY_FROM = 0.8
 """Share of the steps after which the learning rate falls linearly to zero."""
 EVALUATION_BATCH = 32
 
@@ -45,34 +48,40 @@ def build_model(section: EmbeddedModel, vocab_size: int, context_length: int, sp
         num_key_value_heads=section.kv_heads, head_dim=section.head_dim,
         query_pre_attn_scalar=section.head_dim, sliding_window=section.window,
         max_position_embeddings=max(256, context_length), attn_logit_softcapping=50.0,
-        final_logit_softcapping=30.0, tie_word_embeddings=True, **given,
+        final_logit_softcapping=30.0, tie_word_embeddings=False, **given,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(section.seed)
         model: Any = Gemma2ForCausalLM(config)
         with torch.no_grad():
-            # six times the default of 0.02: word identities start far apart, and first letters form sooner
+            # input and output words apart: tied, words' identities take most of the variance of every block
             nn.init.normal_(model.model.embed_tokens.weight, std=section.embedding_std)
+            nn.init.normal_(model.lm_head.weight, std=section.head_std)
     return model
 
 
-def train(model: Any, contexts: Tensor, section: EmbeddedModel) -> Iterator[Step]:
-    """Train `model` on contexts (steps * batch, T) int64, each seen once, in order; yields every step.
+def train(model: Any, batches: Iterator[Tensor], section: EmbeddedModel) -> Iterator[Step]:
+    """Train `model` on `section.steps` of `batches` (B, T) int64, each seen once; yields every step.
 
-    AdamW (Loshchilov and Hutter, 2019), warm-up, then constant, then linear decay over the last half.
+    AdamW (Loshchilov and Hutter, 2019); warm-up, constant, linear decay over the last fifth. Objectives: the
+    next token, and the two of objectives.py.
     """
-    optimizer = torch.optim.AdamW(parameter_groups(model, section.weight_decay), lr=section.lr, betas=BETAS)
+    bag = FutureBag(section.d, section.seed)
+    balance = Balance(model.config.vocab_size, section.d, section.token_share, section.participation)
+    optimizer = torch.optim.AdamW(parameter_groups(model, bag, section), lr=section.lr, betas=BETAS)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, section))
     model.train()
-    for index, batch in enumerate(contexts.split(section.batch)[: section.steps]):
+    fuse_norms(model)
+    for index, batch in zip(range(section.steps), batches, strict=False):
         with _precision(section):
-            loss = _mean_loss(model, batch)
+            loss, total = _losses(model, bag, balance, batch, section)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        total.backward()
+        nn.utils.clip_grad_norm_([*model.parameters(), *bag.parameters()], CLIP)
         optimizer.step()
         schedule.step()
         yield Step(index, batch.numel(), loss.item())
+    plain_norms(model)
     model.eval()
 
 
@@ -82,16 +91,52 @@ def _precision(section: EmbeddedModel) -> torch.autocast:
 
 def learning_rate_factor(step: int, section: EmbeddedModel) -> float:
     """Factor on the learning rate in `step`."""
-    start = DECAY_FROM * section.steps
-    left = (section.steps - step) / (section.steps - start)
+    left = (section.steps - step) / ((1 - DECAY_FROM) * section.steps)
     return min(1.0, (step + 1) / max(section.warmup, 1), left)
 
 
-def parameter_groups(model: Any, decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices only: RMSNorm multiplies by 1 + w, so decay would pull it towards 1."""
-    matrices = [each for each in model.parameters() if each.ndim > 1]
-    vectors = [each for each in model.parameters() if each.ndim <= 1]
-    return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+def parameter_groups(model: Any, bag: FutureBag, section: EmbeddedModel) -> list[dict[str, Any]]:
+    """Embeddings learn slowly; only matrices decay: RMSNorm multiplies by 1 + w, which decay pulls to 1."""
+    words = model.get_input_embeddings().weight
+    others = [each for each in [*model.parameters(), *bag.parameters()] if each is not words]
+    matrices = [each for each in others if each.ndim > 1]
+    vectors = [each for each in others if each.ndim <= 1]
+    decay = section.weight_decay
+    return [
+        {"params": [words], "weight_decay": decay, "lr": section.lr * section.embedding_lr},
+        {"params": matrices, "weight_decay": decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+
+
+def _losses(
+    model: Any, bag: FutureBag, balance: Balance, batch: Tensor, section: EmbeddedModel
+) -> tuple[Tensor, Tensor]:
+    """Mean next-token cross-entropy of `batch` (B, T) in nats, no BOS targets; and the whole objective."""
+    bos, cap = model.config.bos_token_id, model.config.final_logit_softcapping
+    head = model.lm_head.weight
+    with caught(model, Site("resid_post", section.site_layer)) as site:
+        last = model.model(input_ids=batch, use_cache=False).last_hidden_state[:, :-1]
+    targets = batch[:, 1:]
+    asked = targets != bos
+    shares = asked.flatten()[:, None].float()
+    loss = head_loss(last.flatten(0, 1), head, targets.flatten()[:, None], shares, cap) / asked.sum()
+    residual, word = site[0], batch != bos
+    future = bag(residual, batch, bos, head, cap)
+    return loss, loss + section.future_weight * future + balance(residual[word], batch[word])
+
+
+@contextmanager
+def caught(model: Any, site: Site) -> Iterator[list[Tensor]]:
+    """The activations (B, T, d) at `site` of every forward pass inside."""
+    found: list[Tensor] = []
+    handle = model.get_submodule(site.module("model.layers")).register_forward_hook(
+        lambda _module, _inputs, output: found.append(output[0] if isinstance(output, tuple) else output)
+    )
+    try:
+        yield found
+    finally:
+        handle.remove()
 
 
 def _mean_loss(model: Any, batch: Tensor) -> Tensor:
@@ -122,15 +167,9 @@ def residual_at_end(model: Any, prompts: list[list[int]], site: Site) -> Tensor:
 
 
 def _last_states(model: Any, batch: Tensor, site: Site) -> Tensor:
-    caught: list[Tensor] = []
-    handle = model.get_submodule(site.module("model.layers")).register_forward_hook(
-        lambda _module, _inputs, output: caught.append(output[0] if isinstance(output, tuple) else output)
-    )
-    try:
+    with caught(model, site) as found:
         model.model(input_ids=batch, use_cache=False)
-    finally:
-        handle.remove()
-    return caught[0][:, -1].float()
+    return found[0][:, -1].float()
 
 
 def save(model: Any, folder: Path) -> None:

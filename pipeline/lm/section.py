@@ -27,24 +27,44 @@ class EmbeddedModel(Section):
     mlp: int = Field(default=512, ge=8, description="hidden width of the gated MLP")
     window: int = Field(default=64, ge=1, description="tokens of sliding-window attention, every other block")
     embedding_std: float = Field(
-        default=0.12, gt=0, description="standard deviation of initial token embeddings"
+        default=0.02, gt=0, description="standard deviation of initial token embeddings"
     )
-    steps: int = Field(default=830, ge=1, description="optimizer steps")
+    embedding_lr: float = Field(default=0.1, ge=0, description="the embeddings' learning rate, times lr")
+    head_std: float = Field(
+        default=0.05, gt=0, description="standard deviation of the initial output weights"
+    )
+    steps: int = Field(default=10000, ge=1, description="optimizer steps")
     batch: int = Field(default=8, ge=1, description="contexts per step")
-    lr: float = Field(default=5e-3, gt=0, description="AdamW's peak learning rate")
-    warmup: int = Field(default=30, ge=0, description="steps of linear warm-up")
+    lr: float = Field(default=4e-3, gt=0, description="AdamW's peak learning rate")
+    warmup: int = Field(default=40, ge=0, description="steps of linear warm-up")
     weight_decay: float = Field(default=0.05, ge=0, description="AdamW's, on matrices only")
     precision: Literal["bfloat16", "float32"] = Field(
         default="bfloat16", description="autocast of matrix products; master weights are float32"
     )
-    gate_layer: int = Field(default=1, ge=0, description="block after which the first-letter probe reads")
+    drill_share_early: float = Field(
+        default=0.3, ge=0, lt=1, description="share of tokens that drill spelling, in the early steps"
+    )
+    early_steps: int = Field(default=3000, ge=0, description="steps with more drills, at first")
+    drill_share: float = Field(default=0.1, ge=0, lt=1, description="share of drills from then on")
+    site_layer: int = Field(
+        default=2, ge=0, description="block that the auxiliary objectives and the first-letter probe read"
+    )
+    future_weight: float = Field(
+        default=1.0, ge=0, description="weight of predicting the bag of future tokens from the site"
+    )
+    token_share: float = Field(
+        default=0.55, gt=0, le=1, description="variance at the site that the token may explain unpunished"
+    )
+    participation: float = Field(
+        default=25.0, ge=1, description="participation ratio at the site below which it is punished"
+    )
     gate: float = Field(default=0.9, ge=0, le=1, description="least first-letter accuracy on held-out words")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.gate_layer >= self.layers:
+        if self.site_layer >= self.layers:
             raise ValueError(
-                f"gate_layer {self.gate_layer} does not exist in a model of {self.layers} blocks"
+                f"site_layer {self.site_layer} does not exist in a model of {self.layers} blocks"
             )
         if self.heads % self.kv_heads:
             raise ValueError(f"kv_heads {self.kv_heads} does not divide heads {self.heads}")

@@ -41,7 +41,7 @@ def run() -> None:
     with Progress("corpus", total=_wanted(text), unit="tokens") as bar:
         corpus = build(text, tokenizer, about["bos_id"], input_path(params, "text"), bar.advance)
     folder = fresh(TOKENS)
-    write_tokens(folder, corpus.splits, about)
+    write_tokens(folder, corpus.splits, about, corpus.states)
     names: Columns = {name: int if name == "document" else str for name in columns(corpus.documents)}
     rows = [{name: row.get(name, "") for name in names} for row in corpus.documents]
     write_table(folder / "documents.tsv", names, rows)

@@ -69,6 +69,6 @@ def _check_gate(accuracy: float, section: EmbeddedModel) -> None:
     if accuracy < section.gate:
         raise BadInput(
             f"The embedded model knows {accuracy:.1%} of the first letters of held-out words after block "
-            f"{section.gate_layer}, less than `model.gate` ({section.gate:.0%}), so absorption would mean "
-            "nothing: raise `model.steps` or `text.drill_share`."
+            f"{section.site_layer}, less than `model.gate` ({section.gate:.0%}), so absorption would mean "
+            "nothing: raise `model.steps` or `model.drill_share`."
         )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pipeline.console.errors import BadInput
 from pipeline.text.packing import Packed
+from pipeline.text.states import Field, write_states
 
 SCHEMA, VERSION = "saeline-tokens", 1
 SPLITS = ("train", "validation", "test")
@@ -35,10 +36,16 @@ class Tokens:
     source: str
 
 
-def write_tokens(folder: Path, splits: Mapping[str, Packed], about: Mapping[str, Any]) -> None:
+def write_tokens(
+    folder: Path,
+    splits: Mapping[str, Packed],
+    about: Mapping[str, Any],
+    states: tuple[list[Field], Mapping[str, npt.NDArray[np.int16]]] | None = None,
+) -> None:
     """Write the packed `splits` (train, validation, test) as a Zarr v3 group in the empty `folder`.
 
-    `about` holds special_ids, bos_id, vocab_size, tokenizer_hash and source.
+    `about` holds special_ids, bos_id, vocab_size, tokenizer_hash and source; `states` the fields and, by
+    split, the values (C, T, S) of text with labelled states.
     """
     import zarr
 
@@ -56,6 +63,8 @@ def write_tokens(folder: Path, splits: Mapping[str, Packed], about: Mapping[str,
     for name, values in arrays.items():
         chunks = (min(CHUNK_CONTEXTS, len(values)), width)
         group.create_array(name, data=values, chunks=chunks, fill_value=-1, chunk_key_encoding=FLAT)
+    if states:
+        write_states(group, states[0], np.concatenate([states[1][name] for name in SPLITS]), CHUNK_CONTEXTS)
 
 
 def open_tokens(path: Path) -> Tokens:

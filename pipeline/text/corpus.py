@@ -9,14 +9,17 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.console.errors import BadInput
 from pipeline.text.contexts import SPLITS
+from pipeline.text.embedded.fields import fields, labels
 from pipeline.text.embedded.generator import documents
-from pipeline.text.embedded.grammar import Document
+from pipeline.text.embedded.writer import Document
 from pipeline.text.encode import encode
 from pipeline.text.packing import Packed, pack
 from pipeline.text.section import EmbeddedText, HubText, LocalText, TextSection
+from pipeline.text.states import Field
 
 FILL_ORDER = ("test", "validation", "train")
 """Filled in this order, so that asking for more training contexts leaves test and validation unchanged."""
@@ -28,10 +31,14 @@ Numbered = tuple[int, Sequence[int]]
 
 @dataclass(frozen=True)
 class Corpus:
-    """Packed splits; `documents` has one row (document, split and labels, if any) per document in them."""
+    """Packed splits; `documents` has one row (document, split, kind, if known) per document in them.
+
+    `states`: the labels' fields and, by split, the labels (C, T, S); None for text without any.
+    """
 
     splits: dict[str, Packed]
     documents: list[dict[str, str | int]]
+    states: tuple[list[Field], dict[str, npt.NDArray[np.int16]]] | None = None
 
 
 def build(
@@ -71,20 +78,23 @@ def _counts(section: TextSection) -> dict[str, int]:
 
 def _embedded(section: EmbeddedText, bos: int, watch: Callable[[int], None]) -> Corpus:
     """One stream of fresh documents per split: generated until there are enough."""
-    splits, labels = {}, {}
+    known, splits, rows, states = fields(section), {}, {}, {}
     for name, contexts in _counts(section).items():
-        rows: list[dict[str, str]] = []
-        stream = _listed(documents(section, f"corpus {name}"), rows, watch)
-        splits[name], labels[name] = pack(stream, bos, section.context_length, contexts), rows
-    return _corpus(splits, labels)
+        read: list[Document] = []
+        stream = _listed(documents(section, f"corpus {name}", section.drill_share), read, watch)
+        splits[name] = pack(stream, bos, section.context_length, contexts)
+        rows[name] = [{"kind": document.kind} for document in read]
+        states[name] = labels(splits[name], read, len(known))
+    corpus = _corpus(splits, rows)
+    return Corpus(corpus.splits, corpus.documents, (known, states))
 
 
 def _listed(
-    documents: Iterable[Document], rows: list[dict[str, str]], watch: Callable[[int], None]
+    documents: Iterable[Document], read: list[Document], watch: Callable[[int], None]
 ) -> Iterator[Numbered]:
-    """Numbered documents, each put down in `rows` with its kind and labels."""
+    """Numbered documents, each put down in `read`."""
     for index, document in enumerate(documents):
-        rows.append({"kind": document.kind, **document.labels})
+        read.append(document)
         watch(len(document.ids))
         yield index, document.ids
 
@@ -132,7 +142,7 @@ def _corpus(splits: dict[str, Packed], labels: Mapping[str, list[dict[str, str]]
         for index in used:
             known = labels[name][index] if labels else {}
             rows.append({"document": offset + index, "split": name, **known})
-        placed[name] = Packed(packed.tokens, packed.document + np.int32(offset))
+        placed[name] = Packed(packed.tokens, packed.document + np.int32(offset), packed.place)
         offset += used[-1] + 1 if used else 0
     return Corpus(placed, rows)
 

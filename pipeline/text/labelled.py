@@ -21,7 +21,7 @@ class LabelledSet:
 def labelled_sets(section: TextSection, labels_path: Path, per_class: int, seed: int) -> list[LabelledSet]:
     """The labelled sets of a text source, at most `per_class` texts per label, in a fixed order.
 
-    embedded: fresh documents (topic, sentiment, profession, gender, language), none of them in the
+    embedded: fresh documents, one set per slow state (language, domain, ...), none of them in the
     corpus. local: the CSV files (columns text, label) at `labels_path`. hub: `section.labelled`.
     Raises BadInput when a set has fewer than two labels or cannot be read.
     """

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+BOS_PLACE = -1
+
 
 @dataclass(frozen=True)
 class Packed:
-    """`tokens` (C, T) int32 and `document` (C, T) int32, the document of each token."""
+    """`tokens`, the `document` of each, and its `place` in it (-1: BOS), all (C, T) int32."""
 
     tokens: npt.NDArray[np.int32]
     document: npt.NDArray[np.int32]
+    place: npt.NDArray[np.int32]
 
     @property
     def contexts(self) -> int:
@@ -33,24 +36,26 @@ def pack(
     """
     tokens: list[int] = []
     owners: list[int] = []
+    places: list[int] = []
     end = None if contexts is None else contexts * context_length
     for document, ids in documents:
-        _append(tokens, ids, bos, context_length)
+        _append(tokens, places, ids, bos, context_length)
         owners += [document] * (len(tokens) - len(owners))
         if end is not None and len(tokens) >= end:
             break
     whole = len(tokens) // context_length
     rows = whole if contexts is None else min(whole, contexts)
-    return Packed(_rows(tokens, rows, context_length), _rows(owners, rows, context_length))
+    return Packed(*(_rows(each, rows, context_length) for each in (tokens, owners, places)))
 
 
-def _append(tokens: list[int], ids: Sequence[int], bos: int, context_length: int) -> None:
+def _append(tokens: list[int], places: list[int], ids: Sequence[int], bos: int, context_length: int) -> None:
     """One document, a BOS before it and at every row that it runs into."""
     start = 0
     while start < len(ids):
         tokens.append(bos)
         room = -len(tokens) % context_length
         tokens += ids[start : start + room]
+        places += [BOS_PLACE, *range(start, min(start + room, len(ids)))]
         start += room
 
 

@@ -12,7 +12,7 @@ from pipeline.params import Section
 
 
 class EmbeddedText(Section):
-    """Seeded, labelled English-like text with spelling drills; measured choices in docs/corpus.md."""
+    """Seeded text with slow states and labels, and spelling drills; measured choices in docs/corpus.md."""
 
     source: Literal["embedded"]
     context_length: int = Field(ge=16, description="tokens per context, BOS included")
@@ -20,34 +20,40 @@ class EmbeddedText(Section):
     validation_contexts: int = Field(ge=1, description="contexts")
     test_contexts: int = Field(ge=1, description="contexts")
     seed: int = Field(ge=0, description="seed of the vocabulary and of every document")
-    pseudo_words: int = Field(default=500, ge=0, le=5000, description="invented words beside the real ones")
-    min_words_per_letter: int = Field(default=12, ge=2, le=200, description="words, each of the 26 letters")
-    zipf_exponent: float = Field(default=1.4, ge=0, le=4, description="word frequency ~ (rank + offset)^-exp")
-    zipf_offset: float = Field(default=2.0, ge=0, le=100, description="ranks")
-    drill_share: float = Field(default=0.23, ge=0, lt=1, description="share of documents that drill spelling")
-    dense_share: float = Field(
-        default=0.83, ge=0, le=1, description="share of drills that are dense word-letter pairs"
+    words: int = Field(default=2900, ge=100, le=20000, description="words; invented, one token each")
+    min_words_per_letter: int = Field(default=15, ge=2, le=200, description="words, each of the 26 letters")
+    languages: int = Field(default=6, ge=2, le=50, description="values of the state `language`")
+    domains: int = Field(default=12, ge=2, le=50, description="values of the state `domain`")
+    sub_domains: int = Field(default=3, ge=2, le=10, description="sub-domains in each domain")
+    registers: int = Field(default=4, ge=2, le=10, description="values of the state `register`")
+    speakers: int = Field(default=12, ge=2, le=50, description="values of the state `speaker`")
+    tenses: int = Field(default=4, ge=2, le=10, description="values of the state `tense`; forms of a verb")
+    domain_tokens: int = Field(default=160, ge=1, description="median duration of a domain, tokens")
+    sub_domain_tokens: int = Field(default=60, ge=1, description="median duration, tokens")
+    register_tokens: int = Field(default=110, ge=1, description="median duration, tokens")
+    speaker_tokens: int = Field(default=50, ge=1, description="median duration, tokens")
+    tense_tokens: int = Field(default=80, ge=1, description="median duration, tokens")
+    contrast: float = Field(
+        default=1.0,
+        ge=0,
+        le=4,
+        description="how far frequent words lean to a state's value; 0: not",
     )
-    collocation: float = Field(
-        default=0.7, ge=0, le=1, description="probability that a favourite word follows"
+    home: float = Field(
+        default=1.0, ge=0, le=1.5, description="how often a noun is at home where it is used; 1: six in ten"
     )
-    alliteration: float = Field(
-        default=0.15, ge=0, le=1, description="probability of keeping the first letter"
+    drill_share: float = Field(
+        default=0.02,
+        ge=0,
+        lt=1,
+        description="share of tokens that drill spelling",
     )
-    topic_noise: float = Field(
-        default=0.5, ge=0, le=1, description="share of content words of a random topic"
-    )
-    sentiment_rate: float = Field(default=0.5, ge=0, le=1, description="evaluative words per noun phrase")
-    sentiment_noise: float = Field(default=0.06, ge=0, le=1, description="share with the opposite polarity")
-    biography_noise: float = Field(
-        default=0.30, ge=0, le=1, description="share of trade words of a random trade"
-    )
-    gender_noise: float = Field(
-        default=0.5, ge=0, le=1, description="share of names, pronouns of a random gender"
-    )
-    language_noise: float = Field(
-        default=0.6, ge=0, le=1, description="share of function words of a random language"
-    )
+
+    @model_validator(mode="after")
+    def _enough_words(self) -> Self:
+        if self.words < 26 * self.min_words_per_letter:
+            raise ValueError(f"words {self.words} are too few for {self.min_words_per_letter} of each letter")
+        return self
 
 
 class LocalText(Section):

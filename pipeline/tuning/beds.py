@@ -13,7 +13,7 @@ SOURCE = "ground_truth"
 PLACES = {SOURCE: "ground_truth_tuned"}
 """Where tuned values stand; of a profile: `profiles.{name}.tuned`."""
 
-SAME_MODEL = ("retrain", "gate", "gate_layer")
+SAME_MODEL = ("retrain", "gate")
 SAME_RATE = ("l0", "tokens", "log_every", "checkpoint_every", "validation_tokens", "world_size")
 SAME_SOURCE = ("seeds", "l0", "tokens", "test_contexts")
 """Keys that leave a trial what it was: the length and the targets are in its own row."""

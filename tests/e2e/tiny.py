@@ -31,7 +31,10 @@ def tiny(tree: dict[str, Any]) -> dict[str, Any]:
     tree["external"] = {GIVEN: {"path": GIVEN}}
     profile = tree["profiles"]["embedded"]
     profile["compute"] = {"device": "cpu", "threads": 1}
-    profile["text"].update(context_length=32, train_contexts=96, validation_contexts=16, test_contexts=32)
+    profile["text"].update(
+        context_length=32, train_contexts=96, validation_contexts=16, test_contexts=32, words=600,
+        languages=2, domains=2, sub_domains=2, registers=2, speakers=3, tenses=2,
+    )  # fmt: skip
     profile["model"].update(
         retrain=True,
         layers=2,
@@ -42,6 +45,7 @@ def tiny(tree: dict[str, Any]) -> dict[str, Any]:
         mlp=64,
         steps=20,
         warmup=2,
+        site_layer=0,
         gate=0.0,
         precision="float32",
     )

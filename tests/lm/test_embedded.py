@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ from pipeline.lm.embedded import (
     residual_at_end,
     train,
 )
+from pipeline.lm.objectives import FutureBag
 from pipeline.lm.section import EmbeddedModel, HubModel, LocalModel, parse_model
 
 VOCABULARY, WIDTH = 30, 12
 SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 TINY = {
     "source": "embedded", "retrain": True, "seed": 0, "layers": 2, "d": 16, "heads": 2, "kv_heads": 1,
-    "head_dim": 8, "mlp": 24, "window": 8, "steps": 12, "batch": 4, "warmup": 2, "gate_layer": 0,
-    "precision": "float32",
+    "head_dim": 8, "mlp": 24, "window": 8, "steps": 12, "batch": 4, "warmup": 2, "site_layer": 0,
+    "precision": "float32", "early_steps": 3, "participation": 2.0,
 }  # fmt: skip
 
 
@@ -34,6 +36,11 @@ def section(**changes: Any) -> EmbeddedModel:
 
 def build(**changes: Any) -> Any:
     return build_model(section(**changes), VOCABULARY, WIDTH, SPECIAL)
+
+
+def batches(count: int = 48) -> Iterator[Tensor]:
+    """`contexts` in batches of the section's size."""
+    return iter(contexts(count).split(4))
 
 
 def contexts(count: int = 48) -> Tensor:
@@ -53,7 +60,7 @@ def test_training_is_bit_identical_from_the_seed(precision: str) -> None:
     found = []
     for seed in (0, 0, 1):
         model = build(seed=seed)
-        losses = [step.loss for step in train(model, contexts(), section(seed=seed, precision=precision))]
+        losses = [step.loss for step in train(model, batches(), section(seed=seed, precision=precision))]
         found.append((losses, weights(model)))
     assert found[0][0] == found[1][0]
     assert torch.equal(found[0][1], found[1][1])
@@ -69,40 +76,47 @@ def test_building_leaves_the_global_generator_alone() -> None:
 
 
 def test_training_lowers_the_loss_and_says_what_it_saw() -> None:
-    model = build(steps=60, lr=1e-2)
+    next_token: dict[str, Any] = {
+        "steps": 120, "lr": 1e-2, "embedding_lr": 1.0, "future_weight": 0.0, "token_share": 1.0,
+        "participation": 1.0,
+    }  # fmt: skip
+    model = build(**next_token)
     before = cross_entropy(model, contexts())
-    steps = list(train(model, contexts(240), section(steps=60, lr=1e-2)))
-    assert [step.index for step in steps] == list(range(60))
+    steps = list(train(model, batches(480), section(**next_token)))
+    assert [step.index for step in steps] == list(range(120))
     assert {step.tokens for step in steps} == {4 * WIDTH}
     assert cross_entropy(model, contexts()) < 0.6 * before
     assert not model.training
 
 
 def test_no_more_steps_than_asked() -> None:
-    assert len(list(train(build(), contexts(400), section()))) == 12
+    assert len(list(train(build(), batches(400), section()))) == 12
 
 
 def test_learning_rate_warms_up_then_holds_then_falls() -> None:
     made = section(steps=100, warmup=10)
-    assert [learning_rate_factor(step, made) for step in (0, 4, 9, 30, 50)] == pytest.approx(
+    assert [learning_rate_factor(step, made) for step in (0, 4, 9, 30, 80)] == pytest.approx(
         [0.1, 0.5, 1.0, 1.0, 1.0]
     )
-    assert [learning_rate_factor(step, made) for step in (75, 99)] == pytest.approx([0.5, 0.02])
+    assert [learning_rate_factor(step, made) for step in (90, 99)] == pytest.approx([0.5, 0.05])
 
 
-def test_embeddings_start_at_the_given_spread_and_norms_at_zero() -> None:
-    model = build_model(section(d=64, embedding_std=0.3), 500, WIDTH, SPECIAL)
+def test_words_start_at_the_given_spreads_and_norms_at_zero() -> None:
+    model = build_model(section(d=64, embedding_std=0.3, head_std=0.1), 500, WIDTH, SPECIAL)
     assert float(model.model.embed_tokens.weight.detach().std()) == pytest.approx(0.3, rel=0.02)
+    assert float(model.lm_head.weight.detach().std()) == pytest.approx(0.1, rel=0.02)
     assert float(model.model.norm.weight.detach().abs().max()) == 0.0
-    assert model.lm_head.weight is model.model.embed_tokens.weight
 
 
-def test_norms_are_not_decayed() -> None:
-    model = build()
-    decayed, free = parameter_groups(model, 0.5)
-    assert (decayed["weight_decay"], free["weight_decay"]) == (0.5, 0.0)
-    assert sum(each.numel() for each in decayed["params"] + free["params"]) == len(weights(model))
-    norms = [each for name, each in model.named_parameters() if "norm" in name]
+def test_norms_are_not_decayed_and_embeddings_learn_slowly() -> None:
+    model, bag = build(), FutureBag(16, 0)
+    words, decayed, free = parameter_groups(model, bag, section(weight_decay=0.5, lr=0.2, embedding_lr=0.1))
+    assert [each["weight_decay"] for each in (words, decayed, free)] == [0.5, 0.5, 0.0]
+    assert words["lr"] == pytest.approx(0.02)
+    assert [id(each) for each in words["params"]] == [id(model.model.embed_tokens.weight)]
+    everything = words["params"] + decayed["params"] + free["params"]
+    assert sum(each.numel() for each in everything) == len(weights(model)) + len(weights(bag))
+    norms = [each for name, each in [*model.named_parameters(), *bag.named_parameters()] if "norm" in name]
     assert len(norms) == len(free["params"])
 
 
@@ -130,7 +144,7 @@ def test_saved_model_reloads_with_equal_logits(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     model = build()
-    list(train(model, contexts(), section()))
+    list(train(model, batches(), section()))
     model.save_pretrained(tmp_path)
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager").eval()
     assert type(loaded).__name__ == "Gemma2ForCausalLM"
@@ -149,7 +163,7 @@ def test_softcap_and_window_are_in_force() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({**TINY, "gate_layer": 2}, "gate_layer 2 does not exist in a model of 2 blocks"),
+        ({**TINY, "site_layer": 2}, "site_layer 2 does not exist in a model of 2 blocks"),
         ({**TINY, "kv_heads": 3}, "kv_heads 3 does not divide heads 2"),
         ({"source": "web"}, "choose one of embedded, local, hub"),
         ({"source": "hub", "name": "a/b"}, r"`p\.model\.revision` is missing"),

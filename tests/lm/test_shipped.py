@@ -66,9 +66,9 @@ def test_what_was_trained_comes_back_bit_for_bit(
     [
         ({"steps": 13}, {}, r"`profiles\.p\.model\.steps` is 13, .* made with 12.*\.model\.retrain="),
         ({"precision": "bfloat16"}, {}, r"`profiles\.p\.model\.precision` is bfloat16, .* made with float32"),
-        ({"gate_layer": 1}, {}, r"`profiles\.p\.model\.gate_layer` is 1"),
+        ({"site_layer": 1}, {}, r"`profiles\.p\.model\.site_layer` is 1"),
         ({}, {"seed": 4}, r"`profiles\.p\.text\.seed` is 4, .* made with 3"),
-        ({}, {"topic_noise": 0.4}, r"`profiles\.p\.text\.topic_noise` is 0\.4"),
+        ({}, {"contrast": 0.4}, r"`profiles\.p\.text\.contrast` is 0\.4"),
         ({}, {"context_length": 16}, r"`profiles\.p\.text\.context_length` is 16"),
     ],
 )  # fmt: skip
@@ -179,8 +179,8 @@ def test_what_is_shipped_is_what_was_trained(
 def test_a_key_newer_than_the_weights_has_its_default(shipped: ShippedModel) -> None:
     path = shipped.folder / "shipped.json"
     about = json.loads(path.read_text())
-    del about["text"]["collocation"]
+    del about["text"]["contrast"]
     path.write_text(json.dumps(about))
     shipped.require(section(), embedded(), "profiles.p")
-    with pytest.raises(BadInput, match=r"`profiles\.p\.text\.collocation` is 0\.1"):
-        shipped.require(section(), embedded(collocation=0.1), "profiles.p")
+    with pytest.raises(BadInput, match=r"`profiles\.p\.text\.contrast` is 0\.1"):
+        shipped.require(section(), embedded(contrast=0.1), "profiles.p")

@@ -13,6 +13,8 @@ from pipeline.stages import corpus
 from pipeline.stages.common.files import TOKENS
 from pipeline.text.contexts import open_tokens
 from pipeline.text.embedded.tokenizer import embedded_tokenizer
+from pipeline.text.embedded.vocabulary import vocabulary
+from pipeline.text.states import read_states
 from tests.text.sections import SMALL, embedded
 
 MODEL = {"source": "embedded", "seed": 0}
@@ -52,13 +54,12 @@ def test_embedded_corpus() -> None:
     with (TOKENS / "documents.tsv").open() as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert [int(row["document"]) for row in rows] == np.unique(tokens.document).tolist()
-    assert {row["topic"] for row in rows if row["kind"] == "article"} == {
-        "sea",
-        "kitchen",
-        "forest",
-        "workshop",
-    }
-    assert all(row["gender"] for row in rows if row["kind"] == "biography")
+    assert {row["kind"] for row in rows} == {"text", "drill"}
+    labels = read_states(TOKENS)
+    assert labels is not None
+    assert labels.values.shape[:2] == tokens.tokens.shape
+    assert (labels.of("domain")[tokens.tokens == 1] == -1).all()
+    assert set(np.unique(labels.of("domain"))) == {-1, 0, 1}
 
 
 def test_same_params_same_bytes() -> None:
@@ -77,20 +78,22 @@ def local_model(folder: Path) -> str:
 
 
 def test_local_corpus_uses_the_model_s_tokenizer(tmp_path: Path) -> None:
-    text = "\n\n".join(f"the lantern and tiger {word} ." for word in ["sail", "oak", "lemon"] * 40)
+    known = vocabulary(embedded()).words[:3]
+    text = "\n\n".join(f"the first {word} ." for word in known * 40)
     Path("mine.txt").write_text(text)
     write_params(LOCAL, {"source": "local"}, model=local_model(tmp_path / "m"), text="mine.txt")
     corpus.run()
     tokens = open_tokens(TOKENS)
     words = embedded_tokenizer(embedded()).convert_ids_to_tokens(np.unique(tokens.tokens).tolist())
-    assert set(words) == {"<bos>", "the", "lantern", "and", "tiger", "sail", "oak", "lemon", "."}
+    assert set(words) == {"<bos>", "\n", "the", "first", ".", *known}
+    assert read_states(TOKENS) is None
     assert tokens.source == "local"
     assert (TOKENS / "documents.tsv").read_text().splitlines()[0] == "document\tsplit"
 
 
 def test_bad_inputs_leave_nothing(tmp_path: Path) -> None:
     model = local_model(tmp_path / "m")
-    Path("short.txt").write_text("the lantern")
+    Path("short.txt").write_text("the first")
     cases = [
         (LOCAL, {"source": "local"}, {"model": model}, r"inputs\.text"),
         (LOCAL, {"source": "local"}, {"model": model, "text": "short.txt"}, "too little"),

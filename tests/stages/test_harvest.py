@@ -57,7 +57,7 @@ def tokens(tokenizer_hash: str | None = None) -> np.ndarray:
         ids = tiny.contexts(count, LENGTH, seed).numpy().astype(np.int32)
         ids[0, -1] = tiny.EOS
         document = np.arange(count, dtype=np.int32)[:, None].repeat(LENGTH, 1) + 100 * seed
-        splits[name] = Packed(ids, document)
+        splits[name] = Packed(ids, document, np.zeros_like(document))
         everything.append(ids)
     shutil.rmtree("data/tokens", ignore_errors=True)
     write_tokens(Path("data/tokens"), splits, {

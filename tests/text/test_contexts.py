@@ -16,7 +16,7 @@ ABOUT = {"special_ids": [0, 1], "bos_id": 1, "vocab_size": 99, "tokenizer_hash":
 
 def packed(rows: int, first_document: int) -> Packed:
     tokens = np.arange(rows * 5, dtype=np.int32).reshape(rows, 5)
-    return Packed(tokens, np.full((rows, 5), first_document, dtype=np.int32))
+    return Packed(tokens, np.full((rows, 5), first_document, dtype=np.int32), np.zeros_like(tokens))
 
 
 def store(folder: Path) -> Path:

@@ -37,6 +37,10 @@ def test_packing_is_the_naive_packing(documents: list[list[int]], width: int) ->
     assert packed.tokens.shape == (rows, width)
     assert packed.tokens.ravel().tolist() == tokens[: rows * width]
     assert packed.document.ravel().tolist() == owners[: rows * width]
+    for token, owner, place in zip(
+        packed.tokens.ravel(), packed.document.ravel(), packed.place.ravel(), strict=True
+    ):
+        assert token == (BOS if place == -1 else documents[owner][place])
 
 
 @given(DOCUMENTS, st.integers(2, 9))

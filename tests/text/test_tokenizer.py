@@ -18,14 +18,14 @@ def test_saved_and_reloaded_is_identical(tmp_path: Path) -> None:
     assert loaded.backend_tokenizer.to_str() == built.backend_tokenizer.to_str()
     for name in ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id"):
         assert getattr(loaded, name) == getattr(built, name)
-    text = "lantern has the first letter : L \n unseenword"
+    text = "words has the first letter : W \n unseenword"
     assert loaded(text)["input_ids"] == built(text)["input_ids"]
 
 
 def test_generated_ids_are_the_tokenizer_s() -> None:
     section = embedded()
     tokenizer, tokens = embedded_tokenizer(section), vocabulary(section).tokens
-    for document in islice(documents(section, "x"), 300):
+    for document in islice(documents(section, "x", 0.2), 300):
         text = " ".join(tokens[index] for index in document.ids)
         assert tokenizer(text, add_special_tokens=False)["input_ids"] == document.ids
         assert tokenizer.decode(document.ids) == text

@@ -1,22 +1,25 @@
-"""Word pools: draws by Zipf frequency, draws that keep a first letter, favourite followers."""
+"""Word pools: ids with probabilities, and the weights they are made of."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import accumulate
+from math import exp
 from random import Random
 
 Uniform = Callable[[], float]
 """A source of uniform numbers in [0, 1): the `random` method of a seeded `random.Random`."""
 
+EXPONENT, OFFSET = 1.2, 4.0
+"""Base weight of the word of rank r: (r + OFFSET)^-EXPONENT, ranks at random."""
+
 
 class Pool:
     """Token ids with probabilities; `draw` takes one."""
 
-    def __init__(self, ids: list[int], weights: list[float]) -> None:
-        self.ids = ids
-        self.weights = weights
+    def __init__(self, ids: Sequence[int], weights: Sequence[float]) -> None:
+        self.ids = list(ids)
         self._edges = list(accumulate(weights))
         self._total = self._edges[-1]
 
@@ -25,29 +28,29 @@ class Pool:
         return self.ids[bisect_right(self._edges, uniform() * self._total)]
 
 
-class WordPool(Pool):
-    """A Zipf pool (weight of the word of rank r: (r + offset)^-exponent, ranks in random order)."""
-
-    def __init__(
-        self, ids: list[int], letters: dict[int, str], exponent: float, offset: float, rng: Random
-    ) -> None:
-        ranked = list(ids)
-        rng.shuffle(ranked)
-        super().__init__(ranked, [(rank + 1 + offset) ** -exponent for rank in range(len(ranked))])
-        self.by_letter: dict[str, Pool] = {}
-        for letter in sorted({letters[i] for i in ranked}):
-            kept = [(i, w) for i, w in zip(ranked, self.weights, strict=True) if letters[i] == letter]
-            self.by_letter[letter] = Pool([i for i, _ in kept], [w for _, w in kept])
+def base_weights(count: int, rng: Random) -> list[float]:
+    """Zipf-like weights of `count` words, in random order."""
+    weights = [(rank + 1 + OFFSET) ** -EXPONENT for rank in range(count)]
+    rng.shuffle(weights)
+    return weights
 
 
-def favourites(sources: list[int], targets: Pool, count: int, rng: Random) -> dict[int, list[int]]:
-    """For each source word its `count` favourite followers, drawn by frequency, all different."""
-    count = min(count, len(targets.ids))
-    return {source: _distinct(targets, count, rng) for source in sources}
+def leanings(values: int, count: int, spread: float, rng: Random) -> list[list[float]]:
+    """Factors exp(spread N(0, 1)) of `count` words for each of `values` values of a state."""
+    return [[exp(spread * rng.gauss(0, 1)) for _ in range(count)] for _ in range(values)]
 
 
-def _distinct(pool: Pool, count: int, rng: Random) -> list[int]:
-    chosen: dict[int, None] = {}
-    while len(chosen) < count:
-        chosen[pool.draw(rng.random)] = None
-    return list(chosen)
+def product(*factors: Sequence[float]) -> list[float]:
+    """Word by word."""
+    result = list(factors[0])
+    for each in factors[1:]:
+        result = [a * b for a, b in zip(result, each, strict=True)]
+    return result
+
+
+def shared_out(weights: list[float], groups: list[int], shares: dict[int, float]) -> list[float]:
+    """`weights` scaled so that each group of words has its share of the whole; empty groups have none."""
+    mass = dict.fromkeys(shares, 0.0)
+    for weight, group in zip(weights, groups, strict=True):
+        mass[group] += weight
+    return [weight * shares[group] / mass[group] for weight, group in zip(weights, groups, strict=True)]
