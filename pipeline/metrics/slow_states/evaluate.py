@@ -31,8 +31,8 @@ DOCUMENTS = "documents.tsv"
 
 BASELINES = {
     "_neuron": ("raw residual, neuron", 4),
-    "_token_lookup": ("token lookup (L0 1)", 3),
-    "_dense_probe": ("dense probe", 6),
+    "_token_lookup": ("token lookup (L0 1)", 6),
+    "_dense_probe": ("dense probe", 5),
 }
 """What reads the same states without an SAE: the end of its metrics' names, its row and its place."""
 
@@ -57,9 +57,9 @@ _DELAY = Definition(
 )  # fmt: skip
 _HIERARCHY = Definition(
     "hierarchy_absorption", "lower", "share", 1,
-    "P(a parent's latent is silent | one child is there and its latent on) - P(it is silent | another child "
-    "is there and that latent off) at equal labels, latents chosen on the other half of the documents; mean "
-    "over children, then parents, then hierarchies (ours)",
+    "P(a parent's latent is silent | a child is there and its latent on) - P(it is silent | the sibling "
+    "with which it is missed least), at equal labels; latents and sibling chosen on the other half of the "
+    "documents; mean over children, then parents, then hierarchies (ours)",
     headline=Headline(
         "hierarchy_absorption", "absorption, planted", 50, narrow=False, items=_items("hierarchy_absorption")
     ),
@@ -82,9 +82,9 @@ METRICS = [
     *_of_baselines(),
     control(
         _HIERARCHY, "_permuted",
-        "control: hierarchy_absorption with the children's labels dealt anew within their parent, and latents "
-        "chosen by these",
-        "child labels permuted", 7, spread=True,
+        "control: hierarchy_absorption with children and their latents dealt anew among the tokens of their "
+        "parent at equal labels: zero but for chance",
+        "children permuted", 8, spread=True,
     ),
     Definition(
         "slow_auc_without_dense", "higher", "AUC", 1,
@@ -128,9 +128,9 @@ TABLES: dict[str, Columns] = {
         "undetected": float, "false_alarms": float,
     },
     "hierarchies.tsv": {
-        "family": str, "parent": int, "child": int, "half": int, "parent_latent": int, "child_latent": int,
-        "parent_hit": float, "child_hit": float, "tokens": int, "with_child": float, "otherwise": float,
-        "absorption": float,
+        "family": str, "parent": int, "child": int, "sibling": int, "half": int, "parent_latent": int,
+        "child_latent": int, "parent_hit": float, "child_hit": float, "tokens": int, "with_child": float,
+        "otherwise": float, "absorption": float,
     },
 }  # fmt: skip
 
@@ -179,7 +179,7 @@ class Evaluator:
         without = Slow({each.state.name: aucs(each, self.labels) for each in sparse}, [])
         found = hierarchy.absorbed(fired, self.labels)
         whole = hierarchy.over_families(found, self.labels)
-        chance = hierarchy.over_families(hierarchy.absorbed(fired, self._permuted, -1.0), self._permuted)
+        chance = hierarchy.over_families(hierarchy.absorbed(fired, self.labels, self._anew), self.labels)
         none = "no child has a latent of its own under a parent that has one"
         numbers = {
             **slow.numbers(self.plan),
@@ -228,8 +228,8 @@ class Evaluator:
         return {each.state.name: each for each in made if each}
 
     @cached_property
-    def _permuted(self) -> Labels:
-        return hierarchy.permuted(self.labels, self.section.seed)
+    def _anew(self) -> dict[str, np.ndarray]:
+        return hierarchy.dealt_anew(self.labels, self.section.seed)
 
 
 def _parts(delays: Sequence[Delay], found: Sequence[hierarchy.Absorbed], none: str) -> dict[str, Number]:
@@ -289,7 +289,8 @@ def _delayed(found: Delay) -> dict[str, Any]:
 def _inherited(found: hierarchy.Absorbed) -> dict[str, Any]:
     pair = found.pair
     return {
-        "family": found.family, "parent": pair.parent, "child": pair.child, "half": pair.half,
+        "family": found.family, "parent": pair.parent, "child": pair.child,
+        "sibling": pair.sibling, "half": pair.half,
         "parent_latent": pair.parent_latent, "child_latent": pair.child_latent,
         "parent_hit": pair.parent_hit, "child_hit": pair.child_hit, "tokens": found.tokens,
         "with_child": found.with_child, "otherwise": found.otherwise, "absorption": found.found.value,

@@ -2,13 +2,15 @@
 
 As in ground truth, with labels in place of true features: a parent's latent and its children's are those that
 fire best with the labels on the other half of the documents, and the parent is absorbed by a child as far as
-its latent is silent more often where the child is there and its latent on than where another child is there.
+its latent is silent more often where the child is there and its latent on than with the sibling that it is
+missed with least (chosen on the other half). Against all siblings, one absorbed child would count as much
+for absorption as its siblings count against it, and a parent's mean would be zero whatever happens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,6 +31,7 @@ class Pair:
 
     child: int
     parent: int
+    sibling: int  # the child of this parent with which its latent is silent least
     half: int
     child_latent: int
     parent_latent: int
@@ -38,7 +41,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Absorbed:
-    """How often a parent's latent is silent, with one child and without it."""
+    """How often a parent's latent is silent, with one child and with another."""
 
     family: str  # the child's state
     pair: Pair
@@ -48,13 +51,17 @@ class Absorbed:
     found: Estimate  # their difference at equal company
 
 
-def absorbed(fired: Fired, labels: Labels, least: float = OWNED) -> list[Absorbed]:
-    """All children that have a latent of their own, under parents that have one."""
+def absorbed(fired: Fired, labels: Labels, orders: Mapping[str, np.ndarray] | None = None) -> list[Absorbed]:
+    """All children that have a latent of their own, under parents that have one.
+
+    With `orders` (control), each token has the parent's silence of another one, family by family.
+    """
     found = []
     for parent, child in labels.families():
+        order = orders[child.name] if orders else np.arange(fired.tokens)
         for pair in pairs(fired, labels, parent, child):
-            if pair.parent_hit >= OWNED and pair.child_hit >= least:
-                one = _absorbed(fired, labels, parent, child, pair)
+            if pair.parent_hit >= OWNED and pair.child_hit >= OWNED and pair.child != pair.sibling:
+                one = _absorbed(fired, labels, child, pair, order, parent.label == pair.parent)
                 found += [one] if one else []
     return found
 
@@ -70,19 +77,18 @@ def over_families(found: list[Absorbed], labels: Labels) -> Estimate | None:
     return mean(families)
 
 
-def permuted(labels: Labels, seed: int) -> Labels:
-    """`labels` with children dealt anew among the tokens of their parent's value and company (control)."""
-    changed, rng = {}, np.random.default_rng(seed)
+def dealt_anew(labels: Labels, seed: int) -> dict[str, np.ndarray]:
+    """By family, an order (N,) of the tokens that mixes those of equal parent and company (control)."""
+    rng, orders = np.random.default_rng(seed), {}
     for parent, child in labels.families():
-        label = child.label.copy()
-        for value in range(parent.values):
-            for company in np.unique(labels.company[(parent.label == value) & (label >= 0)]):
-                place = np.flatnonzero(
-                    (parent.label == value) & (child.label >= 0) & (labels.company == company)
-                )
-                label[place] = rng.permutation(label[place])
-        changed[child.name] = replace(child, label=label)
-    return replace(labels, states=tuple(changed.get(each.name, each) for each in labels.states))
+        group = np.unique(np.stack([parent.label, labels.company, labels.half]), axis=1, return_inverse=True)[
+            1
+        ]
+        group = group.reshape(-1)
+        order = np.empty(len(group), dtype=np.int64)
+        order[np.argsort(group, kind="stable")] = np.lexsort((rng.random(len(group)), group))
+        orders[child.name] = order
+    return orders
 
 
 def pairs(fired: Fired, labels: Labels, parent: State, child: State) -> Iterator[Pair]:
@@ -100,13 +106,14 @@ def pairs(fired: Fired, labels: Labels, parent: State, child: State) -> Iterator
         known = np.flatnonzero(size)
         for each in known:
             group = over == over[each]
+            heard = np.where(group & (size >= FEWEST), on[parents[over[each]]] / np.maximum(size, 1), -1.0)
             excess = _excess(
                 on[:, [each]], on[:, group].sum(1, keepdims=True), size[[each]], size[group].sum()
             )[:, 0]
             excess[parents[over[each]]] = -1
             best = int(excess.argmax())
             yield Pair(
-                int(each), int(over[each]), half, best, int(parents[over[each]]),
+                int(each), int(over[each]), int(heard.argmax()), half, best, int(parents[over[each]]),
                 float(excess[best]), float(hit[parents[over[each]], over[each]]),
             )  # fmt: skip
 
@@ -125,11 +132,13 @@ def _excess(on: np.ndarray, on_all: np.ndarray, size: np.ndarray, size_all: floa
     return np.nan_to_num(found, nan=-1.0, posinf=-1.0, neginf=-1.0)
 
 
-def _absorbed(fired: Fired, labels: Labels, parent: State, child: State, pair: Pair) -> Absorbed | None:
-    which = labels.within(child, pair.half) & (parent.label == pair.parent)
-    silent = fired.column(pair.parent_latent) == 0
+def _absorbed(
+    fired: Fired, labels: Labels, child: State, pair: Pair, order: np.ndarray, family: np.ndarray
+) -> Absorbed | None:
+    which = labels.within(child, pair.half) & family
+    silent = (fired.column(pair.parent_latent) == 0)[order]
     on, own = fired.column(pair.child_latent) > 0, child.label == pair.child
-    case, other = which & own & on, which & ~own & ~on
+    case, other = which & own & on, which & (child.label == pair.sibling) & ~on
     if min(case.sum(), other.sum()) < FEWEST:
         return None
     difference = risk_difference(silent, case, other, labels)
