@@ -121,7 +121,7 @@ def _origin(run: Run, cfg: dict[str, Any], sha256: str, repository: str | None) 
             "model revision": metadata.get("model_revision"),
             "model weights, sha256": metadata.get("model_sha256"),
             "reads": metadata["hook_name"],
-            "method": run.variant,
+            "method": run.label,
             "at inference": cfg["architecture"],
             "width d": cfg["d_in"],
             "dictionary size n": cfg["d_sae"],

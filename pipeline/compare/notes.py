@@ -59,9 +59,9 @@ def notes(
         )
     if any(run.control for run in scores.text.runs):
         said.append(
-            "Rows in brackets are controls: the same method trained on the batches of the temporal "
-            "methods (pairs, contexts), which separates the effect of correlated batches from that of a "
-            "temporal term."
+            "Rows in brackets are controls: the same method with one thing different (docs/sae.md). "
+            "shuffled: its neighbours are random tokens, so what the method gains over it is what the "
+            "text's order gives; pairs, contexts: its batches are those of the temporal methods."
         )
     said.extend(_elsewhere(scores.text))
     said.extend(_truth(scores.truth))

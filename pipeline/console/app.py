@@ -147,6 +147,12 @@ def graph() -> None:
 
 
 @app.command()
+def docs() -> None:
+    """Write the measured tables into README.md and docs, from what a run left in git."""
+    _run("commands.docs")
+
+
+@app.command()
 def check() -> None:
     """Validate the whole of params.yaml: every section, every profile."""
     _run("commands.check")

@@ -25,7 +25,7 @@ UNDEFINED = -1
 """SAEBench: a number that is not defined."""
 
 CLASSES = {"batchtopk": "batch_topk", "matryoshka": "matryoshka_batch_topk"}
-"""SAEBench's names of methods where ours differ; a control's name tells how it read its tokens."""
+"""SAEBench's names of methods where ours differ; a control's name tells what differs."""
 
 SIZES = (1, 2, 5, 10, 20, 50, 100)
 """The numbers of latents that the schema has fields for."""

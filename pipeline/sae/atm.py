@@ -23,21 +23,26 @@ from torch import Tensor
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.sparse import row_dots
-from pipeline.sae.method.state import Average, State
-from pipeline.sae.method.variant import (
-    LoopState,
-    Objective,
-    PenaltyConfig,
-    Recipe,
-    Step,
-    Variant,
-    reconstruct,
-    relu_pairs,
-)
+from pipeline.sae.method.base import ON_BATCHTOPK, Based, BasedConfig
+from pipeline.sae.method.batch_topk import Threshold
+from pipeline.sae.method.control import Control
+from pipeline.sae.method.state import Average
+from pipeline.sae.method.variant import LoopState, Objective, Recipe, Step, reconstruct
 
 
-class Config(PenaltyConfig):
+class Config(BasedConfig):
     """Section `atm` of params.yaml."""
+
+    known = ON_BATCHTOPK | {
+        "uniform_mask": Control(
+            "whether importance matters: all latents masked at the method's mean rate",
+            values={"mask": "uniform"},
+        ),
+        "permuted": Control(
+            "whether the latent's own importance matters: each is masked by that of another",
+            values={"mask": "permuted"},
+        ),
+    }
 
     threshold: float = Field(0.0, description="theta = mean(Imp) + threshold * std(Imp)")
     sharpness: float = Field(1.0, ge=0, description="r of the mask probability; 0 never masks")
@@ -46,6 +51,11 @@ class Config(PenaltyConfig):
         [1 / 3, 1 / 3, 1 / 3], min_length=3, max_length=3,
         description="of magnitude, frequency and contribution in the importance",
     )  # fmt: skip
+    mask: Literal["importance", "uniform", "permuted"] = Field(
+        "importance",
+        description="what a latent's mask probability follows: its importance, the mean over latents, or the "
+        "importance of another latent, the same one throughout",
+    )
     inference: Literal["soft", "hard"] = Field(
         "soft", description="soft: no mask; hard: latents below theta are removed for good"
     )
@@ -55,7 +65,7 @@ class Config(PenaltyConfig):
 
 
 @dataclass
-class Importance(State):
+class Importance(Threshold):
     """The three averages, (n,) each, and what follows from them."""
 
     magnitude: Average = field(default_factory=Average)
@@ -63,10 +73,11 @@ class Importance(State):
     contribution: Average = field(default_factory=Average)
     combined: Tensor | None = None  # (n,) the importance; None before the first batch
     mask: Tensor | None = None  # (n,) 0 or 1, for the next batch; None: all 1
+    order: Tensor | None = None  # (n,) int64: whose importance each latent is masked by, under `permuted`
 
 
-class Method(Variant):
-    """ReLU codes under L1, randomly masked by importance."""
+class Method(Based):
+    """Codes randomly masked by importance."""
 
     keeps = Importance
     config: Config
@@ -82,13 +93,13 @@ class Method(Variant):
         )  # fmt: skip
 
     def objective(self, step: Step) -> Objective:
-        """Reconstruction and L1 of the codes that the mask leaves on."""
-        pairs = relu_pairs(step)
+        """Reconstruction by the codes that the mask leaves on, and the base's terms of these."""
+        pairs = self.base.select(step)
         f = step.encode_at(pairs)
         mask = torch.ones_like(f) if self.state.mask is None else self.state.mask[pairs.latent]
         kept = f * mask
         scored = reconstruct(step, kept, pairs)
-        terms = {"reconstruction": scored.loss, "sparsity": step.coefficient * kept.sum() / len(step.x)}
+        terms = {"reconstruction": scored.loss} | self.base.terms(step, kept, scored.error)
         error = scored.error.detach()
         with torch.no_grad():
             self._update_importance(step, pairs, f.detach(), mask, error)
@@ -97,9 +108,20 @@ class Method(Variant):
     def after_step(self, step: Step, objective: Objective, loop: LoopState) -> None:
         """Draw the next step's mask: none in the first tenth, ramping up over the second."""
         ramp = min(max(step.progress / 0.1 - 1, 0.0), 1.0)
-        p = self.mask_probability(self.config.sharpness * ramp)
+        super().after_step(step, objective, loop)
+        p = self._dealt(self.mask_probability(self.config.sharpness * ramp), loop.generator)
         draw = torch.rand(self.n, generator=loop.generator).to(p.device)
         self.state.mask = (draw >= p).float()
+
+    def _dealt(self, p: Tensor, generator: torch.Generator) -> Tensor:
+        """(n,) mask probabilities `p` as the controls deal them to latents."""
+        if self.config.mask == "uniform":
+            return p.mean().expand(self.n)
+        if self.config.mask == "importance":
+            return p
+        if self.state.order is None:
+            self.state.order = torch.randperm(self.n, generator=generator).to(p.device)
+        return p[self.state.order]
 
     @property
     def importance(self) -> Tensor:
@@ -141,11 +163,12 @@ class Method(Variant):
                 kept.combined += weight * value / mean
 
     def _without(self, weights: Mapping[str, Tensor], removed: Tensor) -> SAE:
-        threshold = torch.where(removed, torch.inf, 0.0)
-        return replace(super().export(weights), architecture="jumprelu", threshold=threshold)
+        sae = super().export(weights)
+        floor = torch.zeros_like(sae.W_enc[0]) if sae.threshold is None else sae.threshold
+        return replace(sae, architecture="jumprelu", threshold=torch.where(removed, torch.inf, floor))
 
     def export(self, weights: Mapping[str, Tensor]) -> SAE:
-        """A standard SAE, or under `hard` a jumprelu one whose removed latents have threshold +inf."""
+        """The base's SAE, or under `hard` a jumprelu one whose removed latents have threshold +inf."""
         if self.config.inference == "soft":
             return super().export(weights)
         return self._without(weights, self.importance < self.theta())

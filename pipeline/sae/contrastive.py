@@ -9,11 +9,15 @@ L = .2 |x - x^_high|^2 + .8 |x - x^|^2 + AuxK
 Row t of the logits is anchor t against the positives t' of all anchors, its own among them; columns
 the other way round: symmetric InfoNCE with the batch's other pairs as negatives, temperature 1.
 
+On `base: l1` the codes are ReLU codes under L1 instead (ours).
+
 Ours: the positive is the previous token, the nearer of the paper's two choices (docs/sae.md has the
 other one measured); both tokens of a pair reconstruct, because both are encoded.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -21,16 +25,22 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from pipeline.sae.core.codes import Codes, Pairs
-from pipeline.sae.method.auxk import auxk
-from pipeline.sae.method.batch_topk import BatchTopConfig, BatchTopMethod
+from pipeline.sae.method.base import Based, BasedConfig
+from pipeline.sae.method.control import Control, shuffled
 from pipeline.sae.method.inner_products import products
 from pipeline.sae.method.prefixes import prefix_errors
 from pipeline.sae.method.sequence import follows
 from pipeline.sae.method.variant import Objective, Step
 
 
-class Config(BatchTopConfig):
+class Config(BasedConfig):
     """Section `contrastive` of params.yaml."""
+
+    known = shuffled("pairs") | {
+        "l1_base": Control("whether the idea survives on an L1 base", values={"base": "l1"})
+    }
+
+    base: Literal["l1", "batchtopk"] = Field("batchtopk", description="where sparsity comes from")
 
     weight: float = Field(0.1, ge=0, description="of the contrastive term, in scaled units, from the sweep")
     high: float = Field(0.2, gt=0, lt=1, description="share of the dictionary that is high-level")
@@ -40,8 +50,8 @@ class Config(BatchTopConfig):
     )  # fmt: skip
 
 
-class Method(BatchTopMethod):
-    """Nested dictionaries, selection by batch, the inner one held similar over neighbouring tokens."""
+class Method(Based):
+    """Nested dictionaries, the inner one held similar over neighbouring tokens."""
 
     reading = "pairs"
     config: Config
@@ -53,7 +63,7 @@ class Method(BatchTopMethod):
 
     def objective(self, step: Step) -> Objective:
         """The weighted reconstructions of both prefixes, InfoNCE on the high-level codes, and AuxK."""
-        pairs = self.select(step)
+        pairs = self.base.select(step)
         f = step.encode_at(pairs)
         errors = prefix_errors(step, f, pairs, [self.high, self.n])
         losses = errors.square().sum((0, 2)) / len(step.x)
@@ -62,7 +72,7 @@ class Method(BatchTopMethod):
             "contrastive": self.config.weight * info_nce(step, f, pairs, self.high),
         }
         error = errors[:, -1]
-        terms |= auxk(step, error, self.config.aux_weight)
+        terms |= self.base.terms(step, f, error)
         return Objective(terms, Codes(pairs, f.detach()), error.detach())
 
 

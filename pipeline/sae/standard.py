@@ -5,21 +5,14 @@ L = |x - x^|^2 + coefficient * sum_i f_i. Decoder rows have unit norm, so that |
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import Field
-
+from pipeline.sae.method.control import BATCHES
 from pipeline.sae.method.variant import Objective, PenaltyConfig, Step, Variant, reconstruct, relu_pairs
 
 
 class Config(PenaltyConfig):
     """Section `standard` of params.yaml."""
 
-    controls: list[Literal["pairs", "contexts"]] = Field(
-        [],
-        description="also train it on batches of neighbours: rows that separate the effect of correlated "
-        "batches from the effect of a temporal term",
-    )
+    known = BATCHES
 
 
 class Method(Variant):

@@ -6,8 +6,9 @@ inputs of high error; the gradients of latent i are scaled by clip(1/h_i, 0.1, 1
 
 Ours: t and t-1 are neighbouring tokens of one document (the released run paired shuffled batches);
 alpha is scale-free, sigmoid(5 (beta - L)/beta); the penalty is summed over latents and averaged over
-pairs; new rows come from residuals, not inputs, whose large mean would align them all; the scaling
-acts on the update, because Adam undoes a scaled gradient, relative to the median rate with mean 1.
+pairs; new rows come from residuals, not inputs, whose large mean would align them all, and start at the
+target firing rate; the scaling acts on the update, because Adam undoes a scaled gradient, relative to the
+median rate, with mean 1 over the firings.
 `preset: paper` is the printed configuration instead, trained on the same neighbouring tokens.
 """
 
@@ -21,22 +22,27 @@ from pydantic import Field
 from torch import Tensor
 
 from pipeline.sae.core.codes import Pairs
+from pipeline.sae.method.base import ON_BATCHTOPK, Based, BasedConfig
+from pipeline.sae.method.batch_topk import Threshold
+from pipeline.sae.method.control import Control, shuffled
 from pipeline.sae.method.sequence import follows
-from pipeline.sae.method.state import Average, State
-from pipeline.sae.method.variant import (
-    LoopState,
-    Objective,
-    PenaltyConfig,
-    Recipe,
-    Step,
-    Variant,
-    reconstruct,
-    relu_pairs,
-)
+from pipeline.sae.method.state import Average
+from pipeline.sae.method.variant import LoopState, Objective, Recipe, Step, reconstruct
 
 
-class Config(PenaltyConfig):
+class Config(BasedConfig):
     """Section `temporal` of params.yaml."""
+
+    known = (
+        shuffled("pairs")
+        | ON_BATCHTOPK
+        | {
+            "penalty_only": Control(
+                "what the penalty does without the two mechanisms for dead and rare latents",
+                values={"resampling": False, "gradient_scaling": False},
+            )
+        }
+    )
 
     temporal_penalty: bool = Field(True, description="switch of the first mechanism")
     resampling: bool = Field(True, description="switch of the second mechanism")
@@ -49,7 +55,7 @@ class Config(PenaltyConfig):
 
 
 @dataclass
-class Firing(State):
+class Firing(Threshold):
     """What the two mechanisms follow over the steps."""
 
     beta: Tensor | None = None  # () average of the reconstruction loss, from the first one on
@@ -57,8 +63,8 @@ class Firing(State):
     h: Tensor | None = None  # (n,) that average after the latest batch
 
 
-class Method(Variant):
-    """ReLU codes under L1, with a penalty on change between neighbouring tokens."""
+class Method(Based):
+    """Codes with a penalty on change between neighbouring tokens."""
 
     reading = "pairs"
     keeps = Firing
@@ -80,15 +86,17 @@ class Method(Variant):
         )  # fmt: skip
 
     def objective(self, step: Step) -> Objective:
-        """Reconstruction, L1 and the temporal penalty."""
-        pairs = relu_pairs(step)
+        """Reconstruction, the base's terms and the temporal penalty."""
+        pairs = self.base.select(step)
         f = step.encode_at(pairs)
         scored = reconstruct(step, f, pairs)
-        terms = {"reconstruction": scored.loss, "sparsity": step.coefficient * f.sum() / len(step.x)}
+        terms = {"reconstruction": scored.loss} | self.base.terms(step, f, scored.error)
         if self.config.temporal_penalty:
             weight = 1e-4 if self.paper else self.config.weight
             alpha = self.alpha(step.mean(scored.loss.detach()))
-            terms["temporal"] = weight * alpha * change_penalty(step, f, pairs)
+            terms["temporal"] = (
+                weight * alpha * change_penalty(step, f, pairs, self.base.dense(step, f, pairs))
+            )
         rate = pairs.sum_by_latent(torch.ones_like(f.detach())) / len(step.x)
         self.state.h = self.state.rate.move(step.mean(rate), self.config.decay)
         return Objective(terms, scored.codes, scored.error.detach())
@@ -102,26 +110,36 @@ class Method(Variant):
         return torch.sigmoid(5 * (beta - loss) / (1.0 if self.paper else beta.clamp_min(1e-12)))
 
     def update_scale(self) -> Tensor | None:
-        """(n,) s_i = clip(median(h)/h_i, 0.1, 10) with mean 1; printed: clip(1/h_i, 0.1, 10)."""
+        """(n,) s_i = clip(median(h)/h_i, 0.1, 10) over its mean, each latent weighted by h_i.
+
+        The median is over live latents. A mean over latents, dead ones among them, left those that carry the
+        signal a tenth of the learning rate and less. Printed: clip(1/h_i, 0.1, 10).
+        """
         h = self.state.h
         if not self.config.gradient_scaling or h is None:
             return None
         if self.paper:
             return (1 / (1e-6 + h)).clamp(0.1, 10)
-        scale = (h.median().clamp_min(1e-12) / h.clamp_min(1e-12)).clamp(0.1, 10)
-        return scale / scale.mean()
+        live = h[h >= self._least()]
+        median = (live if len(live) else h).median()
+        scale = (median / h.clamp_min(1e-12)).clamp(0.1, 10)
+        return scale * h.sum() / (scale @ h).clamp_min(1e-12)
+
+    def _least(self) -> float:
+        """The firing rate below which a latent may count as dead: a hundredth of the target's."""
+        return 0.0 if self.l0 is None else 0.01 * self.l0 / self.n
 
     def after_step(self, step: Step, objective: Objective, loop: LoopState) -> None:
         """Replace dead latents when an event is due."""
+        super().after_step(step, objective, loop)
         h = self.state.h
         if not self.config.resampling or not self._due(step) or h is None:
             return
         if self.paper:
             candidates = (h < 0.005).nonzero().squeeze(1)
         else:
-            assert self.l0 is not None
             dead = step.dead & (loop.fired > 0)  # step.dead is from before this batch
-            candidates = ((h < 0.01 * self.l0 / self.n) & dead).nonzero().squeeze(1)
+            candidates = ((h < self._least()) & dead).nonzero().squeeze(1)
             candidates = candidates[h[candidates].argsort(stable=True)]
             candidates = candidates[: max(1, int(self.config.resample_cap * self.n))]
         if len(candidates):
@@ -151,7 +169,7 @@ class Method(Variant):
         with torch.no_grad():
             W_enc[:, latents] = (size * rows).T
             W_dec[latents] = rows
-            b_enc[latents] = 0.0
+            b_enc[latents] = 0.0 if self.paper else self._bias(W_enc[:, latents], step, loop.weights["b_dec"])
             for name in ("W_enc", "W_dec", "b_enc"):
                 for moment in (loop.moments[name].first, loop.moments[name].second):
                     by_latent = moment.T if name == "W_enc" else moment
@@ -163,25 +181,36 @@ class Method(Variant):
             rate.total[latents] = fresh * rate.weight
         loop.fired[latents] = 0
 
+    def _bias(self, directions: Tensor, step: Step, b_dec: Tensor) -> Tensor:
+        """(m,) b_enc with which latents of encoder `directions` (d, m) fire at the target rate in this batch.
+
+        Halfway between the last input that is to fire and the first that is not.
+        """
+        assert self.l0 is not None
+        along = (step.gather(step.x) - b_dec) @ directions
+        count = min(max(1, round(len(along) * self.l0 / self.n)), len(along) - 1)
+        top = along.topk(count + 1, dim=0).values
+        return self.base.floor(self.state) - (top[-2] + top[-1]) / 2
+
     def statistics(self) -> dict[str, Tensor]:
         """The firing rate, and its average before the zero start was divided out."""
         known = {"h": self.state.h, "rate": self.state.rate.total}
         return {name: value for name, value in known.items() if value is not None}
 
 
-def change_penalty(step: Step, f: Tensor, pairs: Pairs) -> Tensor:
+def change_penalty(step: Step, f: Tensor, pairs: Pairs, dense: Tensor) -> Tensor:
     """Sum over latents, mean over neighbouring pairs, of (f_t - f_{t-1})^2; zero without a pair.
 
-    Each active entry looks its partner up in the neighbour's pre-activations. The gradient of entry f
-    with partner p is 2 (f - p); inactive latents of a ReLU encoder get none. Counting every entry once
-    gives that gradient but counts co-active pairs twice, so the value is formed apart.
+    Each active entry looks its partner up in the neighbour's row of `dense` (B, n), whose positive part
+    are the codes. The gradient of entry f with partner p is 2 (f - p); inactive latents get none. Counting
+    every entry once gives that gradient but counts co-active pairs twice, so the value is formed apart.
     """
     cur = follows(step)
     before = cur[pairs.token]
     after = torch.cat([cur[1:], cur.new_zeros(1)])[pairs.token]
     token, latent = pairs.token, pairs.latent
-    d_before = f[before] - step.pre[token[before] - 1, latent[before]].relu()
-    partner = step.pre[token[after] + 1, latent[after]].relu()
+    d_before = f[before] - dense[token[before] - 1, latent[before]].relu()
+    partner = dense[token[after] + 1, latent[after]].relu()
     d_after = f[after] - partner
     value = d_before.detach().square().sum() + d_after.detach()[partner == 0].square().sum()
     surrogate = d_before.square().sum() + d_after.square().sum()

@@ -24,24 +24,20 @@ from pydantic import Field
 from torch import Tensor
 
 from pipeline.sae.core.codes import Pairs
+from pipeline.sae.method.base import ON_BATCHTOPK, Based, BasedConfig
+from pipeline.sae.method.control import shuffled
 from pipeline.sae.method.inner_products import Layout, gram
 from pipeline.sae.method.sequence import segments
-from pipeline.sae.method.variant import (
-    Objective,
-    PenaltyConfig,
-    Recipe,
-    Step,
-    Variant,
-    reconstruct,
-    relu_pairs,
-)
+from pipeline.sae.method.variant import Objective, Recipe, Step, reconstruct
 
 OFFSETS = ((1, 3), (4, 15), (16, 127))
 MIN_VARIANCE = 0.01
 
 
-class Config(PenaltyConfig):
+class Config(BasedConfig):
     """Section `tsae` of params.yaml."""
+
+    known = shuffled("contexts") | ON_BATCHTOPK
 
     weight: float = Field(1.0, ge=0, description="factor on all scales, from the sweep")
     scales: list[float] = Field(
@@ -52,8 +48,8 @@ class Config(PenaltyConfig):
     preset: Literal["ours", "paper"] = Field("ours", description="paper: the printed configuration")
 
 
-class Method(Variant):
-    """ReLU codes under L1, held similar over near, middle and far tokens of a document."""
+class Method(Based):
+    """Codes held similar over near, middle and far tokens of a document."""
 
     reading = "contexts"
     config: Config
@@ -73,14 +69,14 @@ class Method(Variant):
         )  # fmt: skip
 
     def objective(self, step: Step) -> Objective:
-        """Boosted reconstruction, L1 and the consistency of each scale."""
-        pairs = relu_pairs(step)
+        """Boosted reconstruction, the base's terms and the consistency of each scale."""
+        pairs = self.base.select(step)
         f = step.encode_at(pairs)
         scored = reconstruct(step, f, pairs)
         boost, ramp = self.schedule(step)
         terms = {
             "reconstruction": boost * scored.loss,
-            "sparsity": step.coefficient * f.sum() / len(step.x),
+            **self.base.terms(step, f, scored.error),
             "temporal": self.config.weight
             * ramp
             * consistency(step, f, pairs, self.config.scales, self.paper),

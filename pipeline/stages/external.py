@@ -104,8 +104,8 @@ def write(name: str, section: ExternalSection, given: ExternalSAE, l0: float, st
         "l0": l0,
     })  # fmt: skip
     write_index(folder, [
-        Run(name="given", variant=name, seed=0, reading=EXTERNAL, target=None, status="ok", reason=None,
-            l0=l0, coefficient=None, on_target=None)
+        Run(name="given", variant=name, control=None, seed=0, reading=EXTERNAL, target=None, status="ok",
+            reason=None, l0=l0, coefficient=None, on_target=None)
     ])  # fmt: skip
 
 

@@ -82,8 +82,8 @@ def run(variant: str) -> None:
     trials = [Trial.of(section, seed) for seed in section.seeds]
     require(training, trials[0].store)
     pieces = [
-        (trial, replace(first, seed=trial.seed, reading=reading), part)
-        for trial in trials for reading in first.readings for part in parts
+        (trial, replace(first, seed=trial.seed, control=control), part)
+        for trial in trials for control in first.controls for part in parts
     ]  # fmt: skip
 
     def one(piece: tuple[Trial, Job, TrainSection], say: Say) -> tuple[Identity, Measured]:

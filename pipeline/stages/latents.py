@@ -120,7 +120,7 @@ def _section(params: Params, saes: list[Trained]) -> Any:
 def _shown(trained: Trained) -> bool:
     """Not a diverged SAE, a control or a paper preset."""
     run = trained.run
-    aimed = run.target is not None and run.label == run.variant
+    aimed = run.target is not None and run.control is None
     return run.status == "ok" and (aimed or run.reading == EXTERNAL)
 
 

@@ -54,12 +54,14 @@ def prepare(setting: Setting[SlowStatesSection]) -> Evaluation:
     beside = {name: Number(**values) for name, values in memo.get("baselines", dense).items()}
 
     def of(sae: SAE) -> Measured:
-        found = evaluator.of(codes(sae), sae.n)
-        return Measured({**found.numbers, **beside}, found.tables)
+        return evaluator.of(codes(sae), sae.n)
 
     centre = torch.tensor(store.attrs.mean).float()[None]
-    untrained = Control(centre, section.seed, lambda sae: evaluator.of(codes(sae), sae.n).numbers, memo)
-    return Evaluation(METRICS, one_by_one(of), TABLES, control=untrained, width=(store.d, ACTIVATIONS))
+    return Evaluation(
+        METRICS, one_by_one(of), TABLES,
+        control=Control(centre, section.seed, lambda sae: of(sae).numbers, memo),
+        width=(store.d, ACTIVATIONS), beside=beside,
+    )  # fmt: skip
 
 
 def labelled(store: Store, states: States) -> Labels:

@@ -40,7 +40,7 @@ COUNTS = ("step", "tokens", "dead")
 
 
 def run(variant: str, seed: int) -> None:
-    """Train `variant` with `seed` at every L0 target; for standard also on its control readings.
+    """Train `variant` with `seed` at every L0 target, and the controls that its section asks for.
 
     On the CPU each SAE has a process of its own. With `train.world_size` above 1 the stage starts
     itself again through torchrun, unless torchrun started it, and targets take turns.
@@ -75,8 +75,8 @@ def _train_all(
     job: Job, section: TrainSection, store: Store, device: torch.device, threads: int, folder: Path,
     world: World,
 ) -> list[Trained]:  # fmt: skip
-    """The SAEs of all readings and targets, in this order."""
-    jobs = [replace(job, reading=reading) for reading in job.readings]
+    """The SAEs of the method and its controls at all targets, in this order."""
+    jobs = [replace(job, control=control) for control in job.controls]
     alone = world.size == 1 and device.type == "cpu"
     sections = job.apart(section) if alone else [section]
     pieces = [(each, part) for each in jobs for part in sections]
@@ -84,7 +84,7 @@ def _train_all(
 
     def one(piece: tuple[Job, TrainSection], say: Say) -> list[Trained]:
         each, part = piece
-        checkpoint = folder / "-".join(map(str, ("checkpoint", each.reading or "own", *part.l0)))
+        checkpoint = folder / "-".join(map(str, ("checkpoint", each.control or "own", *part.l0)))
         with Count(say, shown=piece is pieces[0]) as count:
             return train(each, part, store, device, count, checkpoint, world)
 
@@ -109,6 +109,7 @@ def write_sae(folder: Path, one: Trained, tokens: int, store: Store) -> None:
         "context_size": attrs.context_length,
         "prepend_bos": True,
         "training_architecture": run.variant,
+        "training_control": run.control,
         "training_reading": run.reading,
         "training_seed": run.seed,
         "training_tokens": tokens,

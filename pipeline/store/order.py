@@ -10,8 +10,17 @@ from numpy.typing import NDArray
 from pipeline.store.rows import Chunks
 from pipeline.store.store import Store
 
-Mode = Literal["tokens", "pairs", "contexts"]
+Layout = Literal["tokens", "pairs", "contexts"]
+Mode = Literal["tokens", "pairs", "contexts", "shuffled pairs", "shuffled contexts"]
+"""How a split is read: a layout, or its twin whose rows are random (`pool_source`)."""
 Rows = NDArray[np.int64]
+
+
+def layout(mode: Mode) -> Layout:
+    """How the places of a batch's rows lie in the text, in truth or, for a twin, in name."""
+    if mode == "shuffled pairs":
+        return "pairs"
+    return "contexts" if mode == "shuffled contexts" else mode
 
 
 def split_chunks(store: Store, split: str) -> list[range]:
@@ -24,7 +33,7 @@ def split_chunks(store: Store, split: str) -> list[range]:
     ]
 
 
-def usable(store: Store, rows: range, mode: Mode) -> NDArray[np.bool_]:
+def usable(store: Store, rows: range, mode: Layout) -> NDArray[np.bool_]:
     """(rows,) bool: valid rows; in `pairs` mode the rows that begin a pair.
 
     A pair is a row and its successor in the same context and document, both valid.
@@ -40,12 +49,12 @@ def usable(store: Store, rows: range, mode: Mode) -> NDArray[np.bool_]:
     return begins
 
 
-def stream_length(store: Store, rows: range, mode: Mode) -> int:
+def stream_length(store: Store, rows: range, mode: Layout) -> int:
     """How many rows an epoch takes from `rows`: each pair counts two."""
     return int(usable(store, rows, mode).sum()) * (2 if mode == "pairs" else 1)
 
 
-def cuts(context: Rows, mode: Mode, size: int) -> list[int]:
+def cuts(context: Rows, mode: Layout, size: int) -> list[int]:
     """Where the parts of a batch among `size` processes begin, and its end.
 
     Equal parts; except in tokens mode none begins within a run of rows of one context, so that no
@@ -71,7 +80,7 @@ def pools(chunks: list[range], pool_rows: int, seed: int, epoch: int) -> list[Ch
     return [tuple(chunks[int(index)] for index in part) for part in np.array_split(order, number)]
 
 
-def pool_order(store: Store, pool: Chunks, mode: Mode, rng: np.random.Generator) -> Rows:
+def pool_order(store: Store, pool: Chunks, mode: Layout, rng: np.random.Generator) -> Rows:
     """The order in which a pool's rows are read, as offsets into the pool.
 
     tokens: the valid rows, shuffled. pairs: the pairs, shuffled, as offsets s, s + 1. contexts: the
@@ -87,3 +96,12 @@ def pool_order(store: Store, pool: Chunks, mode: Mode, rng: np.random.Generator)
     contexts = sum(len(rows) for rows in pool) // store.context_length
     rank = rng.permutation(contexts)[picked // store.context_length]
     return picked[np.argsort(rank, kind="stable")]
+
+
+def pool_source(order: Rows, rng: np.random.Generator) -> Rows:
+    """Of a twin: which row stands at each place of `order`, one that is drawn from the whole pool.
+
+    A permutation of `order` itself, so that an epoch encodes each row exactly as often as the true
+    reading does, and nothing but who stands beside whom differs.
+    """
+    return rng.permutation(order)

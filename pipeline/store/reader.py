@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 
 from pipeline.console.errors import BadInput
-from pipeline.store.order import Mode, cuts, pool_order, pools, split_chunks, stream_length
+from pipeline.store.order import (
+    Mode,
+    cuts,
+    layout,
+    pool_order,
+    pool_source,
+    pools,
+    split_chunks,
+    stream_length,
+)
 from pipeline.store.pool import Pools, load
 from pipeline.store.rows import Chunks
 from pipeline.store.store import Store
@@ -21,7 +30,7 @@ POOL_ROWS = 2**19
 
 @dataclass(frozen=True)
 class Batch:
-    """B rows and where they stand in the text."""
+    """B rows and where they stand in the text; for a shuffled mode where they are said to stand."""
 
     x: Tensor  # (B, d) float32, the model's own units, contiguous
     document: Tensor  # (B,) int64
@@ -37,6 +46,10 @@ class Reader:
     every valid row once (tokens, contexts) or every pair of neighbours once (pairs: rows 2j, 2j + 1).
     The stream is a function of the store, split, mode and seed, so the state is one number.
 
+    `shuffled pairs` and `shuffled contexts` are the twins of those two: the same documents, positions and
+    contexts in the same order, but the rows `x` are the pool's, permuted. An objective is told of neighbours
+    that are none, and encodes the same rows as often.
+
     With `part` (r, n) it gives the r-th of n parts of every batch, in whole pairs and whole contexts: what
     one of several processes reads.
     """
@@ -45,14 +58,14 @@ class Reader:
         self, store: Store, split: str, mode: Mode, batch: int, seed: int, pool_rows: int = POOL_ROWS,
         part: tuple[int, int] = (0, 1),
     ) -> None:  # fmt: skip
-        if mode == "pairs" and batch % 2:
+        if layout(mode) == "pairs" and batch % 2:
             raise BadInput(f"a batch of {batch} rows cannot hold whole pairs; make it even.")
         self.store, self.mode, self.batch, self.seed, self.pool_rows = store, mode, batch, seed, pool_rows
-        if mode == "contexts" and part[1] > 1 and batch < part[1] * store.context_length:
+        if layout(mode) == "contexts" and part[1] > 1 and batch < part[1] * store.context_length:
             raise BadInput(_too_few(batch, part[1]))
         self.part = part
         self._chunks = split_chunks(store, split)
-        self._lengths = {rows.start: stream_length(store, rows, mode) for rows in self._chunks}
+        self._lengths = {rows.start: stream_length(store, rows, layout(mode)) for rows in self._chunks}
         self.epoch_rows = sum(self._lengths.values())
         if self.epoch_rows < batch:
             raise BadInput(
@@ -65,12 +78,12 @@ class Reader:
     def next(self) -> Batch:
         """The next batch, or the reader's part of it."""
         if self._offset + self.batch <= len(self._order):
-            taken = self._order[self._offset : self._offset + self.batch]
+            span = slice(self._offset, self._offset + self.batch)
             self._offset += self.batch
             self._consumed += self.batch
-            rows = self._pool.rows[taken]
+            rows = self._pool.rows[self._order[span]]
             here = self._here(rows)
-            x = self._pool.x.index_select(0, torch.from_numpy(taken[here]))
+            x = self._pool.x.index_select(0, torch.from_numpy(self._source[span][here]))
             return self._batch(x, rows[here])
         return self._next_over_pools()
 
@@ -79,7 +92,7 @@ class Reader:
         index, parts = self.part
         if parts == 1:
             return slice(None)
-        ends = cuts(rows // self.store.context_length, self.mode, parts)
+        ends = cuts(rows // self.store.context_length, layout(self.mode), parts)
         if len(set(ends)) < len(ends):
             raise BadInput(_too_few(self.batch, parts))
         return slice(ends[index], ends[index + 1])
@@ -92,10 +105,11 @@ class Reader:
             if self._offset == len(self._order):
                 self._enter(self._number + 1, 0)
                 continue
-            taken = self._order[self._offset : self._offset + needed]
-            pieces.append((self._pool.x.index_select(0, torch.from_numpy(taken)), self._pool.rows[taken]))
-            self._offset += len(taken)
-            needed -= len(taken)
+            span = slice(self._offset, min(self._offset + needed, len(self._order)))
+            x = self._pool.x.index_select(0, torch.from_numpy(self._source[span]))
+            pieces.append((x, self._pool.rows[self._order[span]]))
+            self._offset += len(x)
+            needed -= len(x)
         self._consumed += self.batch
         x, rows = torch.cat([x for x, _ in pieces]), np.concatenate([rows for _, rows in pieces])
         here = self._here(rows)
@@ -126,8 +140,12 @@ class Reader:
         then = self._epoch_pools(self._epoch + 1)[0] if last else self._plan[pool + 1]
         self._number, self._offset = pool, offset
         self._pool = self._pools.get(self._plan[pool], then)
-        rng = np.random.default_rng([self.seed, self._epoch, pool, 2])
-        self._order = pool_order(self.store, self._plan[pool], self.mode, rng)
+        here = [self.seed, self._epoch, pool]
+        rng = np.random.default_rng([*here, 2])
+        self._order = pool_order(self.store, self._plan[pool], layout(self.mode), rng)
+        self._source = self._order  # which row is given for each place
+        if layout(self.mode) != self.mode:
+            self._source = pool_source(self._order, np.random.default_rng([*here, 3]))
 
     def _batch(self, x: Tensor, rows: np.ndarray) -> Batch:
         length = self.store.context_length

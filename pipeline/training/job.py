@@ -1,15 +1,16 @@
-"""What is to be trained: a variant with its section, a seed and a way of reading; and its recipe."""
+"""What is to be trained: a variant or one of its controls, with a section and a seed; and its recipe."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pipeline.console.errors import BadInput
+from pipeline.sae.method.control import Reading
 from pipeline.sae.method.variant import MethodConfig, Recipe, Variant
-from pipeline.store import Mode
 from pipeline.training.section import TrainSection
 
 
@@ -31,28 +32,39 @@ def method(name: str) -> tuple[type[MethodConfig], type[Variant]]:
 
 @dataclass(frozen=True)
 class Job:
-    """A variant to train, with its section and a seed; `reading` None is the method's own way."""
+    """A variant to train, with its section and a seed; with a `control`, that control of it."""
 
     variant: str
     config: MethodConfig
     seed: int
-    reading: Mode | None = None
+    control: str | None = None
 
     @classmethod
-    def of(cls, variant: str, values: Mapping[str, Any], seed: int, reading: Mode | None = None) -> Job:
+    def of(cls, variant: str, values: Mapping[str, Any], seed: int, control: str | None = None) -> Job:
         """With the section's plain values; raises BadInput where they do not fit the variant."""
-        return cls(variant, method(variant)[0].parse(values, variant), seed, reading)
+        return cls(variant, method(variant)[0].parse(values, variant), seed, control)
 
     @property
-    def readings(self) -> list[Mode | None]:
-        """The method's own way of reading, and those of its control rows."""
-        return [None, *getattr(self.config, "controls", [])]
+    def controls(self) -> list[str | None]:
+        """The method itself, None, and the controls that its section asks for."""
+        return [None, *self.config.controls]
+
+    @cached_property
+    def settings(self) -> MethodConfig:
+        """The section as the control has it."""
+        return self.config.under(self.control, self.variant)
+
+    @property
+    def reading(self) -> Reading:
+        """How batches are read."""
+        own = method(self.variant)[1].reading
+        return own if self.control is None else self.config.known[self.control].reading or own
 
     def variants(self, section: TrainSection, d: int) -> list[Variant]:
         """The method at every L0 target; a paper's preset has none and is one."""
-        paper = getattr(self.config, "preset", "ours") == "paper"
+        paper = getattr(self.settings, "preset", "ours") == "paper"
         targets = [None] if paper else section.l0
-        return [method(self.variant)[1](self.config, d, section.n, target) for target in targets]
+        return [method(self.variant)[1](self.settings, d, section.n, target) for target in targets]
 
     def recipe(self, section: TrainSection) -> Recipe:
         """How the loop trains it."""
@@ -61,7 +73,7 @@ class Job:
             Recipe(
                 steps=steps,
                 batch=section.batch,
-                lr=section.lr * self.config.lr_scale,
+                lr=section.lr * self.settings.lr_scale,
                 clip=section.clip,
                 warmup=round(section.warmup * steps),
                 decay=round(section.decay * steps),

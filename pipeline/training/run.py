@@ -99,8 +99,7 @@ def _set_up(
     job: Job, section: TrainSection, store: Store, device: torch.device, world: World
 ) -> tuple[list[Trainer], Reader]:
     recipe, variants = job.recipe(section), job.variants(section, store.d)
-    reading, part = job.reading or variants[0].reading, (world.rank, world.size)
-    reader = Reader(store, "train", reading, recipe.batch, job.seed, part=part)
+    reader = Reader(store, "train", job.reading, recipe.batch, job.seed, part=(world.rank, world.size))
     scale = store.attrs.scale if recipe.input_scaled else 1.0
     sample = _sample(store, job.seed, recipe.batch).to(device) * scale
     trainers = [_trainer(variant, recipe, scale, section, job.seed, sample, world) for variant in variants]
@@ -165,13 +164,13 @@ def _finish(job: Job, trainer: Trainer, rows: list[dict[str, Any]], x: Tensor) -
     sae = trainer.export()
     measured = validate(sae, x, trainer.world)
     target = trainer.variant.l0
-    reading = job.reading or trainer.variant.reading
     name = "paper" if target is None else f"l0-{target}"
     run = Run(
-        name=name if job.reading is None else f"{job.reading}-{name}",
+        name=name if job.control is None else f"{job.control}-{name}",
         variant=job.variant,
+        control=job.control,
         seed=job.seed,
-        reading=reading,
+        reading=job.reading,
         target=target,
         status="diverged" if trainer.diverged else "ok",
         reason=trainer.diverged,

@@ -166,7 +166,7 @@ class Trainer:
         self.adam.step(optim.learning_rate(recipe, self.step_index))
         if scale is not None and before is not None:
             optim.scale_latents(w, scale, before)
-        if recipe.unit_decoder:
+        if recipe.unit_decoder and w["W_dec"].requires_grad:
             optim.normalise_rows(w["W_dec"])
 
     @torch.no_grad()
@@ -241,4 +241,5 @@ def initial_weights(variant: Variant, sample: Tensor, generator: torch.Generator
         "b_dec": sample.mean(0).cpu(),
     }
     weights = {name: shared[name] for name in variant.parameter_names()} | variant.parameters()
-    return {name: w.to(sample.device).requires_grad_() for name, w in weights.items()}
+    frozen = variant.frozen()
+    return {name: w.to(sample.device).requires_grad_(name not in frozen) for name, w in weights.items()}

@@ -179,3 +179,36 @@ def test_gap_between_masked_training_and_inference_is_reported() -> None:
     assert one.gap is not None
     assert one.gap["training"]["l0"] < one.gap["inference"]["l0"] == one.run.l0
     assert trained("standard", l0=[3])[0].gap is None
+
+
+def test_a_uniform_mask_has_the_methods_mean_rate_and_no_preference() -> None:
+    importance = torch.tensor([0.0] * 10 + [0.5] * 5 + [3.0] * 5)
+    masked: dict[str, np.ndarray] = {}
+    for mask in ("importance", "uniform"):
+        found = []
+        made = case("atm", index=900, steps=1000, mask=mask)
+        made.variant.state.combined = importance
+        for seed in range(600):
+            made.variant.after_step(made.step, None, tools(made, seed))  # type: ignore[arg-type]
+            found.append((made.variant.state.mask == 0).double().numpy())
+        masked[mask] = np.mean(found, axis=0)
+    assert masked["uniform"].mean() == pytest.approx(masked["importance"].mean(), abs=0.01)
+    assert np.ptp(masked["uniform"]) < 0.1
+    assert masked["importance"][:10].min() > masked["importance"][10:15].max() > 0
+    assert masked["importance"][15:].max() == 0
+
+
+def test_permuted_importances_are_those_of_other_latents_throughout() -> None:
+    """Latent i is masked at the rate of latent order[i]; the order is drawn once and kept by checkpoints."""
+    importance = torch.tensor([0.0] * 10 + [9.0] * 10)  # masked almost surely, and never
+    made = case("atm", index=900, steps=1000, mask="permuted", sharpness=50.0)
+    made.variant.state.combined = importance
+    kept = tools(made)
+    orders = []
+    for _ in range(3):
+        made.variant.after_step(made.step, None, kept)  # type: ignore[arg-type]
+        orders.append(made.variant.state.order.clone())
+        assert made.variant.state.mask.tolist() == (importance[orders[-1]] > 0).float().tolist()
+    assert torch.equal(orders[0], orders[2])
+    assert not torch.equal(orders[0], torch.arange(20))
+    assert "order" in made.variant.state.tensors()

@@ -36,6 +36,20 @@ def auxiliary(w: Wide, x: Tensor, error: Tensor, dead: list[int], weight: float)
 
 
 DEAD = [1, 4, 7, 12, 19]
+BASES = ["l1", "batchtopk"]
+
+
+def codes_on(base: str, w: Wide, x: Tensor, k: int = 3) -> Tensor:
+    """f as the base selects it, dense."""
+    f = relu_codes(w, x)
+    return f if base == "l1" else f * largest_of_all(f, k * len(x))
+
+
+def of_base(base: str, w: Wide, x: Tensor, f: Tensor, dead: list[int]) -> dict[str, Tensor]:
+    """What the base adds: L1 of coefficient 0.3, or AuxK of the dead latents."""
+    if base == "l1":
+        return {"sparsity": 0.3 * f.sum(1).mean()}
+    return {"auxk": auxiliary(w, x, x - f @ w["W_dec"] - w["b_dec"], dead, 1 / 32)} if dead else {}
 
 
 def test_standard() -> None:
@@ -138,20 +152,22 @@ def test_gated() -> None:
     assert_matches(case("gated"), formula)
 
 
-def test_atm_masks_latents_for_the_whole_batch() -> None:
-    made = case("atm")
+@pytest.mark.parametrize("base", BASES)
+def test_atm_masks_latents_for_the_whole_batch(base: str) -> None:
+    made = case("atm", base=base, dead=tuple(DEAD))
     mask = (torch.rand(20, generator=torch.Generator().manual_seed(1)) < 0.6).float()
     made.variant.state.mask = mask
 
     def formula(w: Wide, x: Tensor) -> dict[str, Tensor]:
-        f = relu_codes(w, x) * mask.double()
-        return {"reconstruction": squared_error(w, x, f), "sparsity": 0.3 * f.sum(1).mean()}
+        f = codes_on(base, w, x) * mask.double()
+        return {"reconstruction": squared_error(w, x, f)} | of_base(base, w, x, f, DEAD)
 
     assert_matches(made, formula)
-    again = case("atm")
+    again = case("atm", base=base)
     again.variant.state.mask = mask
     objective, _ = again.run()
-    torch.testing.assert_close(objective.codes.dense(), again.step.pre.relu())  # unmasked
+    unmasked = codes_on(base, {k: v.detach() for k, v in again.weights.items()}, again.step.x)
+    torch.testing.assert_close(objective.codes.dense(), unmasked)
 
 
 LAYOUT: Mapping[str, Tensor] = {
@@ -162,16 +178,16 @@ LAYOUT: Mapping[str, Tensor] = {
 NEIGHBOURS = [(0, 1), (1, 2), (4, 5), (6, 7), (7, 8), (10, 11)]
 
 
-@pytest.mark.parametrize("preset", ["ours", "paper"])
-def test_temporal(preset: str) -> None:
-    made = case("temporal", weight=0.7, preset=preset, **LAYOUT)
+@pytest.mark.parametrize(("preset", "base"), [("ours", "l1"), ("ours", "batchtopk"), ("paper", "l1")])
+def test_temporal(preset: str, base: str) -> None:
+    made = case("temporal", weight=0.7, preset=preset, base=base, dead=tuple(DEAD), **LAYOUT)
     wide = {name: w.detach().double() for name, w in made.weights.items()}
-    first = float(squared_error(wide, made.step.x.double(), relu_codes(wide, made.step.x.double())))
+    first = float(squared_error(wide, made.step.x.double(), codes_on(base, wide, made.step.x.double())))
     beta = 0.8 * first if preset == "ours" else first + 9  # alpha 0.22 and, printed, 1
     made.variant.state.beta = torch.tensor(beta, dtype=torch.float32)
 
     def formula(w: Wide, x: Tensor) -> dict[str, Tensor]:
-        f = relu_codes(w, x)
+        f = codes_on(base, w, x)
         loss = squared_error(w, x, f)
         now = 0.99 * beta + 0.01 * loss.detach()
         if preset == "ours":
@@ -182,7 +198,7 @@ def test_temporal(preset: str) -> None:
         change = sum((f[b, i] - f[a, i]) ** 2 for a, b in NEIGHBOURS for i in range(f.shape[1]))
         return {
             "reconstruction": loss,
-            "sparsity": 0.3 * f.sum(1).mean(),
+            **of_base(base, w, x, f, DEAD),
             "temporal": weight * alpha * change / len(NEIGHBOURS),
         }
 
@@ -224,28 +240,34 @@ def naive_consistency(f: Tensor, scales: list[float], printed: bool) -> Tensor:
     return total  # fmt: skip
 
 
-@pytest.mark.parametrize(("preset", "index"), [("ours", 5), ("ours", 15), ("ours", 60), ("paper", 1500)])
-def test_tsae(preset: str, index: int) -> None:
+@pytest.mark.parametrize(
+    ("preset", "index", "base"),
+    [("ours", 5, "l1"), ("ours", 15, "l1"), ("ours", 60, "l1"), ("ours", 60, "batchtopk"),
+     ("paper", 1500, "l1")],
+)  # fmt: skip
+def test_tsae(preset: str, index: int, base: str) -> None:
     scales = [0.7, 0.4, 0.2]
-    made = case("tsae", index=index, steps=100, preset=preset, weight=1.5, scales=scales, **LAYOUT)
+    made = case(
+        "tsae", index=index, steps=100, preset=preset, weight=1.5, scales=scales, base=base,
+        dead=tuple(DEAD), l0=5, **LAYOUT,
+    )  # fmt: skip
     boost, ramp = {5: (2, 0.25), 15: (1.5, 0.75), 60: (1, 1), 1500: (1.5, 0.75)}[index]
 
     def formula(w: Wide, x: Tensor) -> dict[str, Tensor]:
-        f = relu_codes(w, x)
+        f = codes_on(base, w, x, 5)
         return {
             "reconstruction": boost * squared_error(w, x, f),
-            "sparsity": 0.3 * f.sum(1).mean(),
+            **of_base(base, w, x, f, DEAD),
             "temporal": 1.5 * ramp * naive_consistency(f, scales, preset == "paper"),
         }
 
     assert_matches(made, formula, 4e-6)
 
 
-@pytest.mark.parametrize("dead", [[], DEAD])
-def test_contrastive(dead: list[int]) -> None:
+@pytest.mark.parametrize(("dead", "base"), [([], "batchtopk"), (DEAD, "batchtopk"), (DEAD, "l1")])
+def test_contrastive(dead: list[int], base: str) -> None:
     def formula(w: Wide, x: Tensor) -> dict[str, Tensor]:
-        f = relu_codes(w, x)
-        f = f * largest_of_all(f, 5 * len(x))
+        f = codes_on(base, w, x, 5)
         z = f[:, :8]
         inner = torch.cat([z, torch.zeros_like(f[:, 8:])], 1)
         losses = []
@@ -257,14 +279,12 @@ def test_contrastive(dead: list[int]) -> None:
             "reconstruction": 0.3 * squared_error(w, x, inner) + 0.9 * squared_error(w, x, f),
             "contrastive": 0.7 * sum(losses) / len(losses),
         }
-        if dead:
-            error = x - f @ w["W_dec"] - w["b_dec"]
-            terms["auxk"] = auxiliary(w, x, error, dead, 1 / 32)
-        return terms
+        return terms | of_base(base, w, x, f, dead)
 
     made = case(
-        "contrastive", dead=tuple(dead), l0=5, high=0.4, prefix_weights=[0.3, 0.9], weight=0.7, **LAYOUT
-    )
+        "contrastive", dead=tuple(dead), l0=5, high=0.4, prefix_weights=[0.3, 0.9], weight=0.7, base=base,
+        **LAYOUT,
+    )  # fmt: skip
     assert_matches(made, formula)
 
 

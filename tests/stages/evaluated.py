@@ -57,7 +57,7 @@ def write_saes(variant: str, seed: int, saes: dict[str, SAE], diverged: str | No
         save_sae(folder / name, sae, {"model_name": "small", "layer": 1, "training_tokens": 1000})
         bad = name == diverged
         runs.append(
-            Run(name=name, variant=variant, seed=seed, reading="tokens", target=4,
+            Run(name=name, variant=variant, control=None, seed=seed, reading="tokens", target=4,
                 status="diverged" if bad else "ok", reason="diverged at step 7" if bad else None,
                 l0=4.0, coefficient=None, on_target=not bad)
         )  # fmt: skip

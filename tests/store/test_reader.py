@@ -20,7 +20,9 @@ from pipeline.console.errors import BadInput
 from pipeline.store import Batch, Reader, Store, open_store, pool
 from tests.store import made
 
-MODES = ["tokens", "pairs", "contexts"]
+MODES = ["tokens", "pairs", "contexts", "shuffled pairs", "shuffled contexts"]
+TRUE = MODES[:3]
+TWINS = {"shuffled pairs": "pairs", "shuffled contexts": "contexts"}
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def test_contexts_come_whole_and_in_order(case: Case) -> None:
                              if store.valid[c * length : (c + 1) * length].any()]  # fmt: skip
 
 
-@given(cases, st.sampled_from(MODES))
+@given(cases, st.sampled_from(TRUE))
 def test_a_batch_says_where_its_rows_stand(case: Case, mode: str) -> None:
     store = case.store()
     reader = case.reader(mode, store)
@@ -144,6 +146,55 @@ def test_a_batch_says_where_its_rows_stand(case: Case, mode: str) -> None:
         assert np.array_equal(batch.context.numpy(), rows // case.length)
         assert np.array_equal(batch.position.numpy(), rows % case.length)
         assert np.array_equal(batch.document.numpy(), store.document[rows])
+
+
+@given(cases, st.sampled_from([*TWINS]))
+def test_a_twin_tells_the_same_places_and_gives_the_same_rows_permuted(case: Case, mode: str) -> None:
+    """Bit for bit the labels of the true reading; each pool's rows as often, in another order."""
+    store = case.store()
+    twin, true = case.reader(mode, store), case.reader(TWINS[mode], store)
+    assert twin.epoch_rows == true.epoch_rows
+    given, meant = [], []
+    while len(meant) < true.epoch_rows:
+        ours, theirs = twin.next(), true.next()
+        for name in ("document", "position", "context"):
+            assert torch.equal(getattr(ours, name), getattr(theirs, name))
+        given += rows_of(ours)
+        meant += rows_of(theirs)
+    assert Counter(given[: true.epoch_rows]) == Counter(meant[: true.epoch_rows])
+
+
+@pytest.mark.parametrize("mode", [*TWINS])
+def test_a_twin_has_no_neighbours(mode: Any) -> None:
+    """Rows that it calls neighbours are as far apart, and as seldom of one document, as random rows."""
+    store = made.in_memory(400, 12, 4)
+    reader = Reader(store, "train", mode, 64, 3)
+    said = true = document = 0
+    for _ in range(reader.epoch_rows // 64):
+        batch = reader.next()
+        row = np.asarray(rows_of(batch))
+        said_next = (batch.context[1:] == batch.context[:-1]) & (
+            batch.position[1:] == batch.position[:-1] + 1
+        )
+        here = said_next.numpy() & (batch.document[1:] == batch.document[:-1]).numpy()
+        said += int(here.sum())
+        true += int((row[1:] == row[:-1] + 1)[here].sum())
+        document += int((store.document[row[1:]] == store.document[row[:-1]])[here].sum())
+    assert said > 1000
+    assert true < 0.005 * said
+    assert document < 0.05 * said
+
+
+@pytest.mark.parametrize("mode", [*TWINS])
+def test_parts_of_a_twin_are_its_batch(mode: Any) -> None:
+    """Two processes together read what one reads, and cut no pair or context."""
+    store = made.in_memory(60, 8, 4)
+    whole, *parts = (Reader(store, "train", mode, 32, 1, 100, part) for part in ((0, 1), (0, 2), (1, 2)))
+    for _ in range(40):
+        batch, first, second = whole.next(), parts[0].next(), parts[1].next()
+        for name in ("x", "document", "position", "context"):
+            assert torch.equal(getattr(batch, name), torch.cat([getattr(first, name), getattr(second, name)]))
+        assert first.context[-1] != second.context[0]
 
 
 @settings(max_examples=60)

@@ -72,7 +72,7 @@ def test_targets_side_by_side_equal_targets_alone(variant: str) -> None:
 def test_seeds_and_readings_differ() -> None:
     a, b = toy.trained("topk", seed=1)[0], toy.trained("topk", seed=2)[0]
     assert not torch.equal(a.sae.W_dec, b.sae.W_dec)
-    runs = [toy.trained("standard", reading=reading)[0] for reading in (None, "pairs", "contexts")]
+    runs = [toy.trained("standard", control=control)[0] for control in (None, "pairs", "contexts")]
     assert [one.run.name for one in runs] == ["l0-3", "pairs-l0-3", "contexts-l0-3"]
     assert [one.run.reading for one in runs] == ["tokens", "pairs", "contexts"]
     assert not torch.equal(runs[0].sae.W_dec, runs[1].sae.W_dec)

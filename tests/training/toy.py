@@ -10,7 +10,7 @@ from torch import Tensor
 from pipeline.sae.core.index import Run
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.method.variant import Recipe
-from pipeline.store import Mode, Reader, Store
+from pipeline.store import Reader, Store
 from pipeline.training.controller import SparsityController
 from pipeline.training.job import Job, method
 from pipeline.training.run import Trained, train
@@ -64,11 +64,11 @@ def trained(
     variant: str,
     values: dict[str, Any] | None = None,
     seed: int = 1,
-    reading: Mode | None = None,
+    control: str | None = None,
     **sizes: Any,
 ) -> list[Trained]:
     """Train on the toy store."""
-    job = Job.of(variant, values or {}, seed, reading)
+    job = Job.of(variant, values or {}, seed, control)
     return train(job, section(**sizes), store(), torch.device("cpu"))
 
 

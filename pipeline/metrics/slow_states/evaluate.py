@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.metrics.common.controls import control, of_untrained
+from pipeline.metrics.common.controls import DENSE_ROW, NEURON_ROW, control, of_untrained
 from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.slow_states import baselines, hierarchy
 from pipeline.metrics.slow_states.delay import Clock, Delay, delay
@@ -30,9 +30,9 @@ DOCUMENTS = "documents.tsv"
 """The table of items: one pseudo-value per document and score."""
 
 BASELINES = {
-    "_neuron": ("raw residual, neuron", 4),
+    "_neuron": NEURON_ROW,
     "_token_lookup": ("token lookup (L0 1)", 6),
-    "_dense_probe": ("dense probe", 5),
+    "_dense_probe": DENSE_ROW,
 }
 """What reads the same states without an SAE: the end of its metrics' names, its row and its place."""
 
@@ -46,14 +46,16 @@ _AUC = Definition(
     "area under the ROC curve of the best single latent for each value of a slow state against its others, "
     "the latent chosen on every other document and measured on the rest, both ways; mean over values, then "
     "over states (ours)",
-    headline=Headline("slow_auc", "slow states, one latent", 90, items=_items("slow_auc")),
+    headline=Headline("slow_auc", "slow states, one latent", 90, narrow=False, items=_items("slow_auc")),
 )  # fmt: skip
 _DELAY = Definition(
     "detection_delay", "lower", "tokens", 1,
     "tokens from a change of a slow state until the chosen latents (slow_auc) say the new value three times "
     "in a row, mean restricted to the horizon (Kaplan and Meier 1958), plus what false alarms take from the "
     "horizon where nothing changes; mean over states (ours)",
-    headline=Headline("detection_delay", "detection delay", 95, decimals=1, items=_items("detection_delay")),
+    headline=Headline(
+        "detection_delay", "detection delay", 95, decimals=1, narrow=False, items=_items("detection_delay")
+    ),
 )  # fmt: skip
 _HIERARCHY = Definition(
     "hierarchy_absorption", "lower", "share", 1,

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.console.errors import BadInput
 
-INDEX, VERSION = "index.json", 1
+INDEX, VERSION = "index.json", 2
 EXTERNAL = "external"
 """The reading of an SAE that was trained elsewhere."""
 TOLERANCE = 0.10
@@ -20,10 +20,11 @@ TOLERANCE = 0.10
 class Run:
     """One SAE of a (variant, seed): how it was trained and how that ended."""
 
-    name: str  # folder name: "l0-4", "pairs-l0-4" (a control row), "paper"
+    name: str  # folder name: "l0-4", "shuffled-l0-4" (a control), "paper"
     variant: str
+    control: str | None  # what is different from the variant (pipeline/sae/method/control.py)
     seed: int
-    reading: str  # tokens | pairs | contexts | external (trained elsewhere)
+    reading: str  # tokens | pairs | contexts | shuffled pairs | shuffled contexts | external
     target: int | None  # the L0 asked for; None under a paper preset and for an external SAE
     status: str  # "ok" | "diverged"
     reason: str | None  # why it diverged, with its numbers
@@ -33,8 +34,8 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The row's name in every table: the variant, with the reading where it is a control."""
-        return self.variant if not self.name.startswith(self.reading) else f"{self.variant} ({self.reading})"
+        """The row's name in every table: `variant`, or `variant (control)`."""
+        return self.variant if self.control is None else f"{self.variant} ({self.control})"
 
 
 def write_index(folder: Path, runs: list[Run]) -> None:

@@ -6,8 +6,7 @@ kept; at inference a fixed threshold, learnt as a running average of the smalles
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from pydantic import Field
@@ -15,10 +14,9 @@ from torch import Tensor
 
 from pipeline.parallel.world import ALONE, World
 from pipeline.sae.core.codes import Pairs
-from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.topk import largest
 from pipeline.sae.method.state import Average, State
-from pipeline.sae.method.variant import LoopState, MethodConfig, Objective, Step, Variant
+from pipeline.sae.method.variant import MethodConfig
 
 
 class BatchTopConfig(MethodConfig):
@@ -53,29 +51,3 @@ class Threshold(State):
     """The smallest kept activation."""
 
     smallest: Average = field(default_factory=Average)
-
-
-class BatchTopMethod(Variant):
-    """A method that selects over the batch, k = the L0 target, and learns a threshold for inference."""
-
-    controlled = False
-    keeps = Threshold
-    config: BatchTopConfig
-    state: Threshold
-
-    def select(self, step: Step) -> Pairs:
-        """The k*B largest pre-activations of the batch."""
-        assert self.l0 is not None
-        return batch_topk(step.pre, self.l0 * step.tokens, step.world)
-
-    def after_step(self, step: Step, objective: Objective, loop: LoopState) -> None:
-        """Move the threshold towards the smallest kept activation; a batch without one changes nothing."""
-        smallest = step.world.smallest(objective.codes.value)
-        if smallest is not None:
-            self.state.smallest.move(smallest, self.config.threshold_decay)
-
-    def export(self, weights: Mapping[str, Tensor]) -> SAE:
-        """A jumprelu SAE, the threshold standing for all latents; 0 before one was learnt."""
-        sae, learnt = super().export(weights), self.state.smallest.value()
-        threshold = torch.zeros(()) if learnt is None else learnt
-        return replace(sae, architecture="jumprelu", threshold=threshold.to(sae.W_enc).expand(sae.n).clone())

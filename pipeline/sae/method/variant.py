@@ -11,10 +11,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from pipeline.parallel.world import ALONE, World
@@ -22,6 +22,7 @@ from pipeline.params import Section
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.sparse import decode, encode_at
+from pipeline.sae.method.control import Control, Reading
 from pipeline.sae.method.state import State
 
 Weights = dict[str, Tensor]
@@ -31,7 +32,30 @@ Weights = dict[str, Tensor]
 class MethodConfig(Section):
     """What every method's section of params.yaml has."""
 
+    known: ClassVar[Mapping[str, Control]] = {}  # the controls that the method declares, by name
+
     lr_scale: float = Field(1.0, gt=0, description="factor on the profile's learning rate, from the sweep")
+    controls: list[str] = Field([], description="controls to train beside it: rows that differ in one thing")
+    control_values: dict[str, dict[str, Any]] = Field(
+        {}, description="values of a control that differ from the method's, from a sweep of its own"
+    )
+
+    @model_validator(mode="after")
+    def _known_controls(self) -> Self:
+        for name in [*self.controls, *self.control_values]:
+            if name not in self.known:
+                raise ValueError(f"`{name}` is no control of this method ({', '.join(self.known) or 'none'})")
+        if len(set(self.controls)) < len(self.controls):
+            raise ValueError("`controls` names one of them twice")
+        return self
+
+    def under(self, control: str | None, where: str) -> Self:
+        """The section as `control` has it; raises BadInput, naming `where`, for a value that does not fit."""
+        if control is None:
+            return self
+        shared = self.model_dump(exclude={"controls", "control_values"})
+        changed = {**self.known[control].values, **self.control_values.get(control, {})}
+        return self.parse({**shared, **changed}, f"{where} ({control})")
 
 
 class PenaltyConfig(MethodConfig):
@@ -159,8 +183,8 @@ class LoopState:
 class Variant(ABC):
     """A training method for one SAE (one L0 target). Subclasses override what differs."""
 
-    reading: ClassVar[Literal["tokens", "pairs", "contexts"]] = "tokens"
-    controlled: ClassVar[bool] = True  # sparsity through a penalty coefficient
+    reading: ClassVar[Reading] = "tokens"
+    controlled: bool = True  # sparsity through a penalty coefficient
     keeps: ClassVar[type[State]] = State  # the type of `state`
 
     def __init__(self, config: MethodConfig, d: int, n: int, l0: int | None) -> None:
@@ -178,6 +202,10 @@ class Variant(ABC):
     def parameter_names(self) -> tuple[str, ...]:
         """The shared parameters that this method trains."""
         return ("W_enc", "W_dec", "b_enc", "b_dec")
+
+    def frozen(self) -> frozenset[str]:
+        """Those of them that stay as they were drawn."""
+        return frozenset()
 
     @abstractmethod
     def objective(self, step: Step) -> Objective:

@@ -48,7 +48,7 @@ def test_faithful_latents_absorb_nothing(labels: Labels) -> None:
 
 @pytest.mark.parametrize("share", [0.3, 1.0])
 def test_an_absorbed_child_counts_by_its_share(labels: Labels, share: float) -> None:
-    """Child 1 of the first parent shuts its parent off so often: one of two children of one of two parents."""
+    """Child 1 of the first parent shuts it off so often: one of two children, of one of two parents."""
     dense = faithful()
     lost = (CHILD == 1) & (np.random.default_rng(1).random(TOKENS) < share)
     dense[lost, 0] = 0

@@ -15,7 +15,7 @@ from pipeline.sae.core.index import Run, read_index, write_index
 from pipeline.sae.core.inference import Architecture
 from tests.sae.core.test_inference import ARCHITECTURES, D, N, sae
 
-RUN = Run("l0-4", "atm", 42, "tokens", 4, "ok", None, 4.1, 0.2, True)
+RUN = Run("l0-4", "atm", None, 42, "tokens", 4, "ok", None, 4.1, 0.2, True)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -103,19 +103,20 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_index_round_trip(tmp_path: Path) -> None:
-    runs = [RUN, Run("paper", "atm", 42, "tokens", None, "diverged", "too large", 900.0, 0.04, None)]
+    runs = [RUN, Run("paper", "atm", None, 42, "tokens", None, "diverged", "too large", 900.0, 0.04, None)]
     write_index(tmp_path, runs)
     assert read_index(tmp_path) == runs
 
 
 def test_labels() -> None:
     assert RUN.label == "atm"
-    assert Run("pairs-l0-4", "standard", 1, "pairs", 4, "ok", None, 4, None, True).label == "standard (pairs)"
-    assert Run("l0-4", "temporal", 1, "pairs", 4, "ok", None, 4, None, True).label == "temporal"
+    twin = Run("shuffled-l0-4", "tsae", "shuffled", 1, "shuffled contexts", 4, "ok", None, 4, None, True)
+    assert twin.label == "tsae (shuffled)"
+    assert Run("l0-4", "temporal", None, 1, "pairs", 4, "ok", None, 4, None, True).label == "temporal"
 
 
 @pytest.mark.parametrize(
-    "text", [None, "[{", "[]", '{"version": 2, "runs": []}', '{"version": 1, "runs": [{"name": "l0-4"}]}']
+    "text", [None, "[{", "[]", '{"version": 1, "runs": []}', '{"version": 2, "runs": [{"name": "l0-4"}]}']
 )
 def test_bad_index_is_a_sentence(tmp_path: Path, text: str | None) -> None:
     if text is not None:
