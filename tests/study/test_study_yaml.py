@@ -40,6 +40,21 @@ def test_no_seed_of_the_search_is_a_result_s(name: str) -> None:
     assert PARAMS.value("tune.seed") not in STUDY.blocks[name].seeds
 
 
+OTHER_BASE = {"batchtopk_base": "batchtopk", "l1_base": "standard"}
+
+
+def test_an_idea_on_the_other_base_has_that_base_s_rate() -> None:
+    """A TopK method at an L1 method's rate would judge the rate."""
+    seen = 0
+    for key, values in STUDY.blocks["bases"].set.items():
+        if key.endswith(".control_values"):
+            for control, own in values.items():
+                rate = PARAMS.section(OTHER_BASE[control])["lr_scale"]
+                assert own["lr_scale"] == rate
+                seen += 1
+    assert seen == 4
+
+
 def test_several_language_models_answer_the_first_question() -> None:
     first = next(iter(STUDY.blocks.values()))
     assert len(first.models) >= 3
