@@ -54,13 +54,16 @@ def _outcome(tests: Sequence[Planned]) -> Outcome:
     return Outcome(first.source, first.column, first.tests, sorted({test.target for test in tests}), rows)
 
 
+def content(found: Answers) -> dict[str, Any]:
+    """What was asked beforehand, for standing.json and report.json."""
+    return {"outcomes": [_of_outcome(each) for each in found.outcomes], "untrained": found.untrained}
+
+
 def document(groups: Sequence[Group], found: Answers) -> dict[str, Any]:
     """The content of standing.json."""
     return {
         "schema": SCHEMAS["standing.json"],
-        "planned": {
-            "outcomes": [_of_outcome(each) for each in found.outcomes], "untrained": found.untrained,
-        },
+        "planned": content(found),
         "groups": [of_group(group) for group in groups],
     }  # fmt: skip
 

@@ -16,7 +16,7 @@ from pipeline.compare import notes as remarks
 from pipeline.compare import planned, ranking, schemas, tables
 from pipeline.compare.markdown import markdown
 from pipeline.compare.metrics_json import metrics_json
-from pipeline.compare.outcomes import answers, document
+from pipeline.compare.outcomes import answers, content, document
 from pipeline.compare.paired.comparison import families
 from pipeline.compare.paired.reached import intervals_json, reached
 from pipeline.compare.paired.resampling import resample
@@ -98,7 +98,7 @@ def run() -> None:
     write_json(folder / "standing.json", document(groups, answered))
     said = {
         "title": TITLE, "caption": caption, "notes": notes, **asdict(rows), "sections": measured_with,
-        "resolved": resolved(groups),
+        "planned": content(answered), "resolved": resolved(groups),
     }  # fmt: skip
     write_json(REPORT, {"schema": SCHEMAS["report.json"], **said})
     write_json(REPORTS / "metrics.json", metrics_json(scores))

@@ -44,7 +44,7 @@ def test_ties_are_listed_by_value_after_the_best(gather: Gather) -> None:
 def test_a_row_told_apart_from_every_other_leads_alone(gather: Gather) -> None:
     found = column(gather, {name: FOUR[name] for name in ("standard", "topk", "atm")})
     assert (found["leaders"], found["cells"]["atm"]["mark"]) == (["atm"], "best")
-    assert found["title"] == "CE score\u00a0↑"
+    assert found["title"] == "persistence\u00a0↑"
 
 
 def test_a_best_row_that_beats_fewer_than_half_is_no_clear_leader(gather: Gather) -> None:

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 TABLES = (
     "table.md", "standing.json", "scores.tsv", "summary.tsv", "pareto.tsv",
     "training.tsv", "letters.tsv", "probing.tsv", "ranking.tsv", "pairs.tsv", "planned.tsv",
-    "curves.tsv",
+    "curves.tsv", "stability.tsv",
 )  # fmt: skip
 FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "temporal.png")
 WRITTEN = {

@@ -257,7 +257,7 @@ def test_the_notes_count_the_pairs_told_apart(gather: Gather) -> None:
     said = notes(whole, standing(whole, compared(whole)), [42, 43], "embedded", [])
     assert any(
         note.startswith(
-            "Pairs told apart, + equal within margin, of 1 at L0 4. explained variance: 1; CE score: "
+            "Pairs told apart, + equal within margin, of 1 at L0 4. explained variance: 1; KL, nats: "
         )
         for note in said
     )
