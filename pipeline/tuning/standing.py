@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pipeline.lm.shipped.folder import ShippedModel
 from pipeline.params import Params
 from pipeline.params.experiment import variants
-from pipeline.tuning.beds import SOURCE, place_of, profile_bed, shipped_weights, source_bed
+from pipeline.tuning.beds import SOURCE, place_of, profile_bed, source_bed
 from pipeline.tuning.methods import Method, method_of
 from pipeline.tuning.record import Bed, Trial, of_method, outcomes, path_of, read_trials
 from pipeline.tuning.search import Setting, Space, search
@@ -50,6 +51,13 @@ def _standing(
                 _method(own, method, values, targets, tokens, rules) if own else _why(trials, bed, variant)
             )
     return found
+
+
+def shipped_weights(params: Params) -> str | None:
+    """The weights of the chosen profile's language model where they ship with the package; else None."""
+    model = params.value("profile.model")
+    shipped = model.get("source") == "embedded" and not model.get("retrain", False)
+    return ShippedModel().weights_sha256 if shipped else None
 
 
 def values_of(params: Params, method: Method, place: str) -> Setting:
