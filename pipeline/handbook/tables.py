@@ -17,16 +17,20 @@ from pipeline.handbook.marks import Mark
 SOURCES = {"text": "groups", "truth": "truth"}
 """Kinds of tables of the comparison: on the language model's activations, and on synthetic ones."""
 
+KINDS = (*SOURCES, "planned", "caption", "file PATH")
+
 Document = Mapping[str, Any]
+NOTHING: Document = {"outcomes": [], "untrained": []}
+"""What was asked beforehand of a run that was asked nothing."""
 
 
 def said(mark: Mark, report: Document, root: Path) -> str | None:
     """The content of a mark, given the content of reports/report.json; None for marks of other commands.
 
-    `table: text` and `table: truth` are the tables at each L0 target, of the scores of `stage` and of the
-    methods in `rows` only where these options are given; `table: caption` says how to read them; `table: file
-    PATH` is a tab-separated table below `root`. `value: LABEL, RUN, HEADLINE` is one number. Raises BadInput
-    for what is not there.
+    `table: text`, `table: truth`: the tables at each L0 target, of the scores of `stage` and the methods in
+    `rows` only where these options are given; `table: planned`: the comparisons named in advance; `table:
+    caption`: how to read them; `table: file PATH`: a tab-separated table below `root`. `value: LABEL, RUN,
+    HEADLINE`: one number. Raises BadInput for what is not there.
     """
     if mark.name == "value":
         return value(mark, report)
@@ -34,12 +38,16 @@ def said(mark: Mark, report: Document, root: Path) -> str | None:
         return None
     if mark.asked == "caption":
         return f"\n{' '.join(map(plain, report['caption']))}\n"
+    if mark.asked == "planned":
+        return f"\n{_planned(report.get('planned', NOTHING))}\n"
     if mark.asked in SOURCES:
         return f"\n{_comparison(mark, report)}\n"
     kind, _, path = mark.asked.partition(" ")
     if kind == "file":
         return f"\n{_file(root / path.strip())}\n"
-    raise BadInput(f"A mark asks for the table {mark.asked!r}: there are text, truth, caption and file PATH.")
+    raise BadInput(
+        f"A mark asks for the table {mark.asked!r}: there are text, truth, planned, caption and file PATH."
+    )
 
 
 def value(mark: Mark, report: Document) -> str:
@@ -98,6 +106,28 @@ def _narrowed(group: Group, mark: Mark) -> Group:
             if not rows or row.reference or row.label.split(" (")[0] in rows
         ],
     )
+
+
+def _planned(found: Document) -> str:
+    """A table per outcome: a row for each comparison, a column for each L0 target; what was not trained."""
+    blocks = []
+    for outcome in found["outcomes"]:
+        where = "synthetic activations, " if outcome["source"] == "truth" else ""
+        heads = ["", *(f"L0 {target:g}" for target in outcome["targets"])]
+        rows = [[row["title"], *map(_difference, row["cells"])] for row in outcome["rows"]]
+        blocks += [
+            f"**{plain(outcome['title'])}** ({where}{outcome['tests']} judged together)",
+            "\n".join([_line(heads), "|---|" + "--:|" * len(outcome["targets"]), *map(_line, rows)]),
+        ]
+    blocks += ["\n".join(f"- {plain(line)}" for line in found["untrained"])] if found["untrained"] else []
+    return "\n\n".join(blocks) or "This run was asked nothing beforehand."
+
+
+def _difference(cell: Document | None) -> str:
+    """A difference with half of its interval and the verdict on it."""
+    if cell is None or not cell["text"]:
+        return cell["verdict"] if cell else ""
+    return f"{cell['text']} ± {cell['half']} {cell['verdict']}"
 
 
 def _file(path: Path) -> str:

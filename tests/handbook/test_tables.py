@@ -31,7 +31,26 @@ def group(target: float | None) -> dict[str, Any]:
     return asdict(Group(f"L0 target {target}", target, COLUMNS, rows))
 
 
-REPORT = {"groups": [group(4), group(None)], "truth": [group(5)], "caption": ["Mean of 2.", "*: best."]}
+PLANNED = {
+    "outcomes": [
+        {
+            "source": "truth", "title": "firing F1", "tests": 2, "targets": [5.0, 6.0],
+            "rows": [
+                {"title": "tsae against tsae (shuffled)",
+                 "cells": [{"verdict": "better", "text": "+0.10", "half": "0.05"}, None]},
+                {"title": "atm against standard",
+                 "cells": [{"verdict": "not compared", "text": "", "half": ""}] * 2},
+            ],
+        }
+    ],
+    "untrained": ["atm against atm (uniform_mask): not trained"],
+}  # fmt: skip
+REPORT = {
+    "groups": [group(4), group(None)],
+    "truth": [group(5)],
+    "caption": ["Mean of 2.", "*: best."],
+    "planned": PLANNED,
+}
 
 
 def shown(asked: str, root: Path = Path()) -> str:
@@ -67,6 +86,19 @@ def test_one_number_and_the_caption() -> None:
     assert shown("value: atm, l0-4, explained_variance").startswith("0.7")
     assert shown("value: standard (pairs), truth-l0-5, absorption").startswith("0.2")
     assert shown("table: caption").strip() == "Mean of 2. \\*: best."
+
+
+def test_what_was_asked_beforehand_is_a_table_per_outcome() -> None:
+    assert shown("table: planned").strip().splitlines() == [
+        "**firing F1** (synthetic activations, 2 judged together)",
+        "",
+        "|  | L0 5 | L0 6 |",
+        "|---|--:|--:|",
+        "| tsae against tsae (shuffled) | +0.10 ± 0.05 better |  |",
+        "| atm against standard | not compared | not compared |",
+        "",
+        "- atm against atm (uniform\\_mask): not trained",
+    ]
 
 
 def test_a_table_of_a_file_is_escaped(tmp_path: Path) -> None:
