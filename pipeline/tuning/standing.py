@@ -81,13 +81,21 @@ def _why(trials: Sequence[Trial], bed: Bed, variant: str) -> str:
 def _method(
     own: list[Trial], method: Method, values: Setting, targets: list[int], tokens: int, rules: TuneSection
 ) -> str:
-    space = Space.of(method.variant, rules, method.defaults)
-    lengths = sorted({each.tokens for each in own}, key=lambda each: (each != tokens, -each))
-    for length in lengths:
+    for length in sorted({each.tokens for each in own}, key=lambda each: (each != tokens, -each)):
+        space = Space.of(method.variant, rules, method.defaults)
         state = search(space, outcomes(own, targets, length), rules)
         if state.done:
-            if state.best != values:
-                given = ", ".join(f"{name} {value:g}" for name, value in state.best)
-                return f"its record gives {given}"
-            return "" if length == tokens else f"tuned at {length:,} tokens, not at {tokens:,}"
+            best, there = _at_full_length(own, method, state.best, targets, tokens, rules)
+            if best != values:
+                return f"its record gives {', '.join(f'{name} {value:g}' for name, value in best)}"
+            return "" if there or length == tokens else f"tuned at {length:,} tokens, not at {tokens:,}"
     return "its search is not finished"
+
+
+def _at_full_length(
+    own: list[Trial], method: Method, best: Setting, targets: list[int], tokens: int, rules: TuneSection
+) -> tuple[Setting, bool]:
+    """`best` of a shorter length with the best rate at training's own, and whether that was searched."""
+    space = Space.of(method.variant, rules, dict(best), rate=True)
+    state = search(space, outcomes(own, targets, tokens), rules)
+    return (state.best, True) if state.done else (best, False)
