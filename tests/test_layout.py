@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "schedule": {"console", "parallel"},
     "study": {"console", "params", "numbers", "compare", "schedule"},
     "tuning": {"console", "parallel", "params", "numbers", "lm", "store", "sae", "training", "metrics"},
-    "stages": set(ROOMS) - {"commands", "schedule", "handbook", "study", "tuning"},
+    "stages": set(ROOMS) - {"commands", "schedule", "handbook", "study"},
     "commands": set(ROOMS),
 }
 """The rooms that each room may import; DVC's `deps` in dvc.yaml follow the same arrows."""
