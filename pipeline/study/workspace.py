@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.console.errors import BadInput
+from pipeline.params import Params
 from pipeline.study.section import Block, Model, Study
 
 FOLDER = Path(".scratch/study")
@@ -107,8 +108,24 @@ def tree_of(study: Study, params: Mapping[str, Any], model: Model, block: Block)
     tree["inputs"] = dict.fromkeys(tree.get("inputs", {}), "data/none")
     for key, value in {**model.set, **block.set}.items():
         own = key.startswith("profile.")
-        _put(tree, f"profiles.{study.profile}.{key.removeprefix('profile.')}" if own else key, value)
+        full = f"profiles.{study.profile}.{key.removeprefix('profile.')}" if own else key
+        _put(tree, full, _looked_up(value, Params(tree)))
     return tree
+
+
+def _looked_up(value: Any, params: Params) -> Any:
+    """`value` with `=method.key` replaced by what counts there on the study's profile."""
+    if isinstance(value, Mapping):
+        return {key: _looked_up(each, params) for key, each in value.items()}
+    if not isinstance(value, str) or not value.startswith("="):
+        return value
+    method, _, key = value[1:].partition(".")
+    section = params.section(method)
+    if key not in section:
+        raise BadInput(
+            f"study.yaml: `{value}` has no value on profile {params.profile}: tune it, or say one."
+        )
+    return section[key]
 
 
 def _put(tree: dict[str, Any], key: str, value: Any) -> None:

@@ -45,14 +45,15 @@ OTHER_BASE = {"batchtopk_base": "batchtopk", "l1_base": "standard"}
 
 def test_an_idea_on_the_other_base_has_that_base_s_rate() -> None:
     """A TopK method at an L1 method's rate would judge the rate."""
-    seen = 0
-    for key, values in STUDY.blocks["bases"].set.items():
-        if key.endswith(".control_values"):
-            for control, own in values.items():
-                rate = PARAMS.section(OTHER_BASE[control])["lr_scale"]
-                assert own["lr_scale"] == rate
-                seen += 1
-    assert seen == 4
+    tree: Any = workspaces(STUDY, PARAMS.tree, "bases")[0].params
+    found = {
+        (name, control): own["lr_scale"]
+        for name in STUDY.blocks["bases"].variants
+        for control, own in tree[name].get("control_values", {}).items()
+    }
+    assert len(found) == 4
+    for (_, control), rate in found.items():
+        assert rate == PARAMS.section(OTHER_BASE[control])["lr_scale"]
 
 
 def test_several_language_models_answer_the_first_question() -> None:

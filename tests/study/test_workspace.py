@@ -59,6 +59,17 @@ def test_a_key_without_place_is_one_sentence() -> None:
         workspaces(wrong, PARAMS, "main")
 
 
+def test_a_value_may_be_another_method_s() -> None:
+    """The rate that was tuned for one method, for a control of another."""
+    values = {"atm.control_values": {"other": {"lr_scale": "=topk.lr_scale"}}}
+    block = {**STUDY["blocks"]["main"], "set": values}
+    tree: Any = workspaces(study(blocks={"main": block}), PARAMS, "main")[0].params
+    assert tree["atm"]["control_values"] == {"other": {"lr_scale": 1.0}}
+    block["set"] = {"atm.sharpness": "=topk.nosuch"}
+    with pytest.raises(BadInput, match="`=topk.nosuch` has no value on profile small"):
+        workspaces(study(blocks={"main": block}), PARAMS, "main")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
