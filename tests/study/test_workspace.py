@@ -66,7 +66,7 @@ def test_a_value_may_be_another_method_s() -> None:
     tree: Any = workspaces(study(blocks={"main": block}), PARAMS, "main")[0].params
     assert tree["atm"]["control_values"] == {"other": {"lr_scale": 1.0}}
     block["set"] = {"atm.sharpness": "=topk.nosuch"}
-    with pytest.raises(BadInput, match="`=topk.nosuch` has no value on profile small"):
+    with pytest.raises(BadInput, match=r"`=topk\.nosuch` has no value on profile small"):
         workspaces(study(blocks={"main": block}), PARAMS, "main")
 
 
