@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from pipeline.handbook.marks import filled
 
 PAGES = (Path("README.md"), Path("docs/dvc.md"))
 
 
 def write(row: Mapping[str, Any]) -> None:
     """Put the figures of row `run` into the pages."""
+    found = figures(row)
     for page in PAGES:
-        page.write_text(filled(page.read_text(encoding="utf-8"), figures(row)), encoding="utf-8")
+        text = filled(page.read_text(encoding="utf-8"), lambda mark: found.get(mark.name))
+        page.write_text(text, encoding="utf-8")
 
 
 def figures(row: Mapping[str, Any]) -> dict[str, str]:
@@ -26,15 +29,6 @@ def figures(row: Mapping[str, Any]) -> dict[str, str]:
     spent = sorted(row["stages"].items(), key=lambda stage: -stage[1]["seconds"])
     said["stages"] = ", ".join(f"{name} {each['seconds']:.0f} ({each['runs']})" for name, each in spent)
     return said
-
-
-def filled(text: str, said: Mapping[str, str]) -> str:
-    """`text` with what is `said` between its marks."""
-    for mark, words in said.items():
-        text = re.sub(
-            rf"(<!-- {mark} -->).*?(<!-- /{mark} -->)", rf"\g<1>{words}\g<2>", text, flags=re.DOTALL
-        )
-    return text
 
 
 def clock(seconds: float) -> str:

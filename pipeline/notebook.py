@@ -19,7 +19,7 @@ from pipeline.latents.words import word
 from pipeline.lm.core.tokenizer import load_tokenizer
 from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.reconstruction.measure import Reconstruction, mean_activation
-from pipeline.metrics.reconstruction.temporal import Temporal
+from pipeline.metrics.reconstruction.orders import Orders, Shuffled
 from pipeline.numbers.number import Number
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.formats.external import Location
@@ -54,13 +54,15 @@ def measure(sae: SAE, store: Store, split: str = "test", resamples: int = 1000) 
     """
     _require(sae, store)
     mean = mean_activation((block.x for block in _blocks(store, split)), store.d)
-    pooled, steady = Reconstruction(sae.n, mean), Temporal(sae.n, WINDOW)
+    pooled, orders, held = Reconstruction(sae.n, mean), Orders(sae.n, WINDOW), []
     for block in _blocks(store, split):
         codes = sae.encode(block.x)
         pooled.add(block.x, sae.decode(codes), codes, block.context)
-        steady.add(block.x, codes, block.document, block.position, block.context)
+        orders.add(block, codes)
+        held.append(block)
+    orders.shuffle(Shuffled(held, seed=0))
     plan = Resampling(resamples)
-    return pooled.values(plan) | steady.values(plan)
+    return pooled.values(plan) | orders.values(plan)
 
 
 @dataclass(frozen=True)

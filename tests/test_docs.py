@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.handbook.marks import marks
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CARDS = [*(ROOT / each for each in ("dvc.yaml", "params.yaml", "Makefile")), *ROOT.glob("requirements/*.txt")]
@@ -112,9 +114,8 @@ def test_parameters_that_dvc_is_told_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_marks_of_figures_are_closed(page: Path) -> None:
-    """benchmarks/times.py writes between `<!-- name -->` and `<!-- /name -->`."""
+    """Commands write between `<!-- name -->` and `<!-- /name -->` (pipeline/handbook/marks.py)."""
     text = page.read_text(encoding="utf-8")
-    for mark in re.findall(r"<!-- /([\w-]+) -->", text):
-        assert len(re.findall(rf"<!-- {mark} -->[^<]*<!-- /{mark} -->", text)) == text.count(
-            f"<!-- /{mark} -->"
-        )
+    ends = re.findall(r"<!-- /([\w-]+) -->", text)
+    assert [mark.name for mark in marks(text)] == ends
+    assert [name for name in re.findall(r"<!-- ([\w-]+)(?::[^>]*)? -->", text) if name != "given"] == ends

@@ -13,6 +13,7 @@ from pipeline.charts.look import config, methods
 from pipeline.charts.panel import FOCUS, Panel, Spec
 from pipeline.charts.pareto import Headlines, pareto
 from pipeline.charts.probing import probing
+from pipeline.charts.stability import stability
 from pipeline.charts.temporal import temporal
 from pipeline.charts.training import training
 from pipeline.charts.truth import truth
@@ -45,7 +46,7 @@ ARRANGED = {
 
 
 def panels(tables: Mapping[str, pd.DataFrame], columns: Headlines) -> dict[str, list[Panel]]:
-    """The charts of the tables "summary", "training", "letters" and "probing", as written to reports/tables.
+    """The charts of the tables "summary", "training", "letters", "probing" and "stability" of reports/tables.
 
     `columns`: title, better, source (text or truth), stage and metric of each headline score, in order.
     """
@@ -59,6 +60,7 @@ def panels(tables: Mapping[str, pd.DataFrame], columns: Headlines) -> dict[str, 
             "ground_truth": truth(summary, [each for each in columns if each["source"] == TRUTH], order),
             "temporal": temporal(summary, order),
             "probing": probing(tables["probing"]),
+            "stability": stability(tables["stability"], order),
         }
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.charts.heat import heat
 from pipeline.charts.panel import Panel, sentence
 
-RAW = {"raw_neurons": "raw residual, neuron", "raw_dense": "raw residual, dense"}
+RAW = {"raw_neurons": "raw residual, neuron", "raw_dense": "dense probe"}
 
 
 def probing(problems: pd.DataFrame) -> list[Panel]:

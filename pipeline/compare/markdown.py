@@ -30,8 +30,8 @@ def markdown(
         " ".join(plain(line) for line in caption),
         "↑ higher is better, ↓ lower is better.",
     ]
-    for table in [*report.groups, *report.truth]:
-        blocks += [f"## {plain(table.title)}", _table(table)]
+    for each in [*report.groups, *report.truth]:
+        blocks += [f"## {plain(each.title)}", table(each)]
     for group in groups:
         source = "synthetic activations, " if group.source == "truth" else ""
         blocks += [f"## Which rows differ: {source}L0 {group.target:g}", *_differences(group)]
@@ -61,8 +61,8 @@ def _differences(group: Group) -> Iterator[str]:
     for each in group.scores:
         matrix = [[a, *(_signed(each.pairs[a].get(b)) for b in group.labels)] for a in group.labels]
         title = plain(f"{each.column.head}, row minus column")
-        table = _lines(group.labels, matrix)
-        yield f"<details><summary>{title}</summary>\n\n{table}\n\n</details>"
+        lines = _lines(group.labels, matrix)
+        yield f"<details><summary>{title}</summary>\n\n{lines}\n\n</details>"
 
 
 def _lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -85,7 +85,8 @@ def _signed(found: Difference | None) -> str:
     return f"{found.text} {SIGN[found.verdict]}" if found and found.text else ""
 
 
-def _table(group: reached.Group) -> str:
+def table(group: reached.Group) -> str:
+    """One group as a table."""
     lines = [
         "| | " + " | ".join(_head(column) for column in group.columns) + " |",
         "|---|" + "--:|" * len(group.columns),
@@ -107,8 +108,13 @@ def _line(row: Row) -> str:
     return f"| {label} | " + " | ".join(_cell(cell) for cell in row.cells) + " |"
 
 
+def number(cell: Cell) -> str:
+    """The number of a cell and how sure it is."""
+    return f"{cell.text} ± {cell.spread}" if cell.spread else cell.text
+
+
 def _cell(cell: Cell) -> str:
-    text = f"{cell.text} ± {cell.spread}" if cell.spread else cell.text
+    text = number(cell)
     if cell.mark == "best":
         text = f"**{text}** \\*"
     if cell.mark == "tied":

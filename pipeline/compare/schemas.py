@@ -27,6 +27,10 @@ PROBING: Columns = {
     "label": str, "run": str, "target": float, "seed": int, "set": str, "class": str, "k": int,
     "accuracy": float, "raw_neurons": float, "raw_dense": float,
 }  # fmt: skip
+STABILITY: Columns = {
+    "label": str, "run": str, "target": float, "seed": int, "rate": float, "latents": int, "cosine": float,
+    "stable": float,
+}  # fmt: skip
 PAIRS: Columns = {
     "a": str, "b": str, "target": float, "stage": str, "metric": str, "better": str, "value_a": float,
     "value_b": float, "difference": float, "low": float, "high": float, "p": float, "p_holm": float,

@@ -147,6 +147,23 @@ def graph() -> None:
 
 
 @app.command()
+def verify(
+    against: Annotated[
+        str, typer.Option(help="A git revision, or a file like reports/intervals.json.")
+    ] = "HEAD",
+    share: Annotated[float, typer.Option(min=0, max=1, help="Of the numbers, that must lie inside.")] = 0.9,
+) -> None:
+    """Hold this run's headline numbers against the intervals of the committed run."""
+    _run("commands.verify", against, share)
+
+
+@app.command()
+def docs() -> None:
+    """Write the measured tables into README.md and docs, from what a run left in git."""
+    _run("commands.docs")
+
+
+@app.command()
 def check() -> None:
     """Validate the whole of params.yaml: every section, every profile."""
     _run("commands.check")

@@ -17,8 +17,9 @@ class Items:
     """Where a score's items are listed, so that they can be drawn again (paired comparisons).
 
     The score is the mean over groups of sum(numerator) / sum(denominator), sums over the group's rows of
-    `table`. Rows with equal `item` are drawn together. An item column of numbers is taken in ascending order,
-    one of text as listed: equal order draws equal items for all SAEs.
+    `table`; with `over_numerator` it is divided by sum(over_numerator) / sum(over_denominator) over all rows,
+    such as what chance gives. Rows with equal `item` are drawn together. An item column of numbers is taken
+    in ascending order, one of text as listed: equal order draws equal items for all SAEs.
     """
 
     table: str  # a file beside results.json
@@ -28,7 +29,9 @@ class Items:
     denominator: Mapping[str, float] = field(default_factory=dict)  # empty: the number of rows
     groups: tuple[str, ...] = ()  # columns; several are nested: the mean over the last one first
     where: str | None = None  # an integer column: rows with 0 are items of no group
-    complement: bool = False  # the score is 1 minus that mean
+    complement: bool = False  # the score is 1 minus that
+    over_numerator: Mapping[str, float] = field(default_factory=dict)
+    over_denominator: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,21 +8,26 @@ paired comparison).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pipeline.metrics.behavior.evaluate import METRICS, TABLES, ablations, score
 from pipeline.metrics.behavior.evaluate import evaluate as measured
-from pipeline.metrics.behavior.measure import Contexts
+from pipeline.metrics.behavior.measure import Contexts, of_sae
 from pipeline.metrics.behavior.section import BehaviorSection
+from pipeline.metrics.common.controls import LOOKUP
 from pipeline.numbers.document import Measured
 from pipeline.numbers.number import Number
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.common.evaluation import Advance, Control, Evaluation, Setting, evaluate
 from pipeline.stages.common.files import ACTIVATIONS
 from pipeline.stages.common.language import model_of
+from pipeline.stages.common.lookup import lookup_of
 from pipeline.store import Store, open_store
+from pipeline.store.blocks import evenly
 from pipeline.store.content import content
 
 
@@ -37,7 +42,7 @@ def prepare(setting: Setting[BehaviorSection]) -> Evaluation:
     section, store = setting.section, open_store(ACTIVATIONS)
     lm = model_of(store, setting.device, setting.compute.lm_precision)
     rows, length, site = store.split("test"), store.context_length, store.attrs.site
-    chosen = evenly(rows.start // length, rows.stop // length, section.contexts)
+    chosen = evenly(range(rows.start // length, rows.stop // length), section.contexts)
     memo = setting.memo({**content(store, "test"), "lm": lm.weights_sha256})
     mean = torch.tensor(store.attrs.mean, device=setting.device)
 
@@ -53,20 +58,24 @@ def prepare(setting: Setting[BehaviorSection]) -> Evaluation:
         return measured(saes, test(), suffix, known, section, advance)
 
     def untrained(sae: SAE) -> Mapping[str, Number]:
-        return score(sae, test(), suffix, known, section)
+        return score(of_sae(sae), test(), suffix, known, section)
+
+    def looked_up() -> dict[str, Any]:
+        every = torch.cat([batch.ids.flatten() for batch in test()]).cpu()
+        lookup = lookup_of(store, every[~torch.isin(every, torch.tensor(store.attrs.special_ids))])
+
+        def rows(batch: Contexts) -> Tensor:
+            return lookup.reconstruct(batch.ids.flatten().cpu()).view_as(batch.residual).to(setting.device)
+
+        found = score(rows, test(), suffix, known, section, LOOKUP)
+        return {name: asdict(number) for name, number in found.items()}
 
     centre = torch.tensor(store.attrs.mean).float()[None]
     return Evaluation(
         METRICS, spliced, TABLES, "contexts", len(chosen), Control(centre, section.seed, untrained, memo),
         (store.d, ACTIVATIONS),
+        {name: Number(**each) for name, each in memo.get("lookup", looked_up).items()},
     )  # fmt: skip
-
-
-def evenly(start: int, stop: int, count: int) -> list[int]:
-    """At most `count` of the contexts start..stop-1, evenly spaced."""
-    total = stop - start
-    count = min(count, total)
-    return [start + index * total // count for index in range(count)]
 
 
 def batches(store: Store, chosen: list[int], size: int, device: torch.device) -> Iterator[Contexts]:

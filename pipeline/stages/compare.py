@@ -20,6 +20,7 @@ from pipeline.compare.paired.comparison import families
 from pipeline.compare.paired.resampling import resample
 from pipeline.compare.report import report
 from pipeline.compare.scores import Scores, Source, each_row, gather
+from pipeline.compare.stability import stability
 from pipeline.compare.standing import document, standing
 from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
@@ -29,14 +30,23 @@ from pipeline.numbers.table import Columns, read_table, write_table
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import read_params
 from pipeline.sae.core.index import EXTERNAL, INDEX, Run, runs_of
-from pipeline.stages.common.files import EVALUATED, REPORTS, TABLES, external_folder, fresh, sae_folder
+from pipeline.stages.common.files import (
+    EVALUATED,
+    REPORT,
+    REPORTS,
+    TABLES,
+    external_folder,
+    fresh,
+    sae_folder,
+)
 
 TITLE = "Sparse autoencoders compared"
 FIGURES = REPORTS / "figures"
 Long = dict[str, tuple[Columns, Any]]
 """Tables by name: their columns and rows."""
 LETTERS, PROBLEMS = ("absorption", "letters.tsv"), ("probing", "problems.tsv")
-"""The tables that the charts of first letters and of probing tasks are drawn from."""
+STABILITY = ("stability", "latents.tsv")
+"""The tables that the charts of first letters, of probing tasks and of stability are drawn from."""
 
 
 def run() -> None:
@@ -67,6 +77,7 @@ def run() -> None:
         "training": (schemas.TRAINING, tables.training(curves)),
         "letters": (schemas.LETTERS, tables.letters(_all(found, *LETTERS), scores.text)),
         "probing": (schemas.PROBING, tables.probing(_all(found, *PROBLEMS), scores.text)),
+        "stability": (schemas.STABILITY, stability(_all(found, *STABILITY), scores.text)),
         "ranking": (schemas.RANKING, ranked),
         "pairs": (schemas.PAIRS, tables.pairs(compared)),
         "curves": (schemas.CURVES, tables.curves(scores, compared)),
@@ -76,10 +87,10 @@ def run() -> None:
     (folder / "table.md").write_text(markdown(TITLE, rows, groups, caption, notes), encoding="utf-8")
     write_json(folder / "standing.json", document(groups))
     said = {"title": TITLE, "caption": caption, "notes": notes, **asdict(rows), "sections": measured_with}
-    write_json(folder / "report.json", {"schema": SCHEMAS["report.json"], **said})
+    write_json(REPORT, {"schema": SCHEMAS["report.json"], **said})
     write_json(REPORTS / "metrics.json", metrics_json(scores))
     show(rows, caption, notes)
-    print(f"\nWritten: {REPORTS / 'metrics.json'}, {folder}/, {FIGURES}/", file=sys.stderr)
+    print(f"\nWritten: {REPORTS / 'metrics.json'}, {REPORT}, {folder}/, {FIGURES}/", file=sys.stderr)
 
 
 def _draw(long: Long, scores: Scores) -> dict[str, bytes]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -10,6 +12,8 @@ from pipeline.console.errors import BadInput
 from pipeline.console.launch import arguments, launched, relaunch
 from pipeline.console.progress import Progress
 from pipeline.lm.core.load import LanguageModel, load_lm
+from pipeline.lm.signals import Split, measure
+from pipeline.numbers.files import write_json
 from pipeline.parallel.ranks import join
 from pipeline.parallel.world import World, part
 from pipeline.params import read_params
@@ -18,9 +22,19 @@ from pipeline.stages.common.code import closure
 from pipeline.stages.common.files import ACTIVATIONS, LM, TOKENS, VERSIONS
 from pipeline.stages.common.scratch import publish, scratch
 from pipeline.store.schema import Header, chunk_contexts
-from pipeline.store.section import HarvestSection
+from pipeline.store.section import GateSection, HarvestSection
+from pipeline.store.store import Store, open_store
 from pipeline.store.writer import Writer
 from pipeline.text.contexts import Tokens, open_tokens
+from pipeline.text.filter import reached
+from pipeline.text.states import States, read_states
+
+REPORT, REPORT_VERSION = "report.json", 1
+"""What the activations carry (lm/signals.py), beside them."""
+ROOM = 2**26
+"""Numbers of a split that are held in memory to measure it."""
+GATE_LAG = 10
+"""Tokens apart, of the gate's `autocorrelation`."""
 
 
 def run() -> None:
@@ -28,8 +42,8 @@ def run() -> None:
 
     Several processes share the chunks; the bytes are the same.
 
-    Raises BadInput for a layer that does not exist, tokens of another tokenizer than the model's,
-    activations that are NaN or infinite, and a full disk.
+    Measures what they carry. Raises BadInput for a layer that does not exist, tokens of another tokenizer
+    than the model's, activations that are NaN or infinite or do not pass the gate, and a full disk.
     """
     params = read_params()
     section = params.get("profile.harvest", HarvestSection)
@@ -55,7 +69,55 @@ def run() -> None:
     world.wait()
     if world.leads:
         writer.finish()
+        report = _report(open_store(folder), tokens)
+        write_json(folder / REPORT, {"version": REPORT_VERSION, "site": str(section.site), **report})
+        if section.gate is not None:
+            check(report, section.gate)
         publish(folder, ACTIVATIONS)
+
+
+def _report(store: Store, tokens: Tokens) -> dict[str, Any]:
+    states = read_states(TOKENS)
+    train, test = (_split(store, tokens, states, name) for name in ("train", "test"))
+    return measure(train, test, reached(tokens, states))
+
+
+def _split(store: Store, tokens: Tokens, states: States | None, name: str) -> Split:
+    """The split's contexts, as many as fit ROOM; drills do not count where the text has labels."""
+    width = tokens.context_length
+    start, stop = tokens.splits[name]
+    stop = min(stop, start + max(ROOM // (width * store.d), 1))
+    real = store.valid[start * width : stop * width].reshape(-1, width)
+    if states is not None:
+        states = States(states.fields, states.values[start:stop])
+        real = real & (states.values >= 0).any(-1)
+    return Split(
+        store.rows(start * width, stop * width).reshape(-1, width, store.d),
+        tokens.tokens[start:stop], tokens.document[start:stop], real, states,
+    )  # fmt: skip
+
+
+def check(report: Mapping[str, Any], gate: GateSection) -> None:
+    """Raise BadInput, naming every bound of `gate` that the `report` does not keep."""
+    linear = [each["name"] for each in report["states"] if (each["ratio"] or 0) >= gate.linear]
+    lagged = report["autocorrelation"][str(GATE_LAG)]
+    faults = [
+        f"{name} is {value:.3g}, {bound:g} is the {'least' if least else 'most'}"
+        for name, value, bound, least in (
+            ("slow_states", len(linear), gate.slow_states, True),
+            ("participation_ratio", report["participation_ratio"], gate.participation_ratio, True),
+            ("token_share", report["token_share"], gate.token_share, False),
+            ("document_share", report["document_share"], gate.document_share, True),
+            ("position_share", report["position_share"], gate.position_share, False),
+            ("autocorrelation", -1.0 if lagged is None else lagged, gate.autocorrelation, True),
+        )
+        if (value < bound if least else value > bound)
+    ]
+    if faults:
+        raise BadInput(
+            f"the activations do not pass `harvest.gate` ({'; '.join(faults)}), so questions about slow "
+            "signals would mean nothing: choose another site or model, or set the gate to null to go on."
+        )
 
 
 def _harvest(

@@ -9,16 +9,18 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from pipeline.compare.schemas import LETTERS, PROBING, SUMMARY, TRAINING
+from pipeline.compare.schemas import LETTERS, PROBING, STABILITY, SUMMARY, TRAINING
 from pipeline.numbers.files import read_json
 from pipeline.numbers.table import read_table
 from pipeline.page.render import render
 from pipeline.page.view import Artefacts, view
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import Params, read_params
-from pipeline.stages.common.files import REPORTS, TABLES, VERSIONS
+from pipeline.stages.common.files import REPORT, REPORTS, TABLES, VERSIONS
 
-DRAWN = {"summary": SUMMARY, "training": TRAINING, "letters": LETTERS, "probing": PROBING}
+DRAWN = {
+    "summary": SUMMARY, "training": TRAINING, "letters": LETTERS, "probing": PROBING, "stability": STABILITY,
+}  # fmt: skip
 """The tables that charts are drawn from."""
 
 
@@ -27,7 +29,7 @@ def run() -> None:
     params = read_params()
     experiment = Experiment.read(params)
     shared = _shared(params)  # first, so that an unknown profile is named before a file that cannot be there
-    report = read_json(TABLES / "report.json", "compare")
+    report = read_json(REPORT, "compare")
     artefacts = Artefacts(
         report=report,
         standing=read_json(TABLES / "standing.json", "compare")["groups"],

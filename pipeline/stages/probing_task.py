@@ -41,7 +41,7 @@ def run() -> None:
     lm.require(site)
     texts = [each for labels in labelled for each in labels.texts]
     limit = min(section.max_tokens, text.context_length)
-    x, offsets = activations(lm, site, tokenize(lm, texts, limit))
+    x, ids, offsets = activations(lm, site, tokenize(lm, texts, limit))
     facts = {
         "model": lm.model_id, "layer": site.layer, "seed": section.seed, "max_tokens": limit,
         "sets": {each.name: len(each.texts) for each in labelled}, "tokens": len(x),
@@ -50,7 +50,7 @@ def run() -> None:
     train, validation, test = (Padded.of(problems, split) for split in SPLITS)
     answers = right(dense_logits(mean, train, validation, test), test)
     dense = [row[real].tolist() for row, real in zip(answers, test.real, strict=True)]
-    save_probing(fresh(PROBING), ProbingTask(x, offsets, mean, problems, dense, facts))
+    save_probing(fresh(PROBING), ProbingTask(x, ids, offsets, mean, problems, dense, facts))
 
 
 def problems_of(labelled: list[LabelledSet], section: ProbingTaskSection) -> list[Problem]:
@@ -73,9 +73,10 @@ def tokenize(lm: LanguageModel, texts: list[str], limit: int) -> list[list[int]]
     return [[lm.bos_id, *ids[: limit - 1]] for ids in found]
 
 
-def activations(lm: LanguageModel, site: Site, texts: list[list[int]]) -> tuple[Tensor, Tensor]:
-    """(N, d) float32 activations at `site` of all tokens but special ones, and offsets (X + 1,), by text."""
+def activations(lm: LanguageModel, site: Site, texts: list[list[int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """By text, without special tokens: activations at `site` (N, d) float32, ids (N,), offsets (X + 1,)."""
     rows: list[Tensor] = [torch.empty(0)] * len(texts)
+    kinds: list[Tensor] = [torch.empty(0)] * len(texts)
     special = torch.tensor(lm.special_ids)
     # texts of like length go together, so that little is padded
     order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
@@ -86,10 +87,10 @@ def activations(lm: LanguageModel, site: Site, texts: list[list[int]]) -> tuple[
             residual = lm.forward_to(ids, site, mask).cpu()
             kept = mask & ~torch.isin(ids, special)
             for row, i in enumerate(batch):
-                rows[i] = residual[row][kept[row]]
+                rows[i], kinds[i] = residual[row][kept[row]], ids[row][kept[row]]
             bar.advance(len(batch))
     lengths = torch.tensor([0, *(len(each) for each in rows)])
-    return torch.cat(rows), lengths.cumsum(0)
+    return torch.cat(rows), torch.cat(kinds), lengths.cumsum(0)
 
 
 def pad(texts: list[list[int]], filler: int) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,11 +11,17 @@ from pipeline.store.reader import Batch
 from pipeline.store.store import Store
 
 
-def blocks(store: Store, contexts: int, device: torch.device, split: str = "test") -> Iterator[Batch]:
-    """The valid rows of a split, `contexts` whole contexts at a time."""
-    rows, length = store.split(split), store.context_length
-    for start in range(rows.start, rows.stop, contexts * length):
-        stop = min(start + contexts * length, rows.stop)
+def blocks(
+    store: Store, contexts: int, device: torch.device, split: str = "test", tokens: int | None = None
+) -> Iterator[Batch]:
+    """The valid rows of a split, `contexts` whole contexts at a time.
+
+    With `tokens`: only as many of these blocks, evenly spread over the split, as hold so many rows.
+    """
+    rows, step = store.split(split), contexts * store.context_length
+    starts, length = range(rows.start, rows.stop, step), store.context_length
+    for start in starts if tokens is None else evenly(starts, -(-tokens // step)):
+        stop = min(start + step, rows.stop)
         keep = np.flatnonzero(store.valid[start:stop])
         index = torch.from_numpy(keep)
         yield Batch(
@@ -24,3 +30,9 @@ def blocks(store: Store, contexts: int, device: torch.device, split: str = "test
             position=torch.from_numpy(store.position[start + keep]).long(),
             context=(start + index) // length,
         )
+
+
+def evenly(values: Sequence[int], count: int) -> list[int]:
+    """At most `count` of `values`, evenly spaced."""
+    count = min(count, len(values))
+    return [values[index * len(values) // count] for index in range(count)]

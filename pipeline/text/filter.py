@@ -7,14 +7,18 @@ blind to the other states. It is the reference that a language model's activatio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.text.contexts import Tokens
+from pipeline.text.states import States
+
 SHRINK = 20.0
 """Counts that a value's word frequencies are pulled towards those of the whole text with."""
 
-Ints = npt.NDArray[np.integer]
+Ints = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -50,3 +54,18 @@ class Filter:
             belief /= belief.sum(1, keepdims=True)
             found[:, t] = belief.argmax(1)
         return found
+
+
+def reached(tokens: Tokens, states: States | None) -> dict[str, float]:
+    """The filter's accuracy on the test split, of each slow state; `states` are those of all contexts."""
+    if states is None:
+        return {}
+    train, test = (slice(*tokens.splits[name]) for name in ("train", "test"))
+    found = {}
+    for field in states.slow:
+        values = states.of(field.name)
+        fitted = Filter.fit(tokens.tokens[train], values[train], tokens.document[train], tokens.vocab_size)
+        told = fitted.predict(tokens.tokens[test], tokens.document[test])
+        known = values[test] >= 0
+        found[field.name] = float((told == values[test])[known].mean())
+    return found

@@ -20,7 +20,10 @@ TARGETS = (4.0, 16.0)
 
 def tables() -> dict[str, pd.DataFrame]:
     """The tables that charts are drawn from."""
-    return {"summary": summary(), "training": training(), "letters": letters(), "probing": probing()}
+    return {
+        "summary": summary(), "training": training(), "letters": letters(), "probing": probing(),
+        "stability": stability(),
+    }  # fmt: skip
 
 
 def summary() -> pd.DataFrame:
@@ -65,4 +68,14 @@ def probing() -> pd.DataFrame:
         {"label": label, "run": f"l0-{target:g}", "target": target, "seed": seed, "set": "topic",
          "class": name, "k": k, "accuracy": 0.7 + 0.1 * seed, "raw_neurons": 0.6, "raw_dense": 0.9}
         for label in LABELS for target in TARGETS for seed in (0, 1) for name in ("1", "01") for k in (1, 2)
+    )  # fmt: skip
+
+
+def stability() -> pd.DataFrame:
+    """Cosines that rise with the firing rate; the rarest latents are few."""
+    return pd.DataFrame(
+        {"label": label, "run": f"l0-{target:g}", "target": target, "seed": seed, "rate": rate,
+         "latents": 3 if rate < 1e-4 else 100, "cosine": 0.5 + 0.1 * place + 0.02 * seed, "stable": 0.5}
+        for label in LABELS for target in TARGETS for seed in (0, 1)
+        for place, rate in enumerate((5e-5, 5e-4, 5e-3, 5e-2))
     )  # fmt: skip

@@ -108,7 +108,7 @@ def test_probing_keeps_classes_apart_and_ends_with_the_references() -> None:
     panel, _ = probing(made.probing())
     assert list(dict.fromkeys(row["x"] for row in panel.rows)) == ["topic: 1", "topic: 01"]
     labels = list(dict.fromkeys(row["label"] for row in panel.rows))
-    assert labels == [*made.LABELS, "raw residual, neuron", "raw residual, dense"]
+    assert labels == [*made.LABELS, "raw residual, neuron", "dense probe"]
     assert panel.rows[0]["value"] == 0.75
 
 

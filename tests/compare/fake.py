@@ -53,7 +53,9 @@ DECLARED: Mapping[str, Mapping[str, Columns]] = {
     "probing": probed.tables(SECTION.k),
     "ground_truth": {},
 }
-OTHERS = {"mse", "l1", "flicker_shuffled", "probing_k5", "l0_true", "mean_absorption_fraction"}
+OTHERS = {
+    "mse", "l1", "flicker", "flicker_shuffled", "probing_k5", "l0_true", "mean_absorption_fraction",
+}  # fmt: skip
 """Made up beside headlines and references: fewer numbers are quicker."""
 CHOSEN = {
     stage: {each.name: each for each in defined if each.headline or each.reference or each.name in OTHERS}
@@ -149,6 +151,8 @@ class World:
             return at * (1 + noise) if metric == "l0" else 8.0
         if metric.startswith("raw_"):
             return 0.93 if metric == "raw_dense" else 0.71
+        if metric.endswith(("_token_lookup", "_shuffled_tokens")):
+            return 0.25
         if metric.endswith("_random_sae"):
             return 0.01 / at if metric.startswith("mean") else 0.1
         if metric.endswith("_random_direction"):
@@ -241,19 +245,29 @@ def _reconstructed(values: Values, shared: Dice, own: Dice) -> list[dict[str, An
     return _contexts("squared_error", "squared_deviation")(score, shared, own) if score is not None else []
 
 
-def _flickered(values: Values, shared: Dice, own: Dice) -> list[dict[str, Any]]:
-    score = values["flicker"]
-    return _contexts("stays_on", "on_followed")(score, shared, own) if score is not None else []
+def _steady(values: Values, shared: Dice, own: Dice) -> list[dict[str, Any]]:
+    """Half of all latents, and of the energy, switch in random order."""
+    scores = [values[name] for name in ("persistence", "persistence_energy", "smoothness_ratio")]
+    if None in scores:
+        return []
+    made = [_contexts("part", "size")(score, shared, own) for score in (*scores[:2], 1 - scores[2])]
+    return [
+        {
+            "context": off["context"],
+            "on_followed": off["size"], "stays_on": off["size"] - off["part"] / 2,
+            "on_followed_shuffled": off["size"], "stays_on_shuffled": off["size"] / 2,
+            "sides": switched["size"], "switched": switched["part"] / 2,
+            "sides_shuffled": switched["size"], "switched_shuffled": switched["size"] / 2,
+            "smoothness": ratio["size"], "moving_pairs": ratio["size"],
+            "smoothness_shuffled": ratio["part"], "moving_pairs_shuffled": ratio["size"],
+        }
+        for off, switched, ratio in zip(*made, strict=True)
+    ]  # fmt: skip
 
 
 def _behaved(values: Values, shared: Dice, own: Dice) -> list[dict[str, Any]]:
-    score = values["ce_score"]
-    found = _contexts("lost", "scale")(score, shared, own) if score is not None else []
-    return [
-        {"context": row["context"], "ce_clean": 100.0, "ce_zero": 100 + row["scale"],
-         "ce_sae": 100 + row["lost"]}
-        for row in found
-    ]  # fmt: skip
+    score = values["kl_sae"]
+    return [] if score is None else _contexts("kl_sae", "kl_tokens")(1 - score, shared, own)
 
 
 def _worded(values: Values, shared: Dice, own: Dice) -> Rows:
@@ -276,8 +290,12 @@ def _predicted(values: Values, shared: Dice, own: Dice) -> Rows:
 
 
 def _probed(values: Values, shared: Dice, own: Dice) -> Rows:
-    right = _right(values["probing_k1"] or 0.0, shared, own)
-    return [{"set": "topics", "class": "news", "text": i, "right_k1": each} for i, each in enumerate(right)]
+    right = _right(values["probing"] or 0.0, shared, own)
+    every = [f"right_k{k}" for k in SECTION.k]
+    return [
+        {"set": "topics", "class": "news", "text": i} | dict.fromkeys(every, each)
+        for i, each in enumerate(right)
+    ]
 
 
 def _right(share: float, shared: Dice, own: Dice) -> list[int]:
@@ -287,11 +305,11 @@ def _right(share: float, shared: Dice, own: Dice) -> list[int]:
     return [int(i in easiest) for i in range(WORDS)]
 
 
-COUNTED = ("miss_rate", "probing_k1")
+COUNTED = ("miss_rate", "probing")
 """Scores whose items are right or wrong."""
 ITEM_TABLES: Mapping[tuple[str, str], Callable[[Values, Dice, Dice], Rows]] = {
     ("reconstruction", "contexts.tsv"): _reconstructed,
-    ("reconstruction", "temporal.tsv"): _flickered,
+    ("reconstruction", "temporal.tsv"): _steady,
     ("behavior", "contexts.tsv"): _behaved,
     ("absorption", "words.tsv"): _worded,
     ("absorption", "predictions.tsv"): _predicted,

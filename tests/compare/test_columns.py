@@ -19,9 +19,9 @@ def test_the_columns_are_these_in_this_order() -> None:
         [each.name for each in COLUMNS if (each.stage == "ground_truth") == truth] for truth in (False, True)
     ]
     assert names == [
-        ["l0", "explained_variance", "ce_score", "dead", "miss_rate", "carrier", "letter_f1",
-         "probing_k1", "flicker"],
-        ["l0", "recovery", "firing_f1", "exact_absorption", "flicker_parent", "detection_delay"],
+        ["l0", "explained_variance", "kl", "dead", "miss_rate", "carrier", "letter_f1", "probing",
+         "persistence", "persistence_energy", "smoothness"],
+        ["l0", "recovery", "firing_f1", "exact_absorption", "flicker_parent", "onset_delay"],
     ]  # fmt: skip
 
 
@@ -34,8 +34,8 @@ def test_each_column_stands_in_the_tables(column: Column) -> None:
 def test_references_stand_in_a_column_and_have_no_direction() -> None:
     found = references(DEFINITIONS)
     assert [row.label for row in found] == [
-        "untrained SAE", "decoder permuted", "raw residual, neuron",
-        "raw residual, dense",
+        "untrained SAE", "decoder permuted", "raw residual, neuron", "dense probe", "token lookup (L0 1)",
+        "shuffled tokens",
     ]  # fmt: skip
     names = {column.name for column in COLUMNS}
     for row in found:
@@ -51,7 +51,15 @@ def test_references_stand_in_a_column_and_have_no_direction() -> None:
 def test_items_are_made_of_columns_that_the_stage_writes(column: Column) -> None:
     items = DEFINITIONS[column.key].headline.items  # type: ignore[union-attr]
     assert items is not None
-    used = {items.item, *items.numerator, *items.denominator, *items.groups, items.where} - {None}
+    used = {
+        items.item,
+        *items.numerator,
+        *items.denominator,
+        *items.groups,
+        items.where,
+        *items.over_numerator,
+        *items.over_denominator,
+    } - {None}
     assert used <= set(DECLARED[column.stage][items.table])
 
 

@@ -72,8 +72,8 @@ def test_controls_stand_right_under_their_variant(gather: Gather) -> None:
 
 def test_a_cell_is_the_mean_and_half_the_range(gather: Gather) -> None:
     world = World()
-    world.values = {("topk", "l0-4", 4, seed, "ce_score"): v for seed, v in ((42, 0.70), (43, 0.78))}
-    found = cell(tables(gather(world)).groups[0], "topk", "ce_score")
+    world.values = {("topk", "l0-4", 4, seed, "persistence"): v for seed, v in ((42, 0.70), (43, 0.78))}
+    found = cell(tables(gather(world)).groups[0], "topk", "persistence")
     assert (found.text, found.spread) == ("0.740", "0.040")
 
 
@@ -90,12 +90,12 @@ def test_a_missed_target_is_flagged_and_not_compared(gather: Gather) -> None:
 
 def test_the_best_row_is_marked_only_above_the_spread(gather: Gather) -> None:
     world = World()
-    world.values = {("atm", "l0-4", 4, seed, "ce_score"): v for seed, v in ((42, 0.998), (43, 0.999))}
+    world.values = {("atm", "l0-4", 4, seed, "persistence"): v for seed, v in ((42, 0.998), (43, 0.999))}
     found = tables(gather(world)).groups[0]
-    assert cell(found, "atm", "ce_score").mark == "best"
-    world.values |= {("topk", "l0-4", 4, seed, "ce_score"): v for seed, v in ((42, 0.9985), (43, 0.97))}
+    assert cell(found, "atm", "persistence").mark == "best"
+    world.values |= {("topk", "l0-4", 4, seed, "persistence"): v for seed, v in ((42, 0.9985), (43, 0.97))}
     found = tables(gather(world)).groups[0]
-    assert [cell(found, label, "ce_score").mark for label in ("atm", "topk", "standard")] == [
+    assert [cell(found, label, "persistence").mark for label in ("atm", "topk", "standard")] == [
         "tied",
         "tied",
         "",
@@ -114,7 +114,7 @@ def test_a_diverged_sae_says_so_in_every_cell_and_gives_its_reason(gather: Gathe
 
 def test_one_diverged_seed_leaves_the_other_and_no_spread(gather: Gather) -> None:
     found = tables(gather(World(diverged={("atm", "l0-4", 42): EXPLODED})))
-    got = cell(found.groups[0], "atm", "probing_k1")
+    got = cell(found.groups[0], "atm", "probing")
     assert (got.flag, got.spread, got.mark, got.notes) == ("1/2 seeds", "", "", ())
     assert found.footnotes == [f"atm, run l0-4, seed 42 diverged: {EXPLODED}"]
 
@@ -134,11 +134,13 @@ def test_references_stand_below_in_their_columns_only(gather: Gather) -> None:
         "untrained SAE",
         "decoder permuted",
         "raw residual, neuron",
-        "raw residual, dense",
+        "dense probe",
+        "token lookup (L0 1)",
+        "shuffled tokens",
     ]
-    assert below == [r.label for r in group.rows[-4:]]
-    assert cell(group, "raw residual, dense", "probing_k1").text == "0.930"
-    assert sum(bool(c.text) for c in group.rows[-1].cells) == 1
+    assert below == [r.label for r in group.rows[-6:]]
+    assert cell(group, "dense probe", "probing").text == "0.930"
+    assert sum(bool(c.text) for c in group.rows[-3].cells) == 1
     assert cell(group, "untrained SAE", "letter_f1").text == "0.100"
     assert cell(group, "decoder permuted", "explained_variance").text == "-1.10..-0.50"
     assert cell(group, "decoder permuted", "letter_f1").text == ""
@@ -147,7 +149,7 @@ def test_references_stand_below_in_their_columns_only(gather: Gather) -> None:
 def test_a_reference_that_differs_between_saes_is_none(gather: Gather) -> None:
     world = World()
     world.values = {("topk", "l0-4", 4, 42, "raw_dense"): 0.5}
-    assert "raw residual, dense" not in [r.label for r in tables(gather(world)).groups[0].rows]
+    assert "dense probe" not in [r.label for r in tables(gather(world)).groups[0].rows]
 
 
 def test_ground_truth_is_a_group_of_its_own_with_the_true_l0(gather: Gather) -> None:
@@ -223,9 +225,11 @@ def test_one_seed_has_no_spread_and_no_marks(gather: Gather) -> None:
 
 def test_metrics_json_has_means_and_null_for_what_a_seed_lacks(gather: Gather) -> None:
     world = World(missing={("topk l0-16", 43, "letter_f1_k1"): LETTERS})
-    world.values = {("topk", "l0-4", 4, seed, "ce_score"): v for seed, v in ((42, 0.70), (43, 0.78))}
+    world.values = {
+        ("topk", "l0-4", 4, seed, "explained_variance"): v for seed, v in ((42, 0.70), (43, 0.78))
+    }
     found = metrics_json(gather(world))
-    assert found["topk"]["l0-4"]["ce_score"] == 0.74
+    assert found["topk"]["l0-4"]["explained_variance"] == 0.74
     assert found["topk"]["l0-16"]["letter_f1"] is None
     assert list(found) == ["standard", "topk", "atm", "temporal"]
     assert list(found["standard"]) == ["l0-4", "l0-16", "truth-l0-4", "truth-l0-16"]

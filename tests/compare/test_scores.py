@@ -62,9 +62,9 @@ def test_every_sae_is_there_with_every_number(inputs: tuple[Indices, Found]) -> 
         row for row in inputs[1]["probing", "standard"].rows
         if (row.identity.run, row.identity.seed) == ("pairs-l0-16", 43)
     )  # fmt: skip
-    values = found.text.values(("probing", "probing_k1"))
+    values = found.text.values(("probing", "probing"))
     mine = values[(values.label == "standard (pairs)") & (values.run == "pairs-l0-16") & (values.seed == 43)]
-    assert mine.value.tolist() == [row.numbers["probing_k1"].value]
+    assert mine.value.tolist() == [row.numbers["probing"].value]
     assert found.truth.saes.label.tolist() == ["standard"] * 4 + ["topk"] * 4
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from pipeline.compare.seeds import Summary, over_seeds, summarise
 
-WHICH = ("topk", "l0-4", "behavior", "ce_score")
+WHICH = ("topk", "l0-4", "reconstruction", "persistence")
 
 
 def table(values: Sequence[float | None], items: Sequence[int], reason: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(
-        {"label": "topk", "run": "l0-4", "evaluation": "behavior", "metric": "ce_score", "target": 4.0,
-         "better": "higher", "unit": "share", "version": 1, "aggregate": True,
+        {"label": "topk", "run": "l0-4", "evaluation": "reconstruction", "metric": "persistence",
+         "target": 4.0, "better": "higher", "unit": "share", "version": 1, "aggregate": True,
          "value": pd.Series(values, dtype="float64"), "items": items,
          "reason": [reason if value is None else None for value in values]}
     )  # fmt: skip

@@ -22,11 +22,11 @@ def column(gather: Gather, values: dict[str, tuple[float, float]]) -> dict[str, 
         (variant, "l0-4", 4, seed, metric): value
         for variant, each in values.items()
         for seed, own in zip((42, 43), each, strict=True)
-        for metric, value in (("ce_score", own), ("l0", 4.0))
+        for metric, value in (("persistence", own), ("l0", 4.0))
     }
     group = json.loads(json.dumps(document(told(gather(world)))))["groups"][0]
     assert (group["source"], group["target"], group["labels"]) == ("text", 4, list(values))
-    return next(each for each in group["columns"] if each["name"] == "ce_score")
+    return next(each for each in group["columns"] if each["name"] == "persistence")
 
 
 def test_ties_are_listed_by_value_after_the_best(gather: Gather) -> None:

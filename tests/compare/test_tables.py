@@ -33,10 +33,10 @@ def test_scores_hold_every_value_and_every_reason(gather: Gather) -> None:
 
 def test_the_summary_carries_definition_and_spread(gather: Gather) -> None:
     world = World()
-    world.values = {("topk", "l0-4", 4, seed, "ce_score"): v for seed, v in ((42, 0.7), (43, 0.8))}
+    world.values = {("topk", "l0-4", 4, seed, "persistence"): v for seed, v in ((42, 0.7), (43, 0.8))}
     rows = summary(gather(world))
     assert list(rows) == list(schemas.SUMMARY)
-    (found,) = rows[(rows.label == "topk") & (rows.run == "l0-4") & (rows.metric == "ce_score")].to_dict(
+    (found,) = rows[(rows.label == "topk") & (rows.run == "l0-4") & (rows.metric == "persistence")].to_dict(
         "records"
     )
     assert found["mean"] == pytest.approx(0.75)

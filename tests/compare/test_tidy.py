@@ -30,10 +30,10 @@ def test_a_row_is_a_number_with_its_meaning_and_its_sae(gather: Gather) -> None:
     assert len(table) == 4 * sum(map(len, CHOSEN.values()))
     keys = ["evaluation", "metric", "variant", "run", "seed"]
     assert not table.duplicated(keys).any()
-    row = table.set_index(keys).loc[("behavior", "ce_score", "topk", "l0-4", 42)]
-    value = world.value("behavior", "ce_score", "topk", "l0-4", 4, 42)
+    row = table.set_index(keys).loc[("reconstruction", "persistence", "topk", "l0-4", 42)]
+    value = world.value("reconstruction", "persistence", "topk", "l0-4", 4, 42)
     assert (row.value, row.target, row["items"], row.better) == (value, 4.0, 5000, "higher")
-    definition = CHOSEN["behavior"]["ce_score"]
+    definition = CHOSEN["reconstruction"]["persistence"]
     assert (row.unit, row.version, row.definition) == (
         definition.unit,
         definition.version,

@@ -20,7 +20,8 @@ GATHERING = ("compare", "claims", "saebench", "page")
 """What reads every variant's results."""
 
 EVALUATIONS = (
-    "reconstruction", "behavior", "absorption", "probing", "stability", "ground_truth", "latents",
+    "reconstruction", "behavior", "absorption", "probing", "slow_states", "stability", "ground_truth",
+    "latents",
 )  # fmt: skip
 
 

@@ -67,6 +67,7 @@ def test_every_part_is_there(tree: Tree) -> None:
         "letters",
         "probing",
         "temporal",
+        "stability",
         "truth",
         "claims",
         "latents",

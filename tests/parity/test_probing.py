@@ -38,8 +38,8 @@ def texts_of(world: World, folder: Path) -> tuple[ProbingTask, Place]:
         for i, row in enumerate(rows.tolist()):
             place[labelled, split, each, i] = len(texts)
             texts.append([token for token in row if token != padding])
-    x, offsets = activations(world.lm, SITE, texts)
-    return ProbingTask(x, offsets, text_means(x, offsets), [], [], {}), place
+    x, ids, offsets = activations(world.lm, SITE, texts)
+    return ProbingTask(x, ids, offsets, text_means(x, offsets), [], [], {}), place
 
 
 def calls(found: dict[str, Any], sets: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -13,9 +13,10 @@ from pipeline.lm.resolve import resolve_local
 from pipeline.metrics.behavior.evaluate import METRICS
 from pipeline.metrics.common import controls
 from pipeline.metrics.common.controls import permuted
-from pipeline.stages.behavior import evenly, run
+from pipeline.stages.behavior import run
 from pipeline.stages.common.files import ACTIVATIONS, LM, evaluation_folder
 from pipeline.store import open_store
+from pipeline.store.blocks import evenly
 from tests.lm import tiny
 from tests.metrics.codes import perfect_sae, random_sae
 from tests.stages.evaluated import (
@@ -161,7 +162,9 @@ def test_controls_score_what_the_same_saes_score_as_runs(harvested: tuple[Langua
     as_runs = {row["run"]: row["metrics"] for row in read_results("behavior", "controls")["rows"]}
     found = read_results("behavior", "toy")["rows"][0]["metrics"]
     for run_name, control in (("permuted", "shuffled_decoder"), ("untrained", "random_sae")):
-        assert found[f"ce_score_{control}"] == as_runs[run_name]["ce_score"]
+        for name in ("kl_sae", "ce_score"):
+            assert found[f"{name}_{control}"] == as_runs[run_name][name]
+    assert found["kl_sae_token_lookup"]["value"] > 0
 
 
 def test_the_same_inputs_give_the_same_bytes(harvested: tuple[LanguageModel, Tensor]):
@@ -190,6 +193,6 @@ def test_an_sae_of_another_width_is_refused(harvested: tuple[LanguageModel, Tens
 
 
 def test_evenly_spaced_contexts():
-    assert evenly(10, 20, 4) == [10, 12, 15, 17]
-    assert evenly(10, 13, 8) == [10, 11, 12]
-    assert evenly(5, 5, 3) == []
+    assert evenly(range(10, 20), 4) == [10, 12, 15, 17]
+    assert evenly(range(10, 13), 8) == [10, 11, 12]
+    assert evenly(range(5, 5), 3) == []

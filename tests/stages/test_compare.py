@@ -21,12 +21,13 @@ from tests.compare.fake import World
 
 ROOT = Path(__file__).parents[2]
 TABLES = (
-    "table.md", "report.json", "standing.json", "scores.tsv", "summary.tsv", "pareto.tsv",
+    "table.md", "standing.json", "scores.tsv", "summary.tsv", "pareto.tsv",
     "training.tsv", "letters.tsv", "probing.tsv", "ranking.tsv", "pairs.tsv", "curves.tsv",
 )  # fmt: skip
 FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "temporal.png")
 WRITTEN = {
     "reports/metrics.json",
+    "reports/report.json",
     *(f"reports/tables/{name}" for name in TABLES),
     *(f"reports/figures/{name}" for name in FIGURES),
 }
@@ -124,11 +125,11 @@ def test_a_new_evaluation_is_a_new_column_everywhere(world: World) -> None:
         write_results(Path("reports/evaluations/toy") / variant, results)
     run()
     heads = [line for line in Path("reports/tables/table.md").read_text().splitlines() if "| L0 |" in line]
-    assert "CE score\u00a0↑ | toy score\u00a0↑ | dead share" in heads[0]
+    assert "KL, nats\u00a0↓ | toy score\u00a0↑ | dead share" in heads[0]
     assert "toy" in json.loads(Path("reports/metrics.json").read_text())["standard"]["l0-4"]
     groups = json.loads(Path("reports/tables/standing.json").read_text())["groups"]
     names = [column["name"] for column in groups[0]["columns"]]
-    assert names[names.index("ce_score") + 1] == "toy"
+    assert names[names.index("kl") + 1] == "toy"
     for name in ("scores", "summary", "curves", "pairs"):
         assert "\ttoy\ttoy_score\t" in Path(f"reports/tables/{name}.tsv").read_text()
     Path("reports/evaluations/toy/temporal/results.json").unlink()
@@ -155,7 +156,7 @@ def test_parameters_of_the_evaluations_are_reported(world: World) -> None:
     for variant in world.variants:
         measured_with(variant, {"contexts": 7})
     run()
-    report = json.loads(Path("reports/tables/report.json").read_text(encoding="utf-8"))
+    report = json.loads(Path("reports/report.json").read_text(encoding="utf-8"))
     assert report["sections"]["behavior"] == {"contexts": 7}
     assert set(report["sections"]) == {"reconstruction", "behavior", "absorption", "probing", "ground_truth"}
 
@@ -214,9 +215,9 @@ def altered(path: Path, change: Callable[[list[list[str]]], list[list[str]]]) ->
 
 def test_items_that_give_another_value_than_the_results_are_refused(world: World) -> None:
     path = Path("reports/evaluations/behavior/temporal/contexts.tsv")
-    place = path.read_text(encoding="utf-8").splitlines()[0].split("\t").index("ce_sae")
+    place = path.read_text(encoding="utf-8").splitlines()[0].split("\t").index("kl_sae")
     altered(path, lambda rows: [rows[0], [*rows[1][:place], "9999", *rows[1][place + 1 :]], *rows[2:]])
-    with pytest.raises(BadInput, match=r"gives ce_score .* but results.json says .*-f behavior@temporal"):
+    with pytest.raises(BadInput, match=r"gives kl_sae .* but results.json says .*-f behavior@temporal"):
         run()
     assert not files() & WRITTEN
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -24,8 +25,10 @@ from pipeline.lm.core.tokenizer import tokenizer_sha256
 from pipeline.lm.resolve import resolve_local
 from pipeline.stages import harvest
 from pipeline.store import Writer, open_store
+from pipeline.store.section import GateSection
 from pipeline.text.contexts import write_tokens
 from pipeline.text.packing import Packed
+from pipeline.text.states import Field
 from tests.lm import tiny
 from tests.stages.keyed import deaf_to, named
 
@@ -39,19 +42,27 @@ profiles:
   tiny:
     compute: {{device: cpu, threads: 1}}
     harvest: {{site: resid_post.{layer}, dtype: {dtype}, batch_contexts: {batch}, chunk_mib: {chunk},
-              codec: {codec}}}
+              codec: {codec}{more}}}
 """
+LENIENT = {
+    "slow_states": 0, "linear": 0.8, "participation_ratio": 1.0, "token_share": 1.0, "document_share": -1.0,
+    "position_share": 1.0, "autocorrelation": -1.0,
+}  # fmt: skip
 
 
 def params(
-    layer: int = 1, dtype: str = "float32", batch: int = 2, contexts: int = 3, codec: str = "none"
-) -> None:
-    text = PARAMS.format(layer=layer, dtype=dtype, batch=batch, chunk=contexts * CONTEXT_MIB, codec=codec)
+    layer: int = 1, dtype: str = "float32", batch: int = 2, contexts: int = 3, codec: str = "none",
+    gate: dict[str, float] | None = None,
+) -> None:  # fmt: skip
+    text = PARAMS.format(
+        layer=layer, dtype=dtype, batch=batch, chunk=contexts * CONTEXT_MIB, codec=codec,
+        more=f", gate: {json.dumps(gate)}" if gate else "",
+    )  # fmt: skip
     Path("params.yaml").write_text(text)
 
 
-def tokens(tokenizer_hash: str | None = None) -> np.ndarray:
-    """data/tokens of the tiny tokenizer; returns tokens (C, T)."""
+def tokens(tokenizer_hash: str | None = None, labelled: bool = False) -> np.ndarray:
+    """data/tokens of the tiny tokenizer, `labelled` with a state of two values; returns tokens (C, T)."""
     splits, everything = {}, []
     for seed, (name, count) in enumerate(COUNTS.items()):
         ids = tiny.contexts(count, LENGTH, seed).numpy().astype(np.int32)
@@ -63,8 +74,17 @@ def tokens(tokenizer_hash: str | None = None) -> np.ndarray:
     write_tokens(Path("data/tokens"), splits, {
         "special_ids": [tiny.BOS, tiny.EOS, tiny.PAD], "bos_id": tiny.BOS, "vocab_size": tiny.VOCABULARY,
         "tokenizer_hash": tokenizer_hash or tokenizer_sha256(tiny.tokenizer()), "source": "test",
-    })  # fmt: skip
+    }, (STATES, {name: labels(split) for name, split in splits.items()}) if labelled else None)  # fmt: skip
     return np.concatenate(everything)
+
+
+STATES = [Field("topic", 2, "slow")]
+
+
+def labels(split: Packed) -> np.ndarray:
+    """Documents take turns; BOS has none."""
+    topic = np.where(split.tokens == tiny.BOS, -1, split.document % 2)
+    return topic[..., None].astype(np.int16)
 
 
 @pytest.fixture
@@ -306,3 +326,54 @@ def test_scratch_is_named_by_all_that_is_declared(here: Path) -> None:
     before, _ = named(harvest, harvest.run)
     params(batch=3)
     assert named(harvest, harvest.run)[0] != before
+
+
+def read_report() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path("data/activations/report.json").read_text())
+    return found
+
+
+def test_what_the_rows_carry_is_reported(here: Path) -> None:
+    harvest.run()
+    report = read_report()
+    assert (report["version"], report["site"], report["states"]) == (1, "resid_post.1", [])
+    assert report["test_tokens"] == 4 * (LENGTH - 1) - 1
+    assert 1 <= report["participation_ratio"] <= 16
+    assert report["autocorrelation"]["10"] is None  # contexts of eight tokens
+
+
+def test_states_are_measured_beside_the_counting_filter(here: Path) -> None:
+    tokens(labelled=True)
+    harvest.run()
+    (topic,) = read_report()["states"]
+    assert (topic["name"], topic["values"]) == ("topic", 2)
+    assert 0 <= topic["reference"] <= 1
+    assert topic["ratio"] is None or topic["reference"] > topic["chance"]
+
+
+def test_a_gate_names_every_bound_that_is_not_kept_and_leaves_no_store(here: Path) -> None:
+    params(gate={**LENIENT, "slow_states": 2, "participation_ratio": 99.0})
+    with pytest.raises(
+        BadInput, match=r"slow_states is 0, 2 is the least; participation_ratio is .*, 99 is"
+    ) as caught:
+        harvest.run()
+    assert "token_share" not in str(caught.value)
+    assert not Path("data/activations").exists()
+    params(gate=LENIENT)
+    harvest.run()
+    assert read_report()["participation_ratio"] < 99
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("slow_states", 1), ("participation_ratio", 20.1), ("token_share", 0.39), ("document_share", 0.31),
+     ("position_share", 0.009), ("autocorrelation", 0.51)],
+)  # fmt: skip
+def test_each_bound_refuses_on_its_own(name: str, value: float) -> None:
+    report = {
+        "states": [{"name": "a", "ratio": 0.7}, {"name": "b", "ratio": None}], "participation_ratio": 20.0,
+        "token_share": 0.4, "document_share": 0.3, "position_share": 0.01, "autocorrelation": {"10": 0.5},
+    }  # fmt: skip
+    harvest.check(report, GateSection.parse(LENIENT, "gate"))
+    with pytest.raises(BadInput, match=rf"\({name} is [^;]*\)"):
+        harvest.check(report, GateSection.parse({**LENIENT, name: value}, "gate"))

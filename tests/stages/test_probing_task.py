@@ -52,6 +52,7 @@ def test_labelled_texts_to_probing() -> None:
     labelled.run()
     task = load_probing(PROBING)
     assert [problem.positive for problem in task.problems] == ["a", "b", "c"]
+    assert len(task.ids) == len(task.x)
     assert len(task.mean) == 60
     # cut at the context length less BOS, BOS itself left out
     lengths = task.offsets.diff()
@@ -91,15 +92,11 @@ def test_labelled_texts_to_probing() -> None:
         "high": None,
     }
     assert set(good) == set(bad) == set(results["metrics"])
-    assert {
-        "probing_k1",
-        "probing_k2",
-        "probing_k1_random_sae",
-        "probing_k2_random_sae",
-        "raw_neurons_k1",
-        "raw_neurons_k2",
-        "raw_dense",
-    } == {name for name, metric in results["metrics"].items() if metric["aggregate"]}
+    curve = {f"{name}{k}" for name in ("probing", "raw_neurons") for k in ("", "_k1", "_k2")}
+    controls = {f"probing{k}_{of}" for k in ("", "_k1", "_k2") for of in ("random_sae", "token_lookup")}
+    assert curve | controls | {"raw_dense"} == {
+        name for name, metric in results["metrics"].items() if metric["aggregate"]
+    }
     rows = read_table("probing", "topk", "problems.tsv")
     assert len(rows) == 2 * 3 * 2
     for row in rows:

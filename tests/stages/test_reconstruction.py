@@ -12,7 +12,8 @@ from torch import Tensor
 from pipeline.console.errors import BadInput
 from pipeline.metrics.common import controls
 from pipeline.metrics.common.controls import permuted
-from pipeline.metrics.reconstruction.evaluate import METRICS, shuffled
+from pipeline.metrics.reconstruction.evaluate import METRICS
+from pipeline.metrics.reconstruction.orders import Shuffled
 from pipeline.stages.common.files import evaluation_folder
 from pipeline.stages.reconstruction import run
 from tests.metrics.codes import perfect_sae, random_sae
@@ -27,7 +28,14 @@ from tests.stages.evaluated import (
 )
 
 C, T, D, N = 12, 10, 6, 16
-SECTION = {"batch_contexts": 2, "temporal_contexts": 4, "window": 5, "resamples": 100, "seed": 0}
+SECTION = {
+    "batch_contexts": 2,
+    "temporal_contexts": 4,
+    "dead_tokens": 30,
+    "window": 5,
+    "resamples": 100,
+    "seed": 0,
+}
 
 
 @pytest.fixture
@@ -72,7 +80,7 @@ def test_rows_are_seeds_by_runs_with_every_metric(stored: tuple[Tensor, Tensor])
     names = {metric.name for metric in METRICS}
     assert set(found["metrics"]) == names
     assert all(set(row["metrics"]) == names for row in found["rows"])
-    assert {"flicker", "flicker_shuffled", "smoothness", "run_length_shuffled"} <= names
+    assert {"persistence", "flicker", "flicker_shuffled", "smoothness", "run_length_shuffled"} <= names
 
 
 def test_a_diverged_sae_is_missing_with_its_reason(stored: tuple[Tensor, Tensor]):
@@ -137,12 +145,58 @@ def test_controls_score_what_the_same_saes_score_as_runs(stored: tuple[Tensor, T
     found = read_results("reconstruction", "toy")["rows"][0]["metrics"]
     for run_name, control, names in (
         ("permuted", "shuffled_decoder", ["explained_variance"]),
-        ("untrained", "random_sae", ["explained_variance", "dead_share", "flicker"]),
+        ("untrained", "random_sae", ["explained_variance", "dead_share", "persistence", "smoothness_ratio"]),
     ):
         for name in names:
             value = found[f"{name}_{control}"]["value"]
             assert value == pytest.approx(as_runs[run_name][name]["value"], rel=1e-6)
     assert found["explained_variance_shuffled_decoder"]["value"] != found["explained_variance"]["value"]
+
+
+def test_dead_latents_are_those_silent_in_the_training_window(stored: tuple[Tensor, Tensor]):
+    ids, x = stored
+    run("toy")
+    # 4 contexts of 10 tokens are the train split; blocks of 2 contexts hold the 30 tokens asked for
+    valid = ~torch.isin(ids[:4], torch.tensor(SPECIAL))
+    on = random_sae(D, N, 3, 1).encode(x[:4][valid]).dense() > 0
+    found = read_results("reconstruction", "toy")["rows"][0]["metrics"]
+    assert found["dead_share"]["value"] == float((on.sum(0) == 0).double().mean())
+    assert found["dense_share"]["value"] == float((on.double().mean(0) > 0.3).double().mean())
+    assert found["silent_share"]["value"] == 1 - found["frac_alive"]["value"]
+
+
+def test_the_token_lookup_stands_beside_every_sae(stored: tuple[Tensor, Tensor]):
+    ids, x = stored
+    run("toy")
+    train, test = (~torch.isin(ids[part], torch.tensor(SPECIAL)) for part in (slice(0, 4), slice(6, 12)))
+    rows, kinds = x[:4][train].double(), ids[:4][train]
+    known = {int(each): rows[kinds == each].mean(0) for each in kinds.unique()}
+    given = torch.stack([known.get(int(each), rows.mean(0)) for each in ids[6:12][test]])
+    truth = x[6:12][test].double()
+    expected = 1 - (truth - given).square().sum() / (truth - truth.mean(0)).square().sum()
+    own = [int(each) in known for each in ids[6:12][test]]
+    for row in read_results("reconstruction", "toy")["rows"]:
+        if row["run"] != "bad":
+            found = row["metrics"]
+            assert found["explained_variance_token_lookup"]["value"] == pytest.approx(
+                float(expected), rel=1e-5
+            )
+            assert found["l0_token_lookup"]["value"] == pytest.approx(np.mean(own))
+            assert found["persistence_shuffled_tokens"]["value"] == 0
+
+
+def test_persistence_is_made_again_from_the_table(stored: tuple[Tensor, Tensor]):
+    run("toy")
+    table = [row for row in read_table("reconstruction", "toy", "temporal.tsv") if row["seed"] == "1"][:4]
+    total = {
+        name: sum(float(row[name]) for row in table) for name in table[0] if name not in ("label", "run")
+    }
+    flicker, chance = (
+        1 - total[f"stays_on{order}"] / total[f"on_followed{order}"] for order in ("", "_shuffled")
+    )
+    found = read_results("reconstruction", "toy")["rows"][0]["metrics"]
+    assert found["persistence"]["value"] == pytest.approx(1 - flicker / chance, rel=1e-6)
+    assert found["flicker_shuffled"]["value"] == pytest.approx(chance, rel=1e-6)
 
 
 def test_the_same_inputs_give_the_same_bytes(stored: tuple[Tensor, Tensor]):
@@ -178,7 +232,7 @@ def test_shuffling_keeps_the_rows(stored: tuple[Tensor, Tensor]):
     from pipeline.store.blocks import blocks
 
     held = list(blocks(open_store(ACTIVATIONS), 2, torch.device("cpu")))
-    mixed = list(shuffled(held, 0))
+    mixed = Shuffled(held, 0).blocks
     plain, other = (torch.cat([block.x for block in each]).numpy() for each in (held, mixed))
     assert not np.array_equal(plain, other)
     np.testing.assert_array_equal(np.sort(plain, axis=0), np.sort(other, axis=0))

@@ -25,13 +25,17 @@ RESAMPLES, SEED = 1000, 0
 
 @dataclass(frozen=True)
 class Sums:
-    """N items in G groups: the score is mean over groups of sum(numerator) / sum(denominator)."""
+    """N items in G groups: the score is mean over groups of sum(numerator) / sum(denominator).
+
+    With `over` (N, 2) it is divided by the ratio of the sums of its columns.
+    """
 
     names: tuple[Any, ...]  # what the items are, in order: the same for all SAEs that are compared
     numerator: np.ndarray  # (N, G)
     denominator: np.ndarray  # (N, G)
     weight: np.ndarray  # (G,)
     complement: bool = False  # the score is 1 minus that
+    over: np.ndarray | None = None
 
     @classmethod
     def of(cls, rows: pd.DataFrame, items: Items) -> Sums:
@@ -48,7 +52,7 @@ class Sums:
         above, below = (_summed(within, each, index, (len(names), len(groups)))
                         for each in (items.numerator, items.denominator))  # fmt: skip
         weight = np.array([1 / sets[group[:1]] for group in groups])
-        return cls(tuple(names.tolist()), above, below, weight, items.complement)
+        return cls(tuple(names.tolist()), above, below, weight, items.complement, _over(rows, items, names))
 
     def value(self) -> float:
         """The score over all items; NaN where it is not defined."""
@@ -59,16 +63,29 @@ class Sums:
         return self._score(resampled(self._table(), RESAMPLES, SEED))
 
     def _table(self) -> np.ndarray:
-        return np.concatenate([self.numerator, self.denominator], axis=1)
+        parts = [self.numerator, self.denominator, *([] if self.over is None else [self.over])]
+        return np.concatenate(parts, axis=1)
 
     def _score(self, sums: np.ndarray) -> np.ndarray:
-        above, below = np.split(sums, 2, axis=1)
+        groups = len(self.weight)
+        above, below, over = np.split(sums, [groups, 2 * groups], axis=1)
         known = below != 0  # a group that a resample misses is left out of it
         ratio = np.divide(above, below, out=np.zeros_like(above), where=known)
         weight = self.weight * known
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):
             score = (weight * ratio).sum(1) / weight.sum(1)
+            if self.over is not None:
+                score = score / (over[:, 0] / over[:, 1])
         return 1 - score if self.complement else score
+
+
+def _over(rows: pd.DataFrame, items: Items, names: Any) -> np.ndarray | None:
+    """(N, 2): what the score is divided by, if anything."""
+    if not items.over_numerator:
+        return None
+    index = pd.Index(names).get_indexer(rows[items.item]), [0] * len(rows)
+    parts = (items.over_numerator, items.over_denominator)
+    return np.concatenate([_summed(rows, each, index, (len(names), 1)) for each in parts], axis=1)
 
 
 def _summed(

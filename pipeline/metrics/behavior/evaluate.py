@@ -12,26 +12,31 @@ from pipeline.metrics.behavior.measure import (
     CONTEXTS,
     Clean,
     Contexts,
+    Reconstruct,
     Suffix,
     ablated,
     number,
+    of_sae,
     spliced,
     values,
 )
 from pipeline.metrics.behavior.measure import METRICS as OWN
 from pipeline.metrics.behavior.section import BehaviorSection
-from pipeline.metrics.common.controls import PERMUTED, of_permuted, of_untrained, permuted
+from pipeline.metrics.common.controls import PERMUTED, of_lookup, of_permuted, of_untrained, permuted
 from pipeline.metrics.common.resampling import ItemSums, Resampling
 from pipeline.numbers.document import Measured
 from pipeline.numbers.number import Number
 from pipeline.numbers.table import Columns
 from pipeline.sae.core.inference import SAE
 
-SCORE = "ce_score"
+SCORES = ("kl_sae", "ce_score")
 """What is measured of controls."""
-METRICS = [*OWN, *(of(each) for of in (of_permuted, of_untrained) for each in OWN if each.name == SCORE)]
+METRICS = [
+    *OWN,
+    *(of(each) for of in (of_permuted, of_untrained, of_lookup) for each in OWN if each.name in SCORES),
+]
 TABLES: dict[str, Columns] = {CONTEXTS: {"context": int, **dict.fromkeys(COLUMNS, float)}}
-CONTROL_COLUMNS = ("ce_tokens", "ce_clean", "ce_zero", "ce_sae")
+CONTROL_COLUMNS = ("ce_tokens", "kl_tokens", "ce_clean", "ce_zero", "ce_sae", "kl_sae")
 
 Known = Mapping[str, Sequence[float]]
 """Sums that depend on no SAE, one per context in order."""
@@ -52,30 +57,34 @@ def evaluate(
 ) -> list[Measured]:  # fmt: skip
     """What is measured of each SAE on all `batches`, and of the same SAE with its decoder permuted."""
     own = [ItemSums(COLUMNS) for _ in saes]
-    controls = [(permuted(sae, section.seed), ItemSums(CONTROL_COLUMNS)) for sae in saes]
+    controls = [(of_sae(permuted(sae, section.seed)), ItemSums(CONTROL_COLUMNS)) for sae in saes]
     for batch, clean, shared in _passes(batches if saes else (), suffix, known):
         for sae, sums in zip(saes, own, strict=True):
-            both = spliced(clean, sae, batch, ("sae", "sae_all"))
+            both = spliced(clean, of_sae(sae)(batch), ("sae", "sae_all"))
             sums.add(batch.index, **shared, **both)
             advance(len(batch.index))
-        for sae, sums in controls:
-            sums.add(batch.index, **shared, **spliced(clean, sae, batch, ("sae",)))
+        for reconstruct, sums in controls:
+            sums.add(batch.index, **shared, **spliced(clean, reconstruct(batch), ("sae",)))
     plan = Resampling(section.resamples, section.seed)
     return [
-        Measured(values(sums, plan) | {f"{SCORE}{PERMUTED}": number(beside, SCORE, plan)},
-                 {CONTEXTS: sums.rows()})
+        Measured(values(sums, plan) | _scores(beside, plan, PERMUTED), {CONTEXTS: sums.rows()})
         for sums, (_, beside) in zip(own, controls, strict=True)
     ]  # fmt: skip
 
 
 def score(
-    sae: SAE, batches: Iterable[Contexts], suffix: Suffix, known: Known, section: BehaviorSection
-) -> dict[str, Number]:
-    """The score of a control alone."""
+    reconstruct: Reconstruct, batches: Iterable[Contexts], suffix: Suffix, known: Known,
+    section: BehaviorSection, ending: str = "",
+) -> dict[str, Number]:  # fmt: skip
+    """The scores of a control alone, under names with its `ending`."""
     sums = ItemSums(CONTROL_COLUMNS)
     for batch, clean, shared in _passes(batches, suffix, known):
-        sums.add(batch.index, **shared, **spliced(clean, sae, batch, ("sae",)))
-    return {SCORE: number(sums, SCORE, Resampling(section.resamples, section.seed))}
+        sums.add(batch.index, **shared, **spliced(clean, reconstruct(batch), ("sae",)))
+    return _scores(sums, Resampling(section.resamples, section.seed), ending)
+
+
+def _scores(sums: ItemSums, plan: Resampling, ending: str) -> dict[str, Number]:
+    return {f"{name}{ending}": number(sums, name, plan) for name in SCORES}
 
 
 def _passes(

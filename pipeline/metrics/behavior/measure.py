@@ -92,10 +92,17 @@ def ablated(clean: Clean, mean: Tensor) -> dict[str, Tensor]:
     }
 
 
-def spliced(clean: Clean, sae: SAE, batch: Contexts, names: Sequence[str]) -> dict[str, Tensor]:
-    """(B,) sums with the reconstructions of `sae` spliced in: `sae` keeps special tokens, `sae_all` none."""
-    rows = batch.residual.reshape(-1, sae.d)
-    new = sae.reconstruct(rows).view_as(batch.residual)
+Reconstruct = Callable[[Contexts], Tensor]
+"""From a batch to what stands in the place of its residual stream, (B, T, d)."""
+
+
+def of_sae(sae: SAE) -> Reconstruct:
+    """The reconstructions of `sae`."""
+    return lambda batch: sae.reconstruct(batch.residual.reshape(-1, sae.d)).view_as(batch.residual)
+
+
+def spliced(clean: Clean, new: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    """(B,) sums with the reconstructions `new` (B, T, d): `sae` keeps special tokens, `sae_all` none."""
     return {
         column: sums
         for name in names
@@ -155,12 +162,6 @@ METRICS = [
         "ce_score", "higher", "share", 1,
         "(ce_zero_ablation - ce_sae) / (ce_zero_ablation - ce_clean): 1 is the clean model, 0 zero ablation; "
         "special tokens kept throughout",
-        headline=Headline(
-            "ce_score", "CE score", 20,
-            items=Items(
-                CONTEXTS, "context", "contexts", {"ce_zero": 1, "ce_sae": -1}, {"ce_zero": 1, "ce_clean": -1}
-            ),
-        ),
     ),
     Definition(
         "ce_score_mean", "higher", "share", 1,
@@ -178,6 +179,10 @@ METRICS = [
     Definition(
         "kl_sae", "lower", "nats per token", 1,
         "KL(clean || with reconstructions at non-special tokens), mean over non-special positions",
+        headline=Headline(
+            "kl", "KL, nats", 20,
+            items=Items(CONTEXTS, "context", "contexts", {"kl_sae": 1}, {"kl_tokens": 1}),
+        ),
     ),
     Definition(
         "kl_ablation", "neither", "nats per token", 1, "KL(clean || zeros at non-special tokens)", False

@@ -1,7 +1,8 @@
-"""SAEs that learned nothing, or lost what they learned: what a score must beat.
+"""What a score must beat, and the rows that it has under the SAEs of the table.
 
-`random_sae` is the untrained one. Where a score uses the decoder, the other control keeps an SAE's codes and
-permutes its decoder's rows: latents fire as they should and write in directions that are another's.
+`random_sae` is the untrained SAE. Where a score uses the decoder, another control keeps an SAE's codes and
+permutes its decoder's rows: latents fire as they should and write in directions that are another's. The
+token lookup (lookup.py) knows only which token it sees, and tokens in random order have no before and after.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ from torch.nn.functional import normalize
 from pipeline.numbers.definition import Definition, Reference
 from pipeline.sae.core.inference import SAE
 
-RANDOM, PERMUTED = "_random_sae", "_shuffled_decoder"
+RANDOM, PERMUTED, LOOKUP, SHUFFLED = "_random_sae", "_shuffled_decoder", "_token_lookup", "_shuffled_tokens"
+NEURON_ROW, DENSE_ROW = ("raw residual, neuron", 4), ("dense probe", 5)
+"""Rows without an SAE, and their order: single neurons of the residual stream, a linear probe on all."""
+
 _RANDOM = "control: {} of an untrained TopK SAE of the same size at the same L0 (ours)"
 _PERMUTED = "control: {} with the decoder's rows permuted, codes unchanged (ours)"
+_LOOKUP = "control: {} of a lookup by token id, one latent per id with its mean training activation (ours)"
+_SHUFFLED = "control: {} of tokens in random order, {:g} by construction: order is measured against it"
 
 
 def random_sae(x: Tensor, n: int, k: int, seed: int) -> SAE:
@@ -40,6 +46,16 @@ def of_untrained(metric: Definition) -> Definition:
 def of_permuted(metric: Definition) -> Definition:
     """The definition of `metric` with the decoder's rows permuted, a row under the SAEs of the table."""
     return control(metric, PERMUTED, _PERMUTED.format(metric.name), "decoder permuted", 2, spread=True)
+
+
+def of_lookup(metric: Definition) -> Definition:
+    """The definition of `metric` of the token lookup, a row under the SAEs of the table."""
+    return control(metric, LOOKUP, _LOOKUP.format(metric.name), "token lookup (L0 1)", 6)
+
+
+def of_shuffled(metric: Definition, value: float) -> Definition:
+    """The definition of `metric` of shuffled tokens, which is `value` whatever the SAE."""
+    return control(metric, SHUFFLED, _SHUFFLED.format(metric.name, value), "shuffled tokens", 7)
 
 
 def control(

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.numbers.definition import Items
 from pipeline.numbers.number import Number, missing
 from pipeline.stats.intervals import Statistic, Sums, bootstrap, pooled, wilson
 
@@ -88,3 +89,20 @@ class ItemSums:
 def ratio(numerator: str, denominator: str) -> Statistic:
     """The statistic sum of one column over sum of another."""
     return lambda sums: sums[numerator] / sums[denominator]
+
+
+def statistic_of(items: Items) -> Statistic:
+    """The statistic that `items`, without groups, says how to draw again: one formula for both."""
+
+    def over(sums: Sums, numerator: Mapping[str, float], denominator: Mapping[str, float]) -> np.ndarray:
+        above, below = (sum(factor * sums[name] for name, factor in part.items())
+                        for part in (numerator, denominator))  # fmt: skip
+        return np.asarray(above / below)
+
+    def statistic(sums: Sums) -> np.ndarray:
+        score = over(sums, items.numerator, items.denominator)
+        if items.over_numerator:
+            score = score / over(sums, items.over_numerator, items.over_denominator)
+        return 1 - score if items.complement else score
+
+    return statistic

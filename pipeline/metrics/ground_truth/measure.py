@@ -105,7 +105,7 @@ METRICS = [
         "detection_delay", "lower", "tokens", 1,
         "Tokens from a parent's onset until its own latent is on, mean over onsets of parents with a latent "
         "of their own; a run that is never detected counts with its whole length; ours.",
-        headline=Headline("detection_delay", "delay of detection", 60),
+        headline=Headline("onset_delay", "delay of detection", 60),
     ),
     Definition(
         "state_f1", "higher", "share", 1,

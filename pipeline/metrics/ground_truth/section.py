@@ -14,10 +14,10 @@ class GroundTruthSection(Section):
     seeds: list[int] = Field([0, 1], min_length=1, description="each draws a source, its tokens and weights")
     n: int = Field(256, gt=0, description="dictionary size; the default source has 192 true features")
     l0: list[int] = Field(
-        [4, 5, 6], min_length=1, description="L0 targets; the default source has 5.0 true features per token"
+        [5, 6], min_length=1, description="L0 targets; the default source has 5.0 true features per token"
     )
-    tokens: int = Field(200_000, gt=0, description="tokens encoded in training")
-    batch: int = Field(512, gt=1, description="tokens per step")
+    tokens: int = Field(160_000, gt=0, description="tokens encoded in training")
+    batch: int = Field(256, gt=1, description="tokens per step")
     lr: float = Field(0.01, gt=0, description="peak learning rate, before a method's lr_scale")
     dead_tokens: int = Field(20_000, gt=0, description="a latent silent for this many tokens counts as dead")
     train_contexts: int = Field(2048, gt=0, description="contexts to train on")

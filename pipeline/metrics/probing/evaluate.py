@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from pipeline.metrics.common.lookup import fit
 from pipeline.metrics.probing import results, saebench
-from pipeline.metrics.probing.pooling import pooled_codes
-from pipeline.metrics.probing.results import baselines, neurons_of, probe
+from pipeline.metrics.probing.pooling import pooled_codes, pooled_lookup
+from pipeline.metrics.probing.results import baselines, looked_up, neurons_of, probe
 from pipeline.metrics.probing.section import ProbingSection
 from pipeline.numbers.definition import Definition
 from pipeline.numbers.document import Measured
@@ -23,11 +27,24 @@ def metrics(task: ProbingTask, section: ProbingSection) -> list[Definition]:
 
 
 def raw(task: ProbingTask, section: ProbingSection) -> dict[str, Any]:
-    """The raw residual stream in the place of codes: its numbers, and its accuracy problem by problem."""
-    probed = probe(task.mean, task, section.k)
+    """What no SAE changes: the raw residual stream in the place of codes, and the token lookup.
+
+    Their numbers, and the raw residual's accuracy problem by problem.
+    """
+    probed, words = probe(task.mean, task, section.k), probe(counted(task), task, section.k)
     numbers = baselines(probed, task, section) | saebench.values("llm", task.mean, task, section)
+    numbers |= looked_up(words, task, section)
     plain = {name: asdict(number) for name, number in numbers.items()}
     return {"numbers": plain, "neurons": neurons_of(probed, task)}
+
+
+def counted(task: ProbingTask) -> Tensor:
+    """(X, V): the texts' mean codes of the token lookup that is fitted on the tokens of training texts."""
+    trained = sorted({text for problem in task.problems for text in problem.items["train"]})
+    text = torch.repeat_interleave(torch.arange(len(task.offsets) - 1), task.offsets.diff())
+    rows = torch.isin(text, torch.tensor(trained))
+    lookup = fit([(task.x[rows], task.ids[rows])], task.ids, task.x.shape[1])
+    return pooled_lookup(lookup, task.ids, task.offsets)
 
 
 @dataclass(frozen=True)

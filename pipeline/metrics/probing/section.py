@@ -10,7 +10,7 @@ from pipeline.params import Section
 class ProbingSection(Section):
     """`probing`: the k of k-sparse probing."""
 
-    k: list[int] = Field([1, 2, 5], min_length=1, description="numbers of latents a probe may use")
+    k: list[int] = Field([1, 2, 5, 10, 20], min_length=1, description="numbers of latents a probe may use")
     resamples: int = Field(1000, ge=100, description="bootstrap resamples over texts")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
 

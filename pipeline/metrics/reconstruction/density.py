@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.metrics.common.resampling import share
-from pipeline.numbers.definition import Definition, Headline
+from pipeline.numbers.definition import Definition
 from pipeline.numbers.number import Number, all_missing, missing
 from pipeline.sae.core.codes import Codes
 
@@ -51,7 +51,7 @@ class Density:
             return all_missing([metric.name for metric in METRICS], "no valid token was evaluated")
         rate = self.rate()
         shares = {
-            "dead_share": rate == 0,
+            "silent_share": rate == 0,
             "frac_alive": rate > 0,
             "freq_over_1_percent": rate > 0.01,
             "freq_over_10_percent": rate > 0.1,
@@ -92,10 +92,12 @@ class Density:
 
 METRICS = [
     Definition(
-        "dead_share", "lower", "share of latents", 1, "latents that fire on no evaluated token",
-        headline=Headline("dead", "dead share", 30),
+        "silent_share", "lower", "share of latents", 1,
+        "latents that fire on no evaluated token: dead or rare (what `dead_share` was up to version 1)",
     ),
-    Definition("frac_alive", "higher", "share of latents", 1, "1 - dead_share (SAEBench 0.6.0, core)", False),
+    Definition(
+        "frac_alive", "higher", "share of latents", 1, "1 - silent_share (SAEBench 0.6.0, core)", False
+    ),
     Definition(
         "freq_over_1_percent", "lower", "share of latents", 1,
         "latents that fire on more than 1 % of tokens (SAEBench 0.6.0, core)", False,

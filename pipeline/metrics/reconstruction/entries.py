@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -14,14 +16,12 @@ from pipeline.sae.core.codes import Codes
 class Entries:
     """E active entries of a batch in the order of (token, latent), on the CPU.
 
-    `token` and `latent` (E,) int64, `value` (E,) float64 above zero, `key` = token * n + latent.
+    `key` (E,) int64, token * n + latent; `value` (E,) float64 above zero.
     On the CPU because scattered additions have one order there, hence the same bits on every run.
     """
 
-    token: Tensor
-    latent: Tensor
-    value: Tensor
     key: Tensor
+    value: Tensor
     n: int
 
     @classmethod
@@ -29,20 +29,33 @@ class Entries:
         """The entries of `codes` that are above zero, whatever the order of latents within a token."""
         n, keep = codes.pairs.n, codes.value > 0
         token, latent, value = (t[keep].cpu() for t in (codes.pairs.token, codes.pairs.latent, codes.value))
-        key, order = torch.sort(token * n + latent)
-        return cls(token[order], latent[order], value[order].double(), key, n)
+        return cls._sorted(token * n + latent, value.double(), n)
+
+    @classmethod
+    def _sorted(cls, key: Tensor, value: Tensor, n: int) -> Entries:
+        key, order = torch.sort(key)
+        return cls(key, value[order], n)
+
+    @cached_property
+    def token(self) -> Tensor:
+        """(E,) int64: the token of each entry."""
+        return self.key // self.n
+
+    @cached_property
+    def latent(self) -> Tensor:
+        """(E,) int64: the latent of each entry."""
+        return self.key - self.token * self.n
 
     def matched(self, followed: Tensor) -> tuple[Tensor, Tensor]:
-        """Per entry at t: whether its latent is on at t + 1, and the product of both values (0 if not).
+        """Per entry at t: whether its latent is on at t + 1, and which entry that is (any one if not).
 
         `followed` (B,) bool: whether row t + 1 counts as the successor of row t.
         """
         if not len(self.key):
-            return self.key.bool(), self.value
+            return self.key.bool(), self.key
         wanted = self.key + self.n
         found = torch.searchsorted(self.key, wanted).clamp_max(len(self.key) - 1)
-        stays = (self.key[found] == wanted) & followed[self.token]
-        return stays, torch.where(stays, self.value * self.value[found], 0.0)
+        return (self.key[found] == wanted) & followed[self.token], found
 
     def by_token(self, weight: Tensor, batch: int) -> Tensor:
         """(B,) float64: `weight` (E,) summed over each token's entries."""
@@ -61,3 +74,21 @@ class Entries:
             for weight in weights
         )
         return sums, squares
+
+
+def permuted(held: Sequence[Entries], sizes: Sequence[int], order: Tensor) -> Iterator[Entries]:
+    """The entries `held` of blocks of `sizes` tokens, with all tokens in another order.
+
+    `order` (N,): the token that comes to each place, counted through all blocks. Codes are moved, not
+    computed again: the control is the same codes in random order, whatever the encoder reads.
+    """
+    if not held:
+        return
+    n, place = held[0].n, torch.empty_like(order)
+    place[order] = torch.arange(len(order))
+    starts = torch.tensor([0, *sizes]).cumsum(0)
+    moved = [place[each.token + start] * n + each.latent for each, start in zip(held, starts, strict=False)]
+    every = Entries._sorted(torch.cat(moved), torch.cat([each.value for each in held]), n)
+    for start, stop in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        first, last = torch.searchsorted(every.key, torch.tensor([start * n, stop * n])).tolist()
+        yield Entries(every.key[first:last] - start * n, every.value[first:last], n)

@@ -3,46 +3,96 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from pipeline.metrics.common.controls import PERMUTED, of_permuted, of_untrained, permuted
+from pipeline.metrics.common.controls import (
+    LOOKUP,
+    PERMUTED,
+    SHUFFLED,
+    of_lookup,
+    of_permuted,
+    of_shuffled,
+    of_untrained,
+    permuted,
+)
+from pipeline.metrics.common.lookup import Lookup
 from pipeline.metrics.common.resampling import Resampling
-from pipeline.metrics.reconstruction import density, geometry, measure, temporal
+from pipeline.metrics.reconstruction import (
+    density,
+    geometry,
+    measure,
+    persistence,
+    temporal,
+    training_window,
+)
 from pipeline.metrics.reconstruction.measure import CONTEXTS, Reconstruction
+from pipeline.metrics.reconstruction.orders import Orders, Shuffled
+from pipeline.metrics.reconstruction.persistence import TEMPORAL
 from pipeline.metrics.reconstruction.section import ReconstructionSection
-from pipeline.metrics.reconstruction.temporal import TEMPORAL, Temporal, control, permutation
+from pipeline.metrics.reconstruction.training_window import TrainingWindow
 from pipeline.numbers.document import Measured
 from pipeline.numbers.number import Number
 from pipeline.numbers.table import Columns
 from pipeline.sae.core.inference import SAE
 from pipeline.store import Batch
 
-_OWN = {each.name: each for each in (*measure.METRICS, *geometry.METRICS, *temporal.METRICS)}
+_OWN = {
+    each.name: each
+    for part in (measure, training_window, geometry, persistence, temporal)
+    for each in part.METRICS
+}
+_ORDER = {"persistence": 0.0, "persistence_energy": 0.0, "smoothness_ratio": 1.0}
+"""What random order gives, by construction."""
+_UNTRAINED = ("explained_variance", "dead_share", *_ORDER, "flicker")
+_LOOKED_UP = ("l0", "explained_variance", *_ORDER)
 METRICS = [
     *_OWN.values(),
     of_permuted(_OWN["explained_variance"]),
-    *(of_untrained(_OWN[name]) for name in ("explained_variance", "dead_share", "flicker")),
+    *(of_untrained(_OWN[name]) for name in _UNTRAINED),
+    *(of_lookup(_OWN[name]) for name in _LOOKED_UP if name != "l0"),
+    replace(of_lookup(_OWN["l0"]), reference=None),  # the row's name says it
+    *(of_shuffled(_OWN[name], value) for name, value in _ORDER.items()),
 ]
+BY_CONSTRUCTION = {f"{name}{SHUFFLED}": Number(value) for name, value in _ORDER.items()}
+"""The row of shuffled tokens."""
 TABLES: dict[str, Columns] = {
     CONTEXTS: {"context": int, **dict.fromkeys(measure.COLUMNS, float)},
-    TEMPORAL: {"context": int, **dict.fromkeys(temporal.COLUMNS, float)},
+    TEMPORAL: {"context": int, **persistence.TABLE},
     "density_histogram.tsv": density.HISTOGRAM_COLUMNS,
     "latents.tsv": {**density.LATENT_COLUMNS, "on_followed": int, "stays_on": int},
 }
 
 
-class _Counts:
-    """Everything counted of one SAE; `mean` (d,) is that of all tokens."""
+@dataclass(frozen=True)
+class Split:
+    """What is measured on: `test` and `window` read the test split and the training window anew.
 
-    def __init__(self, sae: SAE, mean: Tensor, section: ReconstructionSection) -> None:
-        self.sae = sae
+    `mean` (d,) is that of all test tokens; neighbours count in blocks whose contexts are all below `stop`.
+    """
+
+    test: Callable[[], Iterable[Batch]]
+    window: Callable[[], Iterable[Batch]]
+    mean: Tensor
+    stop: int
+
+    def neighbours(self, block: Batch) -> bool:
+        """Whether neighbouring tokens of `block` count."""
+        return bool((block.context < self.stop).all())
+
+
+class _Counts:
+    """Everything counted of one SAE on the test split."""
+
+    def __init__(
+        self, sae: SAE, mean: Tensor, window: TrainingWindow, section: ReconstructionSection
+    ) -> None:
+        self.sae, self.window = sae, window
         self.permuted, self.permuted_error = permuted(sae, section.seed), 0.0
         self.reconstruction = Reconstruction(sae.n, mean)
-        self.temporal, self.shuffled = (Temporal(sae.n, section.window) for _ in range(2))
+        self.orders = Orders(sae.n, section.window, window.dense)
 
     def add(self, block: Batch, with_temporal: bool) -> None:
         """Count a block of whole contexts; `with_temporal`: also its neighbouring tokens."""
@@ -50,26 +100,21 @@ class _Counts:
         self.reconstruction.add(block.x, self.sae.decode(codes), codes, block.context)
         self.permuted_error += float((block.x - self.permuted.decode(codes)).double().square().sum())
         if with_temporal:
-            self.temporal.add(block.x, codes, block.document, block.position, block.context)
-
-    def add_shuffled(self, block: Batch) -> None:
-        """Count neighbours in a block whose rows were permuted."""
-        codes = self.sae.encode(block.x)
-        self.shuffled.add(block.x, codes, block.document, block.position, block.context)
+            self.orders.add(block, codes)
 
     def measured(self, plan: Resampling) -> Measured:
-        """Every metric but the untrained SAE's, and the tables."""
+        """Every metric but those of the other controls, and the tables."""
         numbers = {
             **self.reconstruction.values(plan),
+            **self.window.values(),
             **geometry.values(self.sae),
-            **self.temporal.values(plan),
-            **control(self.shuffled.values(plan)),
+            **self.orders.values(plan),
         }
         whole = numbers["explained_variance"]
         numbers[f"explained_variance{PERMUTED}"] = self._permuted(whole)
         return Measured(numbers, {
             CONTEXTS: self.reconstruction.sums.rows(),
-            TEMPORAL: self.temporal.sums.rows(),
+            TEMPORAL: self.orders.rows(),
             "density_histogram.tsv": self.reconstruction.density.histogram(),
             "latents.tsv": self._latents(),
         })  # fmt: skip
@@ -82,43 +127,57 @@ class _Counts:
         return Number(1 - self.permuted_error / deviation, whole.items)
 
     def _latents(self) -> Iterator[dict[str, Any]]:
-        switches = zip(self.temporal.on_followed.tolist(), self.temporal.stays_on.tolist(), strict=True)
+        ordered = self.orders.ordered
+        switches = zip(ordered.on_followed.tolist(), ordered.stays_on.tolist(), strict=True)
         for row, (followed, stays) in zip(self.reconstruction.density.latents(), switches, strict=True):
             yield {**row, "on_followed": followed, "stays_on": stays}
 
 
 def evaluate(
-    saes: Sequence[SAE], blocks: Iterable[Batch], mean: Tensor, stop: int, section: ReconstructionSection,
-    advance: Callable[[int], None],
-) -> list[Measured]:  # fmt: skip
-    """What is measured of each SAE on `blocks`, whose tokens have the mean `mean` (d,).
-
-    Neighbouring tokens count in the blocks whose contexts are all below `stop`.
-    """
-    counts = [_Counts(sae, mean, section) for sae in saes]
+    saes: Sequence[SAE], split: Split, section: ReconstructionSection, advance: Callable[[int], None]
+) -> list[Measured]:
+    """What is measured of each SAE on `split`."""
+    if not saes:
+        return []
+    windows = _windows(saes, split)
+    counts = [_Counts(sae, split.mean, window, section) for sae, window in zip(saes, windows, strict=True)]
     held = []
-    for block in blocks:
-        neighbours = bool((block.context < stop).all())
+    for block in split.test():
+        neighbours = split.neighbours(block)
         if neighbours:
             held.append(block)
         for each in counts:
             each.add(block, neighbours)
             advance(len(block.x))
-    for block in shuffled(held, section.seed):
-        for each in counts:
-            each.add_shuffled(block)
+    shuffled = Shuffled(held, section.seed)
+    for each in counts:
+        each.orders.shuffle(shuffled)
     plan = Resampling(section.resamples, section.seed)
     return [each.measured(plan) for each in counts]
 
 
-def shuffled(held: Sequence[Batch], seed: int) -> Iterator[Batch]:
-    """The same blocks with the rows of all of them permuted among their places."""
-    if not held:
-        return
-    x = torch.cat([block.x for block in held])
-    order = permutation(len(x), seed).to(x.device)
-    start = 0
-    for block in held:
-        stop = start + len(block.x)
-        yield replace(block, x=x[order[start:stop]])
-        start = stop
+def _windows(saes: Sequence[SAE], split: Split) -> list[TrainingWindow]:
+    found = [TrainingWindow(sae.n) for sae in saes]
+    for block in split.window():
+        for sae, window in zip(saes, found, strict=True):
+            window.add(sae.encode(block.x))
+    return found
+
+
+def looked_up(
+    lookup: Lookup, tokens: Callable[[Batch], Tensor], split: Split, section: ReconstructionSection
+) -> dict[str, Number]:
+    """The numbers of the token lookup under their names as a control; `tokens` gives a block's ids (B,)."""
+    counts, orders = Reconstruction(lookup.n, split.mean), Orders(lookup.n, section.window)
+    held = []
+    for block in split.test():
+        ids = tokens(block)
+        codes, x = lookup.encode(ids), block.x.cpu()
+        counts.add(x, lookup.reconstruct(ids), codes, block.context)
+        if split.neighbours(block):
+            held.append(block)
+            orders.add(block, codes)
+    orders.shuffle(Shuffled(held, section.seed))
+    plan = Resampling(section.resamples, section.seed)
+    found = counts.values(plan) | orders.values(plan)
+    return {f"{name}{LOOKUP}": found[name] for name in _LOOKED_UP}

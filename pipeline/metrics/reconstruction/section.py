@@ -18,6 +18,9 @@ class ReconstructionSection(Section):
         ge=1,
         description="at most this many test contexts for the temporal metrics; they are held in memory",
     )
+    dead_tokens: int = Field(
+        50_000, ge=1, description="a latent that is silent on so many tokens of the train split is dead"
+    )
     window: int = Field(128, ge=2, description="tokens of a context per window of the activation variance")
     resamples: int = Field(1000, ge=100, description="bootstrap resamples of contexts")
     seed: int = Field(0, ge=0, description="seed of the bootstrap and of the shuffled control")

@@ -3,7 +3,8 @@
 Tokens t and t + 1 are a pair when both are valid (not special), neighbours in one context and of one
 document. A latent is on where its activation is above zero. Everything is counted on active
 (token, latent) entries: an entry at t is matched with the same latent's entry at t + 1 by sorted keys.
-The control is the same metrics with the valid tokens permuted: names that end in `_shuffled`.
+The control is the same metrics with the valid tokens permuted: names that end in `_shuffled`. What order
+adds to it is in persistence.py.
 """
 
 from __future__ import annotations
@@ -17,16 +18,11 @@ from torch import Tensor
 
 from pipeline.metrics.common.resampling import ItemSums, Resampling, ratio
 from pipeline.metrics.reconstruction.entries import Entries
-from pipeline.numbers.definition import Definition, Headline, Items
+from pipeline.metrics.reconstruction.persistence import COLUMNS, SHUFFLED
+from pipeline.metrics.reconstruction.switching import WITHOUT_DENSE, switching
+from pipeline.numbers.definition import Definition
 from pipeline.numbers.number import Number, missing
-from pipeline.sae.core.codes import Codes
 from pipeline.stats.intervals import Statistic, Sums
-
-COLUMNS = ("pairs", "moving_pairs", "smoothness", "on", "on_followed", "on_following", "stays_on")
-"""What is summed per context. `moving_pairs` are those with x_t != x_(t-1)."""
-
-TEMPORAL = "temporal.tsv"
-"""The table of the sums."""
 
 _NO_PAIR_OFF = "no latent that is ever on is off at a token that has a successor"
 
@@ -35,10 +31,14 @@ RARE = 10
 
 
 class Temporal:
-    """Counts over the evaluated tokens of one SAE with n latents; `window` is in tokens of a context."""
+    """Counts over the evaluated tokens of one SAE with n latents, of which `dense` (n,) bool are dense.
 
-    def __init__(self, n: int, window: int) -> None:
+    `window` is in tokens of a context.
+    """
+
+    def __init__(self, n: int, window: int, dense: Tensor | None = None) -> None:
         self.n, self.window = n, window
+        self.dense = torch.zeros(n, dtype=torch.bool) if dense is None else dense
         self.sums = ItemSums(COLUMNS)
         self.tokens = self.pairs = self.windows = 0
         self.on, self.on_followed, self.stays_on = (torch.zeros(n, dtype=torch.int64) for _ in range(3))
@@ -46,14 +46,13 @@ class Temporal:
             torch.zeros(n, dtype=torch.float64) for _ in range(3)
         )
 
-    def add(self, x: Tensor, codes: Codes, document: Tensor, position: Tensor, context: Tensor) -> None:
+    def add(self, x: Tensor, entries: Entries, document: Tensor, position: Tensor, context: Tensor) -> None:
         """Add whole contexts: `x` (B, d), its codes, and per token `document`, `position`, `context` (B,).
 
         Rows are valid tokens in the order of context and position.
         """
         if not len(x):
             return
-        entries = Entries.of(codes)
         document, position, context = document.cpu(), position.cpu(), context.cpu()
         self._switches(x, entries, _followed(document, position, context), context)
         windows = int(position.max()) // self.window + 1
@@ -61,27 +60,26 @@ class Temporal:
 
     def _switches(self, x: Tensor, entries: Entries, followed: Tensor, context: Tensor) -> None:
         batch = len(context)
-        stays, product = entries.matched(followed)
-        change = _norms_of_change(entries, product, batch)
         moved = torch.zeros(batch, dtype=torch.float64)
         moved[:-1] = (x[1:].double() - x[:-1].double()).norm(dim=1).cpu()
-        moving = followed & (moved > 0)
-        on_followed, on_following = followed[entries.token], followed.roll(1)[entries.token]
+        every = torch.ones_like(entries.key, dtype=torch.bool)
+        whole = switching(entries, every, followed, moved)
+        thin = ~self.dense[entries.latent]
+        part = whole if bool(thin.all()) else switching(entries, thin, followed, moved)
         self.sums.add(
             context,
             pairs=followed,
-            moving_pairs=moving,
-            smoothness=torch.where(moving, change / torch.where(moving, moved, 1.0), 0.0),
-            on=entries.by_token(torch.ones_like(entries.value), batch),
-            on_followed=entries.by_token(on_followed, batch),
-            on_following=entries.by_token(on_following, batch),
-            stays_on=entries.by_token(stays, batch),
+            moving_pairs=followed & (moved > 0),
+            on=entries.by_token(every, batch),
+            on_following=entries.by_token(followed.roll(1)[entries.token], batch),
+            **whole,
+            **{f"{name}{WITHOUT_DENSE}": column for name, column in part.items()},
         )
         self.tokens += batch
         self.pairs += int(followed.sum())
-        self.on += entries.count(torch.ones_like(stays))
-        self.on_followed += entries.count(on_followed)
-        self.stays_on += entries.count(stays)
+        self.on += entries.count(every)
+        self.on_followed += entries.count(followed[entries.token])
+        self.stays_on += entries.count(entries.matched(followed)[0])
 
     def _variances(self, entries: Entries, window: Tensor) -> None:
         _, index, size = torch.unique(window, return_inverse=True, return_counts=True)
@@ -160,12 +158,6 @@ def _followed(document: Tensor, position: Tensor, context: Tensor) -> Tensor:
     return followed
 
 
-def _norms_of_change(entries: Entries, product: Tensor, batch: int) -> Tensor:
-    """(B,) float64: |f_(t+1) - f_t|; the last row's is meaningless."""
-    square = entries.by_token(entries.value.square(), batch)
-    return (square + square.roll(-1) - 2 * entries.by_token(product, batch)).clamp_min(0).sqrt()
-
-
 def _flicker(sums: Sums) -> np.ndarray:
     return 1 - sums["stays_on"] / sums["on_followed"]
 
@@ -196,12 +188,6 @@ _ORDERED = [
         "flicker", "lower", "share", 1,
         "of all (latent, token) with the latent on and the token followed by another of its document: the "
         "share with the latent off at that next token",
-        headline=Headline(
-            "flicker", "flicker", 80,
-            items=Items(
-                TEMPORAL, "context", "contexts", {"stays_on": 1}, {"on_followed": 1}, complement=True
-            ),
-        ),
     ),
     Definition(
         "flicker_per_latent", "lower", "share", 1,
@@ -236,7 +222,7 @@ METRICS = [
     *_ORDERED,
     *(
         replace(
-            metric, name=f"{metric.name}_shuffled", better="neither", headline=None,
+            metric, name=f"{metric.name}{SHUFFLED}", better="neither",
             definition=f"control: {metric.name} with the valid tokens permuted",
         )
         for metric in _ORDERED
@@ -247,4 +233,4 @@ METRICS = [
 
 def control(values: dict[str, Number]) -> dict[str, Number]:
     """The values of the shuffled order under their own names."""
-    return {f"{name}_shuffled": value for name, value in values.items()}
+    return {f"{name}{SHUFFLED}": value for name, value in values.items()}

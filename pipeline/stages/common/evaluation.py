@@ -28,7 +28,7 @@ from pipeline.sae.core.inference import SAE
 from pipeline.stages.common.code import closure
 from pipeline.stages.common.files import VERSIONS, evaluation_folder, fresh
 from pipeline.stages.common.memo import Memo
-from pipeline.stages.common.saes import require_width, trained_saes
+from pipeline.stages.common.saes import Trained, require_width, trained_saes
 
 S = TypeVar("S", bound=Section)
 Advance = Callable[[int], None]
@@ -85,6 +85,7 @@ class Evaluation:
     steps: int = 1  # of `unit`, that an SAE takes
     control: Control | None = None
     width: tuple[int, Path] | None = None  # of the activations that SAEs must take, and where these lie
+    beside: Mapping[str, Number] = field(default_factory=dict)  # numbers that no SAE changes, in every row
 
 
 def one_by_one(measure: Callable[[SAE], Measured]) -> Callable[[Sequence[SAE], Advance], list[Measured]]:
@@ -119,10 +120,8 @@ def evaluate(name: str, variant: str, schema: type[S], prepare: Callable[[Settin
         own = measured.get(trained.folder)
         if own is None:
             own = nothing(evaluation.definitions, trained.run.reason or "the training diverged")
-        elif evaluation.control:
-            defined = [each.name for each in evaluation.definitions if each.name not in own.numbers]
-            beside = evaluation.control.numbers(trained.sae.n, trained.control_k, device, defined)
-            own = Measured({**own.numbers, **beside}, own.tables)
+        else:
+            own = Measured({**own.numbers, **_beside(evaluation, trained, own, device)}, own.tables)
         found.append((trained.identity, own))
     write_measured(
         fresh(evaluation_folder(name, variant)),
@@ -133,6 +132,17 @@ def evaluate(name: str, variant: str, schema: type[S], prepare: Callable[[Settin
         found,
         section.model_dump(),
     )
+
+
+def _beside(
+    evaluation: Evaluation, trained: Trained, own: Measured, device: torch.device
+) -> dict[str, Number]:
+    """What stands in the row of `trained` that is not its `own`."""
+    found = dict(evaluation.beside)
+    if evaluation.control:
+        defined = [each.name for each in evaluation.definitions if each.name not in own.numbers]
+        found |= evaluation.control.numbers(trained.sae.n, trained.control_k, device, defined)
+    return found
 
 
 def _measured(

@@ -17,6 +17,11 @@ REPORTS = Path("reports")
 SCRATCH = Path(".scratch")
 
 TABLES = REPORTS / "tables"
+METRICS = REPORTS / "metrics.json"
+INTERVALS = REPORTS / "intervals.json"
+"""The headline numbers and their intervals; git keeps them."""
+REPORT = REPORTS / "report.json"
+"""The comparison as printed; git keeps it, because README and docs show it."""
 EVALUATED = REPORTS / "evaluations"
 """A folder per evaluation, each with one per variant; nothing else lies here."""
 VERSIONS = Path("requirements/numeric.txt")

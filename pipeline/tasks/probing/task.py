@@ -19,7 +19,7 @@ from pipeline.tasks.common.disk import load_facts, load_tensors, save
 from pipeline.tasks.probing.problems import Problem
 
 NAME, STAGE = "probing", "probing_task"
-FIELDS = ("x", "offsets", "mean")
+FIELDS = ("x", "ids", "offsets", "mean")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class ProbingTask:
     """All of sparse probing that no SAE changes; N tokens of X texts."""
 
     x: Tensor  # (N, d) float32: residual stream of the texts' tokens, special tokens left out
+    ids: Tensor  # (N,) int64: which token each row is
     offsets: Tensor  # (X + 1,) int64: text i owns rows offsets[i]:offsets[i + 1]
     mean: Tensor  # (X, d) float32: mean of each text's rows
     problems: list[Problem]

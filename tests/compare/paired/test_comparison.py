@@ -61,14 +61,16 @@ def test_every_score_target_and_pair_is_there_once(gather: Gather) -> None:
 
 def test_a_clear_difference_is_called_and_a_small_one_is_not(gather: Gather) -> None:
     world = small(
-        explained_variance={42: 0.95, 43: 0.951}, ce_score={42: 0.90, 43: 0.93}, flicker={42: 0.05, 43: 0.051}
+        explained_variance={42: 0.95, 43: 0.951},
+        persistence={42: 0.90, 43: 0.93},
+        kl_sae={42: 0.05, 43: 0.051},
     )
-    for metric, values in (("explained_variance", (0.60, 0.601)), ("ce_score", (0.91, 0.925)),
-                           ("flicker", (0.4, 0.401))):  # fmt: skip
+    for metric, values in (("explained_variance", (0.60, 0.601)), ("persistence", (0.91, 0.925)),
+                           ("kl_sae", (0.4, 0.401))):  # fmt: skip
         world.values |= {("atm", "l0-4", 4, 42 + i, metric): value for i, value in enumerate(values)}
     found = compared(gather(world))
     clear = family(found, "explained_variance", 4).pair("topk", "atm")
-    small_one = family(found, "ce_score", 4).pair("topk", "atm")
+    small_one = family(found, "persistence", 4).pair("topk", "atm")
     assert clear is not None
     assert small_one is not None
     assert clear.difference is not None
@@ -76,9 +78,9 @@ def test_a_clear_difference_is_called_and_a_small_one_is_not(gather: Gather) -> 
     assert clear.difference.value == pytest.approx(0.35)
     assert clear.difference.low < 0.35 < clear.difference.high
     assert clear.a.items == CONTEXTS
-    flicker = family(found, "flicker", 4).pair("topk", "atm")
-    assert flicker is not None
-    assert flicker.verdict == "better"  # lower is better
+    kl = family(found, "kl", 4).pair("topk", "atm")
+    assert kl is not None
+    assert kl.verdict == "better"  # lower is better
 
 
 def test_a_pair_turned_round_says_the_opposite(gather: Gather) -> None:
@@ -100,7 +102,7 @@ def test_items_widen_an_interval_that_seeds_alone_make_narrow(gather: Gather) ->
     world = World(variants=["standard", "topk", "atm", "temporal"], papers=(), controls=())
     whole = gather(world)
     seeds_only, both = compared(whole, {}), compared(whole)
-    pairs_of = [family(found, "probing_k1", 4).pairs[0].difference for found in (seeds_only, both)]
+    pairs_of = [family(found, "probing", 4).pairs[0].difference for found in (seeds_only, both)]
     assert pairs_of[0] is not None
     assert pairs_of[1] is not None
     assert pairs_of[1].error > pairs_of[0].error
@@ -108,9 +110,9 @@ def test_items_widen_an_interval_that_seeds_alone_make_narrow(gather: Gather) ->
 
 
 def test_a_row_off_its_target_takes_part_through_its_interpolated_value(gather: Gather) -> None:
-    world = small(l0={42: 3.0, 43: 4.0}, ce_score={42: 0.5, 43: 0.6})
-    world.values |= {("topk", "l0-16", 16, 42, "ce_score"): 0.9, ("topk", "l0-16", 16, 42, "l0"): 16.0}
-    found = family(compared(gather(world)), "ce_score", 4)
+    world = small(l0={42: 3.0, 43: 4.0}, persistence={42: 0.5, 43: 0.6})
+    world.values |= {("topk", "l0-16", 16, 42, "persistence"): 0.9, ("topk", "l0-16", 16, 42, "l0"): 16.0}
+    found = family(compared(gather(world)), "persistence", 4)
     row = next(row for row in found.rows if row.label == "topk")
     assert [each.how for each in row.by_seed] == ["interpolated", "reached"]
     assert row.by_seed[0].value == pytest.approx(0.5 + 0.4 * 0.1718, rel=1e-3)  # ln(4/3) / ln(16/3)
@@ -119,7 +121,7 @@ def test_a_row_off_its_target_takes_part_through_its_interpolated_value(gather: 
 
 def test_a_row_that_never_reaches_the_target_is_not_compared_and_says_why(gather: Gather) -> None:
     world = small(l0={42: 7.0, 43: 7.5})
-    found = family(compared(gather(world)), "ce_score", 4)
+    found = family(compared(gather(world)), "persistence", 4)
     pair = found.pair("topk", "atm")
     assert pair is not None
     assert (pair.verdict, pair.difference) == ("not compared", None)
@@ -151,7 +153,7 @@ def test_a_diverged_seed_is_not_compared_and_the_others_are(gather: Gather) -> N
     world = World(
         variants=["standard", *NAMES], papers=(), controls=(), diverged={("atm", "l0-4", 42): "boom"}
     )
-    found = family(compared(gather(world)), "ce_score", 4)
+    found = family(compared(gather(world)), "persistence", 4)
     verdicts = {(pair.a.label, pair.b.label): pair.verdict for pair in found.pairs}
     assert verdicts["standard", "topk"] != "not compared"
     assert verdicts["standard", "atm"] == verdicts["topk", "atm"] == "not compared"
@@ -170,19 +172,19 @@ def test_a_diverged_seed_is_not_compared_and_the_others_are(gather: Gather) -> N
     ],
 )
 def test_without_two_seeds_or_two_rows_nothing_is_judged(gather: Gather, world: World, reason: str) -> None:
-    found = family(compared(gather(world)), "ce_score", 4)
+    found = family(compared(gather(world)), "persistence", 4)
     assert [(pair.verdict, pair.reason) for pair in found.pairs] == [("not compared", reason)]
     assert found.detectable() is None
 
 
 def test_curves_hold_the_reached_and_the_matched_value(gather: Gather) -> None:
-    world = small(l0={42: 3.0, 43: 4.0}, ce_score={42: 0.5, 43: 0.6})
+    world = small(l0={42: 3.0, 43: 4.0}, persistence={42: 0.5, 43: 0.6})
     world.values |= {("atm", "l0-4", 4, seed, "l0"): 9.0 for seed in (42, 43)}
     whole = gather(world)
     rows = curves(whole, compared(whole))
     assert all(set(row) == set(CURVES) for row in rows)
     topk, atm = (
-        next(r for r in rows if (r["label"], r["target"], r["metric"]) == (name, 4, "ce_score"))
+        next(r for r in rows if (r["label"], r["target"], r["metric"]) == (name, 4, "persistence"))
         for name in NAMES
     )
     assert (topk["l0"], topk["value"], topk["low"], topk["high"]) == (3.5, 0.55, 0.5, 0.6)

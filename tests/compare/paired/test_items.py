@@ -13,10 +13,10 @@ from pipeline.compare.columns import headlines
 from pipeline.compare.paired.items import RESAMPLES, SEED, Sums
 from pipeline.metrics.behavior.measure import COLUMNS as BEHAVIOR
 from pipeline.metrics.common.resampling import Resampling
-from pipeline.metrics.reconstruction import temporal
+from pipeline.metrics.reconstruction import persistence
 from pipeline.metrics.reconstruction.measure import Reconstruction
 from pipeline.tasks.letters.words import f1
-from tests.compare.fake import DEFINED
+from tests.compare.fake import DEFINED, SECTION
 from tests.metrics.codes import random_sae
 
 DEFINITIONS = {(stage, each.name): each for stage, found in DEFINED.items() for each in found}
@@ -44,14 +44,34 @@ def test_explained_variance_is_the_reconstruction_stages() -> None:
     assert found.names == tuple(range(6))
 
 
-def test_flicker_and_cross_entropy_score_are_ratios_of_sums() -> None:
+def test_kl_is_a_ratio_of_sums() -> None:
     rng = np.random.default_rng(0)
-    rows = pd.DataFrame({name: rng.uniform(1, 2, 9) for name in temporal.COLUMNS}).assign(context=range(9))
-    assert sums("flicker", rows).value() == pytest.approx(1 - rows.stays_on.sum() / rows.on_followed.sum())
     rows = pd.DataFrame({name: rng.uniform(1, 2, 9) for name in BEHAVIOR}).assign(context=range(9))
-    rows["ce_zero"] += 4
-    lost, scale = (rows.ce_zero - rows.ce_sae).sum(), (rows.ce_zero - rows.ce_clean).sum()
-    assert sums("ce_score", rows).value() == pytest.approx(lost / scale)
+    assert sums("kl", rows).value() == pytest.approx(rows.kl_sae.sum() / rows.kl_tokens.sum())
+
+
+def test_persistence_is_drawn_again_with_the_shuffled_tokens_of_the_same_contexts() -> None:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({name: rng.uniform(1, 2, 9) for name in persistence.TABLE}).assign(context=range(9))
+    rows["on_followed"] += 2
+    rows["on_followed_shuffled"] += 2
+
+    def expected(drawn: pd.DataFrame) -> float:
+        total = drawn.sum()
+        ordered = 1 - total.stays_on / total.on_followed
+        return float(1 - ordered / (1 - total.stays_on_shuffled / total.on_followed_shuffled))
+
+    found = sums("persistence", rows)
+    assert found.value() == pytest.approx(expected(rows))
+    counts = np.random.default_rng(SEED).multinomial(9, np.full(9, 1 / 9), size=RESAMPLES)
+    draws = found.draws()
+    for each in (0, 1, 999):
+        assert draws[each] == pytest.approx(expected(rows.loc[np.repeat(rows.index, counts[each])]))
+    total = rows.sum()
+    ratio = (total.smoothness_shuffled / total.moving_pairs_shuffled) / (
+        total.smoothness / total.moving_pairs
+    )
+    assert sums("smoothness", rows).value() == pytest.approx(ratio)
 
 
 WORDS = [
@@ -88,7 +108,7 @@ def test_letter_f1_is_the_absorption_stages() -> None:
     )
 
 
-PROBED = [
+_PROBED = [
     {"set": "topics", "class": "x", "text": 4, "right_k1": 1},
     {"set": "topics", "class": "x", "text": 7, "right_k1": 0},
     {"set": "topics", "class": "y", "text": 4, "right_k1": 1},
@@ -96,12 +116,15 @@ PROBED = [
     {"set": "mood", "class": "1", "text": 8, "right_k1": 1},
     {"set": "mood", "class": "1", "text": 3, "right_k1": 1},
 ]
+PROBED = [row | {f"right_k{k}": row["right_k1"] for k in SECTION.k} for row in _PROBED]
 
 
 def test_probing_is_the_mean_over_classes_then_sets_and_a_text_is_one_item() -> None:
-    found = sums("probing_k1", PROBED)
+    found = sums("probing", PROBED)
     assert found.value() == pytest.approx(((0.5 + 1.0) / 2 + 2 / 3) / 2)
     assert found.names == (3, 4, 7, 8, 9)
+    only_k1 = [row | {f"right_k{k}": 0 for k in SECTION.k[1:]} for row in PROBED]
+    assert sums("probing", only_k1).value() == pytest.approx(found.value() / len(SECTION.k))
 
 
 def test_draws_are_a_loop_over_resampled_items() -> None:

@@ -11,11 +11,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from pipeline.console.errors import BadInput
+from pipeline.metrics.probing.evaluate import counted
 from pipeline.metrics.probing.measure import auc, sparse_logits, top_features
 from pipeline.metrics.probing.pooling import pooled_codes
 from pipeline.metrics.probing.results import (
     baselines,
     item_rows,
+    looked_up,
     metrics,
     neurons_of,
     probe,
@@ -53,7 +55,7 @@ def made_task(classes: int = 3, per_class: int = 30) -> ProbingTask:
         ((row > 0) == truth)[real].tolist()
         for row, truth, real in zip(logits, test.truth, test.real, strict=True)
     ]
-    return ProbingTask(x, offsets, mean, problems, dense, {"model": "m"})
+    return ProbingTask(x, kinds[text], offsets, mean, problems, dense, {"model": "m"})
 
 
 def test_splits_are_disjoint_balanced_and_fixed() -> None:
@@ -155,7 +157,9 @@ def test_an_oracle_latent_scores_one_and_results_are_complete(tmp_path: Path) ->
     assert found["probing_k1"].value == 1
     assert found["probing_auc_k3"].value == 1
     assert found["probing_k1"].low == 1
-    controls = {f"probing_k{k}_random_sae" for k in PROBING.k}
+    assert found["probing"].value == pytest.approx((1 + found["probing_k3"].value) / 2)
+    curve = ["probing", *(f"probing_k{k}" for k in PROBING.k)]
+    controls = {f"{name}_{of}" for name in curve for of in ("random_sae", "token_lookup")}
     assert set(found) | controls == {metric.name for metric in metrics(task, PROBING)}
     neurons = found["raw_neurons_k1"]
     assert neurons.value is not None
@@ -175,6 +179,22 @@ def test_an_oracle_latent_scores_one_and_results_are_complete(tmp_path: Path) ->
     assert again.dense == task.dense
     reloaded = values(oracle, again, PROBING) | baselines(raw, again, PROBING)
     assert reloaded == found
+
+
+def test_the_token_lookup_is_probed_by_what_words_a_text_has() -> None:
+    """Every token of a class has its own id, so that one count tells the class; test texts fit nothing."""
+    task = made_task()
+    found = counted(task)
+    text = torch.repeat_interleave(torch.arange(len(task.mean)), task.offsets.diff())
+    trained = {item for problem in task.problems for item in problem.items["train"]}
+    rows = torch.tensor([int(each) in trained for each in text])
+    for kind in task.ids.unique().tolist():
+        size = (task.x[rows & (task.ids == kind)].mean(0) - task.x[rows].mean(0)).norm()
+        share = torch.stack([(task.ids[text == each] == kind).double().mean() for each in range(len(found))])
+        torch.testing.assert_close(found[:, kind].double(), share * size.double(), rtol=1e-4, atol=1e-5)
+    numbers = looked_up(probe(found, task, [1, 3]), task, PROBING)
+    assert numbers["probing_k1_token_lookup"].value == 1
+    assert set(numbers) == {f"{name}_token_lookup" for name in ("probing", "probing_k1", "probing_k3")}
 
 
 def test_absent_task(tmp_path: Path) -> None:

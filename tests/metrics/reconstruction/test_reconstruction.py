@@ -69,7 +69,7 @@ def reference(batches: list[Tensor], sae: SAE) -> dict[str, float]:
         "l2_norm_in": np.mean(np.linalg.norm(x, axis=1)),
         "l2_norm_out": np.mean(np.linalg.norm(r, axis=1)),
         "l2_ratio": np.mean(np.linalg.norm(r, axis=1) / np.linalg.norm(x, axis=1)),
-        "dead_share": (density == 0).mean(),
+        "silent_share": (density == 0).mean(),
         "frac_alive": (density > 0).mean(),
         "freq_over_1_percent": (density > 0.01).mean(),
         "freq_over_10_percent": (density > 0.1).mean(),
@@ -133,7 +133,7 @@ def test_reconstructing_the_mean_explains_nothing(batches: list[Tensor]):
     result.add(x, x.double().mean(0).expand_as(x), sparse(torch.zeros(len(x), N)), torch.arange(len(x)))
     values = result.values(PLAN)
     assert values["explained_variance"].value == pytest.approx(0, abs=1e-12)
-    dead = values["dead_share"]
+    dead = values["silent_share"]
     bounds = wilson(N, N)
     assert dead == Number(1.0, N, low=bounds.low, high=bounds.high)
     assert (values["l0"].value, values["frac_alive"].value) == (0, 0)

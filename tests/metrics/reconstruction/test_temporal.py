@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pipeline.metrics.common.resampling import Resampling
+from pipeline.metrics.reconstruction.entries import Entries
 from pipeline.metrics.reconstruction.temporal import METRICS, RARE, Temporal, control, permutation
 from pipeline.numbers.number import Number
 from pipeline.sae.core.codes import Codes, Pairs
@@ -43,7 +44,7 @@ def measured(tokens: Tokens, dense: Tensor, blocks: int = 1, window: int = WINDO
     for block in range(blocks):
         which = tokens.context % blocks == block
         part = tokens.part(which)
-        result.add(part.x, sparse(dense[which]), part.document, part.position, part.context)
+        result.add(part.x, Entries.of(sparse(dense[which])), part.document, part.position, part.context)
     return result
 
 
@@ -127,7 +128,7 @@ def test_the_order_of_latents_within_a_token_does_not_matter():
     shuffled = Codes(Pairs.rows(latent, N), value.reshape(-1))
     kept = torch.zeros_like(dense).scatter(1, latent, value)
     result = Temporal(N, WINDOW)
-    result.add(tokens.x, shuffled, tokens.document, tokens.position, tokens.context)
+    result.add(tokens.x, Entries.of(shuffled), tokens.document, tokens.position, tokens.context)
     assert result.values(PLAN) == measured(tokens, kept).values(PLAN)
 
 

@@ -1,0 +1,1 @@
+"""README and docs: what stands between their marks, made from what a run left in git."""

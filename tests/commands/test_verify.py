@@ -1,0 +1,94 @@
+"""verify: a fresh run's numbers against committed intervals, from a file and from git."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.commands.verify import counted, holding, run
+from pipeline.console.errors import BadInput
+from pipeline.numbers.files import write_json
+from pipeline.stages.common.files import INTERVALS, METRICS
+
+
+def interval(low: float, high: float) -> dict[str, float]:
+    return {"low": low, "high": high, "error": 0.1, "df": 2.0}
+
+
+CELLS: dict[str, Any] = {
+    "topk": {
+        "l0-4": {"l0": interval(3.9, 4.1), "kl": interval(0.2, 0.4), "dead": {"reason": "one seed"}},
+        "truth-l0-5": {"recovery": interval(0.8, 0.9)},
+    },
+    "topk (shuffled)": {"l0-4": {"kl": interval(0.0, 0.1)}},
+}
+
+
+def metrics(kl: float | None = 0.3, recovery: float = 0.85) -> dict[str, Any]:
+    return {
+        "topk": {"l0-4": {"l0": 4.0, "kl": kl, "dead": 0.5}, "truth-l0-5": {"recovery": recovery}},
+        "mine": {"l0-4": {"l0": 4.0}},
+    }
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json(METRICS, metrics())
+    write_json(Path("committed.json"), {"schema": 1, "cells": CELLS})
+
+
+def test_numbers_without_an_interval_or_a_row_are_not_counted() -> None:
+    assert [each.headline for each in holding(metrics(), CELLS)] == ["l0", "kl", "recovery"]
+
+
+@pytest.mark.parametrize(
+    ("kl", "counts"),
+    [(0.3, (3, 3, 3)), (0.4, (3, 3, 3)), (0.43, (2, 3, 3)), (0.45, (2, 2, 3)), (None, (2, 2, 3))],
+)
+def test_ends_are_inside_and_a_missing_number_is_not(kl: float | None, counts: tuple[int, int, int]) -> None:
+    """A second draw may lie sqrt(2) half widths from the middle: .3 +- .141."""
+    assert counted(holding(metrics(kl), CELLS)) == counts
+
+
+def test_it_says_how_many_per_column_and_in_all(capsys: pytest.CaptureFixture[str]) -> None:
+    write_json(METRICS, metrics(recovery=0.99))
+    run("committed.json", 0.6)
+    printed = capsys.readouterr().out
+    rows = {line.split("│")[1].strip(): line.split("│")[2:5] for line in printed.splitlines() if "│" in line}
+    assert [cell.strip() for cell in rows["kl"]] == ["1", "1", "1"]
+    assert [cell.strip() for cell in rows["synthetic: recovery"]] == ["0", "0", "1"]
+    assert [cell.strip() for cell in rows["all"]] == ["2", "2", "3"]
+    assert "2 of 3 numbers lie inside the intervals of committed.json; 60% must." in printed
+
+
+def test_too_few_are_exit_code_one() -> None:
+    write_json(METRICS, metrics(recovery=0.99))
+    with pytest.raises(SystemExit) as ended:
+        run("committed.json", 0.9)
+    assert ended.value.code == 1
+
+
+def test_a_revision_of_git_is_read() -> None:
+    write_json(INTERVALS, {"schema": 1, "cells": CELLS})
+    identity = ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "x"]):
+        subprocess.run(["git", *command], check=True, capture_output=True)
+    write_json(INTERVALS, {"schema": 1, "cells": {}})
+    run("HEAD", 1.0)
+    with pytest.raises(BadInput, match=r"git has no v1:\./reports/intervals\.json"):
+        run("v1", 1.0)
+
+
+def test_what_holds_no_intervals_is_one_sentence() -> None:
+    with pytest.raises(BadInput, match=r"reports/metrics\.json holds no intervals"):
+        run(str(METRICS), 0.9)
+    write_json(METRICS, {"mine": {"l0-4": {"l0": 4.0}}})
+    with pytest.raises(BadInput, match="no number in common"):
+        run("committed.json", 0.9)
+    METRICS.unlink()
+    with pytest.raises(BadInput, match=r"reports/metrics.json is missing: run `dvc repro compare`"):
+        run("committed.json", 0.9)
