@@ -8,7 +8,8 @@ theta is a raw float32 parameter clamped at 0: as exp(log theta) Adam could only
 factor of lr a step. Latents that are dead get weight * |x - x^|^2 * relu(theta - pre) |d_i|, |d_i| = 1: the
 pre-activation loss of Anthropic's recipe (Conerly et al. 2025, transformer-circuits.pub/2025/january-update).
 Ours is the factor |x - x^|^2, detached, so that the term keeps its share of the loss at every L0; with the
-printed 3e-6 Adam sees nothing beside the gradients that a latent had while it was alive. The paper's theta, eps and learning rate are for inputs with E|x|^2 = 1, ours have d:
+printed 3e-6 Adam sees nothing beside the gradients that a latent had while it was alive.
+The paper's theta, eps and learning rate are for inputs with E|x|^2 = 1, ours have d:
 theta is held as a share of sqrt(d), so that Adam's step of lr moves it as far as in the paper.
 """
 

@@ -10,8 +10,8 @@ from tests.training import toy
 
 def stepped(weight: float, steps: int = 250) -> Trainer:
     """A run in which twelve latents begin out of reach of every input."""
-    one, reader = toy.trainer("jumprelu", {"pre_activation_weight": weight, "bandwidth": 0.1, "lr_scale": 2.0},
-                              steps, dead_tokens=512)  # fmt: skip
+    values = {"pre_activation_weight": weight, "bandwidth": 0.1, "lr_scale": 2.0}
+    one, reader = toy.trainer("jumprelu", values, steps, dead_tokens=512)
     with torch.no_grad():
         one.weights["b_enc"][:12] = -6.0
     for _ in range(steps):
