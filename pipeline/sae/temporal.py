@@ -110,10 +110,11 @@ class Method(Based):
         return torch.sigmoid(5 * (beta - loss) / (1.0 if self.paper else beta.clamp_min(1e-12)))
 
     def update_scale(self) -> Tensor | None:
-        """(n,) s_i = clip(median(h)/h_i, 0.1, 10) over its mean, each latent weighted by h_i.
+        """(n,) s_i = clip(median(h)/h_i, 0.1, 10) over its mean, each latent weighted by h_i; 10 at most.
 
         The median is over live latents. A mean over latents, dead ones among them, left those that carry the
-        signal a tenth of the learning rate and less. Printed: clip(1/h_i, 0.1, 10).
+        signal a tenth of the learning rate and less; without the bound the others diverge. Printed:
+        clip(1/h_i, 0.1, 10).
         """
         h = self.state.h
         if not self.config.gradient_scaling or h is None:
@@ -123,7 +124,7 @@ class Method(Based):
         live = h[h >= self._least()]
         median = (live if len(live) else h).median()
         scale = (median / h.clamp_min(1e-12)).clamp(0.1, 10)
-        return scale * h.sum() / (scale @ h).clamp_min(1e-12)
+        return (scale * h.sum() / (scale @ h).clamp_min(1e-12)).clamp_max(10)
 
     def _least(self) -> float:
         """The firing rate below which a latent may count as dead: a hundredth of the target's."""

@@ -170,8 +170,11 @@ def test_scale_formula() -> None:
     scale = variant.update_scale()
     assert scale is not None
     mean = float((raw * variant.state.h).sum() / variant.state.h.sum())
-    torch.testing.assert_close(scale, raw / mean)
-    assert float((scale * variant.state.h).sum() / variant.state.h.sum()) == pytest.approx(1)
+    torch.testing.assert_close(scale, (raw / mean).clamp_max(10))
+    assert raw.max() / mean > 10
+    assert float((scale * variant.state.h).sum() / variant.state.h.sum()) == pytest.approx(
+        1, abs=0.2
+    )  # the bound
     variant.state.h = torch.full((5,), 0.3)
     torch.testing.assert_close(variant.update_scale(), torch.ones(5))
     variant.state.h = torch.zeros(5)
