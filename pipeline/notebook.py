@@ -6,7 +6,9 @@ enough and cheap; the names load what they need when first used. docs/notebook.m
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +19,19 @@ from pipeline.console.errors import BadInput
 from pipeline.latents.contexts import Peaks
 from pipeline.latents.words import word
 from pipeline.lm.core.tokenizer import load_tokenizer
-from pipeline.metrics.common.resampling import Resampling
-from pipeline.metrics.reconstruction.measure import Reconstruction, mean_activation
-from pipeline.metrics.reconstruction.orders import Orders, Shuffled
+from pipeline.metrics.reconstruction.evaluate import Split, evaluate
+from pipeline.metrics.reconstruction.measure import mean_activation
+from pipeline.metrics.reconstruction.section import ReconstructionSection
 from pipeline.numbers.number import Number
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.formats.external import Location
 from pipeline.sae.formats.read import read
-from pipeline.store import Store
+from pipeline.store import Batch, Store
 from pipeline.store import open_store as _open
 from pipeline.store.blocks import blocks
 
 BLOCK = 16
 """Contexts encoded at once."""
-WINDOW = 128
-"""Tokens of a context per window of the activation variance, as in params.yaml."""
 AROUND = 12
 """Tokens shown on either side of a peak."""
 
@@ -53,16 +53,14 @@ def measure(sae: SAE, store: Store, split: str = "test", resamples: int = 1000) 
     Raises BadInput when the SAE takes activations of another width than the store's.
     """
     _require(sae, store)
-    mean = mean_activation((block.x for block in _blocks(store, split)), store.d)
-    pooled, orders, held = Reconstruction(sae.n, mean), Orders(sae.n, WINDOW), []
-    for block in _blocks(store, split):
-        codes = sae.encode(block.x)
-        pooled.add(block.x, sae.decode(codes), codes, block.context)
-        orders.add(block, codes)
-        held.append(block)
-    orders.shuffle(Shuffled(held, seed=0))
-    plan = Resampling(resamples)
-    return pooled.values(plan) | orders.values(plan)
+    section = ReconstructionSection.model_validate({"resamples": resamples})
+    measured = Split(
+        partial(_blocks, store, split),
+        partial(_blocks, store, "train", section.dead_tokens),
+        mean_activation((block.x for block in _blocks(store, split)), store.d),
+        stop=store.count,
+    )
+    return dict(evaluate([sae], measured, section, lambda _: None)[0].numbers)
 
 
 @dataclass(frozen=True)
@@ -117,8 +115,8 @@ def _peak(sae: SAE, store: Store, latent: int, context: int, tokenizer: Any) -> 
     return Peak(context, position, float(activations[position]), tokens, activations, words)
 
 
-def _blocks(store: Store, split: str) -> Any:
-    return blocks(store, BLOCK, torch.device("cpu"), split)
+def _blocks(store: Store, split: str, tokens: int | None = None) -> Iterator[Batch]:
+    return blocks(store, BLOCK, torch.device("cpu"), split, tokens)
 
 
 def _require(sae: SAE, store: Store) -> None:

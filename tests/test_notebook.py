@@ -59,7 +59,7 @@ def test_the_numbers_are_those_of_the_stage(ran: dict[str, Any]) -> None:
     (row,) = read_results("reconstruction", "topk")["rows"]
     for name, value in ran["numbers"].items():
         assert vars(value) == row["metrics"][name], name
-    assert {"explained_variance", "l0", "flicker", "dead_share"} <= set(ran["numbers"])
+    assert {"explained_variance", "l0", "persistence", "dead_share"} <= set(ran["numbers"])
 
 
 def test_the_peaks_are_the_strongest_contexts(ran: dict[str, Any]) -> None:

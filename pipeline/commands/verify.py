@@ -23,7 +23,9 @@ from pipeline.numbers.files import read_json
 from pipeline.stages.common.files import INTERVALS, METRICS
 
 Cells = Mapping[str, Mapping[str, Mapping[str, Any]]]
-"""label: {run: {headline: ...}}."""
+"""label: {run: {headline: its interval, or the reason why there is none}}."""
+Means = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+"""The same with the number itself."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,11 @@ def run(against: str, share: float) -> None:
 
     `against`: a file like reports/intervals.json, or a git revision that has one.
     """
-    held = list(holding(read_json(METRICS, "compare"), committed(against)))
+    held = list(holding(means(), committed(against)))
     if not held:
-        raise BadInput(f"{METRICS} and the intervals of {against} have no number in common: run `dvc repro`.")
+        raise BadInput(
+            f"{INTERVALS} and the intervals of {against} have no number in common: run `dvc repro`."
+        )
     Console(highlight=False).print(table(held))
     inside = counted(held)[0]
     print(f"{inside} of {len(held)} numbers lie inside the intervals of {against}; {share:.0%} must.")
@@ -67,7 +71,23 @@ def run(against: str, share: float) -> None:
         raise SystemExit(1)
 
 
-def holding(fresh: Cells, intervals: Cells) -> Iterator[Held]:
+def means() -> Means:
+    """The fresh run's numbers: the middles of its intervals; without one, those of metrics.json."""
+    known: Means = read_json(METRICS, "compare")
+    return {
+        label: {
+            run: {
+                name: known.get(label, {}).get(run, {}).get(name) if "reason" in cell
+                else (cell["low"] + cell["high"]) / 2
+                for name, cell in cells.items()
+            }
+            for run, cells in runs.items()
+        }
+        for label, runs in cells_of(read_json(INTERVALS, "compare"), str(INTERVALS)).items()
+    }  # fmt: skip
+
+
+def holding(fresh: Means, intervals: Cells) -> Iterator[Held]:
     """Every committed interval of a row that the fresh run has, beside the fresh number."""
     for label, runs in fresh.items():
         for run, values in runs.items():
@@ -100,10 +120,15 @@ def committed(against: str) -> Cells:
         content = read_json(Path(against), "compare")
     else:
         content = _shown(against)
+    return cells_of(content, against)
+
+
+def cells_of(content: Any, where: str) -> Cells:
+    """The cells of an intervals.json; raises BadInput for another content."""
     try:
         cells: Cells = content["cells"]
     except (KeyError, TypeError):
-        raise BadInput(f"{against} holds no intervals: name a file like {INTERVALS} or a revision.") from None
+        raise BadInput(f"{where} holds no intervals: name a file like {INTERVALS} or a revision.") from None
     return cells
 
 

@@ -34,6 +34,7 @@ class Column:
     better: Better
     decimals: int = 3
     narrow: bool = True  # False: left out where columns are dear, the terminal's table and metrics.json
+    pairs_of_seeds: bool = False  # each seed's value is a mean over its pairs with the others
 
     @property
     def key(self) -> Key:
@@ -84,7 +85,7 @@ def headlines(defined: dict[Key, Definition]) -> list[Column]:
     chosen = [(key, each) for key, each in defined.items() if each.headline is not None]
     return [
         Column(each.headline.name, each.headline.title, *key, each.better, each.headline.decimals,
-               each.headline.narrow)
+               each.headline.narrow, each.headline.pairs_of_seeds)
         for key, each in sorted(chosen, key=_place) if each.headline is not None
     ]  # fmt: skip
 

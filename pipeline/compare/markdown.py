@@ -8,38 +8,55 @@ from pipeline.compare import report as reached
 from pipeline.compare import standing
 from pipeline.compare.columns import ARROW, Column
 from pipeline.compare.escape import plain
+from pipeline.compare.outcomes import Answers
 from pipeline.compare.report import Cell, Report, Row
 from pipeline.compare.standing import Difference, Group
 
 BASELINE = "standard"
 """What every row is compared with first; the first row where there is none of this name."""
 
-SIGN = {"better": "▲", "worse": "▼", "not distinguishable": "~"}
-
 
 def markdown(
     title: str,
     report: Report,
+    answers: Answers,
     groups: Sequence[Group],
     caption: Sequence[str],
     notes: Sequence[str],
 ) -> str:
-    """A page: caption, one table per group, which rows differ, reasons, notes. Names are escaped."""
+    """A page: what was asked beforehand, a table per group, who differs, reasons, notes; names escaped."""
     blocks = [
         f"# {plain(title)}",
         " ".join(plain(line) for line in caption),
         "↑ higher is better, ↓ lower is better.",
     ]
+    blocks += _answers(answers)
     for each in [*report.groups, *report.truth]:
         blocks += [f"## {plain(each.title)}", table(each)]
     for group in groups:
         source = "synthetic activations, " if group.source == "truth" else ""
-        blocks += [f"## Which rows differ: {source}L0 {group.target:g}", *_differences(group)]
+        title = f"## Which rows differ (exploration): {source}L0 {group.target:g}"
+        blocks += [title, *_differences(group)]
     if report.footnotes:
         reasons = [f"- [{n}] {plain(text)}" for n, text in enumerate(report.footnotes, 1)]
         blocks += ["## Reasons", "\n".join(reasons)]
     blocks += ["## Notes", "\n".join(f"- {plain(note)}" for note in notes)]
     return "\n\n".join(blocks) + "\n"
+
+
+def _answers(found: Answers) -> Iterator[str]:
+    """Per outcome a row for each comparison named in advance, a column for each L0 target."""
+    if found.outcomes or found.untrained:
+        yield "## Asked beforehand"
+    for outcome in found.outcomes:
+        heads = [f"L0 {target:g}" for target in outcome.targets]
+        rows = [
+            [title, *(_against(cells[target]) if target in cells else "" for target in outcome.targets)]
+            for title, cells in outcome.rows.items()
+        ]
+        yield f"**{plain(outcome.heading)}**\n\n{_lines(heads, rows)}"
+    if found.untrained:
+        yield "\n".join(f"- {plain(line)}" for line in found.untrained)
 
 
 def _differences(group: Group) -> Iterator[str]:
@@ -78,11 +95,11 @@ def _value(cell: standing.Cell) -> str:
 def _against(found: Difference) -> str:
     if found.verdict == "not compared":
         return found.verdict
-    return f"{found.text} ± {found.half} {SIGN[found.verdict]}"
+    return f"{found.text} ± {found.half} {found.sign}"
 
 
 def _signed(found: Difference | None) -> str:
-    return f"{found.text} {SIGN[found.verdict]}" if found and found.text else ""
+    return f"{found.text} {found.sign}" if found and found.text else ""
 
 
 def table(group: reached.Group) -> str:
@@ -110,7 +127,7 @@ def _line(row: Row) -> str:
 
 def number(cell: Cell) -> str:
     """The number of a cell and how sure it is."""
-    return f"{cell.text} ± {cell.spread}" if cell.spread else cell.text
+    return f"{cell.text} ± {cell.half}" if cell.half else cell.text
 
 
 def _cell(cell: Cell) -> str:

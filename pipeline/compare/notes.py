@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from pipeline.compare.resolved import resolved
 from pipeline.compare.scores import Scores, Source
-from pipeline.compare.standing import Group
+from pipeline.compare.standing import Group, Standing
 from pipeline.sae.core.index import EXTERNAL
 
 ENOUGH_SEEDS = 5
@@ -15,11 +16,19 @@ ENOUGH_SEEDS = 5
 
 PAIRED = (
     "Differences: rows are compared at a common L0, paired over training seeds and over items (contexts, "
-    "words, texts). ▲ better, ▼ worse, ~ not distinguishable: decided at 5 % by p values adjusted by Holm's "
-    "method over all pairs of one score at one L0. ± and brackets are 95 % intervals of single numbers, "
-    "before that adjustment, and so is the minimum detectable difference (power 80 %, two-sided 5 %, median "
+    "words, texts). ▲ better, ▼ worse, = equal within the margin stated beforehand, ~ not distinguishable: "
+    "decided at 5 % by p values adjusted by Holm's method, of what was asked beforehand over its comparisons "
+    "at all L0, in the exploration of all pairs over those of one score at one L0. ± and brackets are 95 % "
+    "intervals of single numbers, before that adjustment, and so is the minimum "
+    "detectable difference (power 80 %, two-sided 5 %, median "
     "over pairs). i: interpolated between runs in log L0; any other value stands at its own L0, at most 10 % "
     "from the target, and what that gap may be worth is allowed for."
+)
+
+ELSEWHERE = (
+    "Another processor, or another number of threads, gives other digits: training carries a last bit to the "
+    "first. The intervals hold what SAE seeds and test items change, not another language model: "
+    "`python -m pipeline verify` holds a run against them."
 )
 
 ABSORPTION = (
@@ -34,9 +43,12 @@ def caption(seeds: Sequence[int]) -> list[str]:
     count = len(seeds)
     listed = ", ".join(str(seed) for seed in seeds)
     if count == 1:
-        return [f"One training seed ({listed}): no spread is known, so nothing is marked best."]
+        return [
+            f"One training seed ({listed}): no spread is known, so no number has an interval and nothing is "
+            "marked best."
+        ]
     return [
-        f"Mean ± half the range over {count} training seeds ({listed}).",
+        f"Mean over {count} training seeds ({listed}) ± half of its 95 % interval, over seeds and items.",
         "* (bold): best of its column, told apart from every other row. "
         "~: not distinguishable from the best.",
         "!: reached L0 more than 10 % off its target for at least one seed; that row is not marked, and "
@@ -48,7 +60,7 @@ def notes(
     scores: Scores, groups: Sequence[Group], seeds: Sequence[int], profile: str, tokens: Sequence[int]
 ) -> list[str]:
     """The remarks at the foot of the page, the setting first."""
-    said = [_setting(scores.text, profile, tokens), *_told_apart(groups)]
+    said = [_setting(scores.text, profile, tokens), ELSEWHERE, *_told_apart(groups)]
     said.append("Rows at different L0 are not comparable: most scores here move with L0.")
     said.append(ABSORPTION)
     if len(seeds) < ENOUGH_SEEDS:
@@ -98,12 +110,29 @@ def _told_apart(groups: Sequence[Group]) -> list[str]:
     if not any(pair.text for group in groups for each in group.scores
                for row in each.pairs.values() for pair in row.values()):  # fmt: skip
         return []
-    said = [PAIRED]
+    share = resolved(groups)
+    said = [
+        PAIRED,
+        f"Answered of all pairs (told apart or shown equal): {share['all']:.0%}; "
+        + "; ".join(
+            f"{title} {share[name]:.0%}"
+            for name, title in (("text", "language model"), ("truth", "synthetic activations"))
+            if share[name] is not None
+        )
+        + ".",
+    ]
     for group in groups:
-        counts = "; ".join(f"{each.column.title}: {each.told_apart}/{group.pairs}" for each in group.scores)
+        counts = "; ".join(_count(each) for each in group.scores)
         source = "Synthetic activations, pairs" if group.source == "truth" else "Pairs"
-        said.append(f"{source} told apart at L0 {group.target:g}. {counts}.")
+        said.append(
+            f"{source} told apart, + equal within margin, of {group.pairs} at L0 {group.target:g}. {counts}."
+        )
     return said
+
+
+def _count(found: Standing) -> str:
+    equal = f" + {found.equal}" if found.margin else ""
+    return f"{found.column.title}: {found.told_apart}{equal}"
 
 
 def _truth(truth: Source) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pipeline.compare.columns import Column, Key, Reference
 from pipeline.compare.leaders import Mark, leaders, marks
 from pipeline.compare.paired.comparison import Family
+from pipeline.compare.paired.reached import Place, Reached
 from pipeline.compare.scores import Run, Scores, Source
 from pipeline.compare.seeds import Summary
 
@@ -22,14 +23,15 @@ TRUE_L0 = "l0_true"
 """The metric of an evaluation on synthetic activations that says how many features are on per token."""
 
 Families = Mapping[tuple[Key, float | None], Family]
+Intervals = Mapping[Place, Reached]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number: mean, half range over seeds, mark, and what is wrong with it."""
+    """One number: mean, half of its 95 % interval, mark, and what is wrong with it."""
 
     text: str
-    spread: str = ""
+    half: str = ""
     mark: Mark = ""
     flag: str = ""  # "!" for a missed L0 target, "1/2 seeds" when seeds are missing
     notes: tuple[int, ...] = ()  # numbers of the footnotes
@@ -78,13 +80,13 @@ class Report:
     footnotes: list[str]
 
 
-def report(scores: Scores, families: Sequence[Family]) -> Report:
+def report(scores: Scores, families: Sequence[Family], intervals: Intervals) -> Report:
     """The tables of `scores`: a group per L0 target in rising order, paper presets, then external SAEs."""
     footnotes = Footnotes()
     by_place: Families = {(family.column.key, family.target): family for family in families}
 
     def group(source: Source, title: str, target: float | None, runs: list[Run]) -> Group:
-        rows = _rows(source, runs, target, by_place, footnotes)
+        rows = _rows(source, runs, target, by_place, intervals, footnotes)
         return Group(title, target, list(source.columns), rows + _references(source, runs, scores.references))
 
     ours = [run for run in scores.text.runs if not run.external]
@@ -120,8 +122,9 @@ def _truth_title(source: Source, target: float | None, runs: list[Run]) -> str:
 
 
 def _rows(
-    source: Source, runs: list[Run], target: float | None, families: Families, footnotes: Footnotes
-) -> list[Row]:
+    source: Source, runs: list[Run], target: float | None, families: Families, intervals: Intervals,
+    footnotes: Footnotes,
+) -> list[Row]:  # fmt: skip
     summaries = {run.label: [source.summary(run, column.key) for column in source.columns] for run in runs}
     fair = [run.label for run in runs if target is not None and not run.missed]
     marked = []
@@ -130,17 +133,18 @@ def _rows(
         means = {label: summaries[label][place].complete_mean for label in fair}
         known = {label: mean for label, mean in means.items() if mean is not None}
         marked.append(marks(leaders(known, column.better, family.beats)) if family else {})
-    return [
-        _row(
-            run, source.columns, summaries[run.label], [mark.get(run.label, "") for mark in marked], footnotes
-        )
-        for run in runs
-    ]
+    rows = []
+    for run in runs:
+        found = [intervals[source.name, run.label, run.name, column.key] for column in source.columns]
+        mine = [mark.get(run.label, "") for mark in marked]
+        rows.append(_row(run, source.columns, summaries[run.label], found, mine, footnotes))
+    return rows
 
 
 def _row(
-    run: Run, columns: Sequence[Column], summaries: list[Summary], marked: list[Mark], footnotes: Footnotes
-) -> Row:
+    run: Run, columns: Sequence[Column], summaries: list[Summary], intervals: list[Reached],
+    marked: list[Mark], footnotes: Footnotes,
+) -> Row:  # fmt: skip
     notes = tuple(
         footnotes.number(f"{run.label}, run {run.name}, seed {seed} diverged: {reason}")
         for seed, reason in run.diverged.items()
@@ -150,21 +154,23 @@ def _row(
     else:
         said = set(run.diverged.values())  # the row's own footnotes
         cells = [
-            _cell(column, summary, mark, said, footnotes)
-            for column, summary, mark in zip(columns, summaries, marked, strict=True)
+            _cell(column, summary, interval, mark, said, footnotes)
+            for column, summary, interval, mark in zip(columns, summaries, intervals, marked, strict=True)
         ]
         if run.missed:
             cells[0] = replace(cells[0], mark="", flag="!")
     return Row(run.label, cells, control=run.control, notes=notes)
 
 
-def _cell(column: Column, summary: Summary, mark: Mark, said: set[str], footnotes: Footnotes) -> Cell:
+def _cell(
+    column: Column, summary: Summary, interval: Reached, mark: Mark, said: set[str], footnotes: Footnotes
+) -> Cell:
     notes = tuple(footnotes.number(reason) for reason in summary.reasons if reason not in said)
     if summary.mean is None:
         return Cell("missing", notes=notes)
-    spread = "" if summary.spread is None else column.text(summary.spread)
+    half = "" if interval.estimate is None else column.text(interval.estimate.half)
     flag = "" if summary.seeds == summary.of else f"{summary.seeds}/{summary.of} seeds"
-    return Cell(column.text(summary.mean), spread, mark, flag, notes)
+    return Cell(column.text(summary.mean), half, mark, flag, notes)
 
 
 def _references(source: Source, runs: list[Run], references: Sequence[Reference]) -> list[Row]:

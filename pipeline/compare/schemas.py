@@ -11,7 +11,7 @@ SCORES: Columns = {
 SUMMARY: Columns = {
     "label": str, "run": str, "target": float, "stage": str, "metric": str, "better": str, "unit": str,
     "version": int, "mean": float, "low": float, "high": float, "sd": float, "seeds": int, "of": int,
-    "items": int, "reason": str, "on_target": int,
+    "items": int, "reason": str, "on_target": int, "interval_low": float, "interval_high": float,
 }  # fmt: skip
 LOG: Columns = {
     "step": int, "tokens": int, "loss": float, "reconstruction": float, "explained_variance": float,
@@ -34,9 +34,12 @@ STABILITY: Columns = {
 PAIRS: Columns = {
     "a": str, "b": str, "target": float, "stage": str, "metric": str, "better": str, "value_a": float,
     "value_b": float, "difference": float, "low": float, "high": float, "p": float, "p_holm": float,
-    "verdict": str, "minimum_detectable": float, "seeds": int, "items": int, "error": float, "df": float,
+    "margin": float, "p_equal": float, "p_equal_holm": float, "verdict": str,
+    "minimum_detectable": float, "seeds": int, "items": int, "error": float, "df": float,
     "l0_a": float, "l0_b": float, "how_a": str, "how_b": str, "l0_allowance": float, "reason": str,
 }  # fmt: skip
+PLANNED: Columns = {"source": str, "tests": int, **PAIRS}
+"""The comparisons named in advance: `a` is the row that is judged, `tests` how many are judged together."""
 CURVES: Columns = {
     "label": str, "run": str, "target": float, "stage": str, "metric": str, "better": str, "l0": float,
     "value": float, "low": float, "high": float, "seeds": int, "of": int, "matched_l0": float,

@@ -21,13 +21,6 @@ class Summary:
     reasons: tuple[str, ...] = ()  # of the missing ones, each once
 
     @property
-    def spread(self) -> float | None:
-        """Half the range over seeds; None below two seeds."""
-        if self.low is None or self.high is None or self.seeds < 2:
-            return None
-        return (self.high - self.low) / 2
-
-    @property
     def complete_mean(self) -> float | None:
         """The mean; None unless every seed has a value."""
         return self.mean if self.seeds == self.of else None

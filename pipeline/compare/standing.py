@@ -1,7 +1,7 @@
 """Who leads and who differs, decided here once: Markdown, the terminal's notes and the page only print it.
 
 Per source of activations and L0 target: every row's value at that very L0 with its interval, the leaders of
-each score, and the verdict on every pair of rows, all as text. `document` is the content of standing.json.
+each score, and the verdict on every pair of rows, all as text.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 from pipeline.compare.columns import Column
 from pipeline.compare.leaders import Mark, leaders, marks
-from pipeline.compare.paired.comparison import Family, Pair, Row, Verdict
-from pipeline.compare.paired.variance import Estimate
+from pipeline.compare.paired.comparison import Family, Pair, Row
+from pipeline.compare.paired.estimate import Estimate
+from pipeline.compare.paired.verdict import SIGNS, Verdict
 from pipeline.compare.scores import Name, Scores, Source
-from pipeline.numbers.files import SCHEMAS
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Difference:
     half: str = ""
     detail: str = ""
 
+    @property
+    def sign(self) -> str:
+        """One character that says the verdict."""
+        return SIGNS[self.verdict]
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -51,6 +56,8 @@ class Standing:
     compared: int  # rows that the best one was compared with
     pairs: Mapping[str, Mapping[str, Difference]]
     told_apart: int  # pairs
+    equal: int  # pairs shown to differ by less than the margin
+    margin: str
     detectable: str
 
     @property
@@ -99,7 +106,7 @@ def _standing(source: Source, family: Family) -> Standing:
     values = {row.label: row.value for row in family.rows if row.value is not None}
     leading = leaders(values, family.column.better, family.beats)
     pairs = {
-        a.label: {b.label: _difference(family.pair(a.label, b.label), family.column)
+        a.label: {b.label: difference(family.pair(a.label, b.label), family.column)
                   for b in family.rows if b is not a}
         for a in family.rows
     }  # fmt: skip
@@ -114,6 +121,8 @@ def _standing(source: Source, family: Family) -> Standing:
         sum(each.verdict != "not compared" for each in against.values()),
         pairs,
         sum(pair.verdict in ("better", "worse") for pair in family.pairs),
+        sum(pair.verdict == "equal within margin" for pair in family.pairs),
+        "" if family.margin is None else f"{family.margin:g}",
         "" if least is None else family.column.text(least),
     )
 
@@ -134,7 +143,8 @@ def _cell(source: Source, family: Family, row: Row, mark: Mark) -> Cell:
     )
 
 
-def _difference(pair: Pair | None, column: Column) -> Difference:
+def difference(pair: Pair | None, column: Column) -> Difference:
+    """What is said of `pair`; None: of a row and itself, nothing."""
     if pair is None or pair.difference is None or pair.verdict == "not compared":
         return Difference("not compared", detail=pair.reason or "" if pair else "")
     found = pair.difference
@@ -144,18 +154,16 @@ def _difference(pair: Pair | None, column: Column) -> Difference:
 
 
 def _detail(pair: Pair, found: Estimate, column: Column) -> str:
+    equal = "" if pair.p_equal_holm is None else f", that it is not within the margin {pair.p_equal_holm:.2g}"
     return (
         f"95 % interval {column.signed(found.low)} to {column.signed(found.high)}; "
-        f"p after Holm {pair.p_holm:.2g}; minimum detectable {column.text(found.detectable)}"
+        f"p after Holm of no difference {pair.p_holm:.2g}{equal}; "
+        f"minimum detectable {column.text(found.detectable)}"
     )
 
 
-def document(groups: Sequence[Group]) -> dict[str, Any]:
-    """The content of standing.json."""
-    return {"schema": SCHEMAS["standing.json"], "groups": [_of_group(group) for group in groups]}
-
-
-def _of_group(group: Group) -> dict[str, Any]:
+def of_group(group: Group) -> dict[str, Any]:
+    """The content of one group in standing.json."""
     return {
         "source": group.source, "target": group.target, "labels": group.labels, "l0": group.l0,
         "columns": [_of_score(each) for each in group.scores],
@@ -168,7 +176,13 @@ def _of_score(found: Standing) -> dict[str, Any]:
         "name": column.name, "title": column.head, "better": column.better, "stage": column.stage,
         "metric": column.metric, "leaders": found.leaders, "beaten": found.beaten,
         "compared": found.compared, "open": found.open, "detectable": found.detectable,
+        "told_apart": found.told_apart, "equal": found.equal, "margin": found.margin,
         "cells": {label: {**asdict(cell), "interval": " to ".join(cell.interval or ())}
                   for label, cell in found.cells.items()},
-        "pairs": {a: {b: asdict(each) for b, each in row.items()} for a, row in found.pairs.items()},
+        "pairs": {a: {b: of_difference(each) for b, each in row.items()} for a, row in found.pairs.items()},
     }  # fmt: skip
+
+
+def of_difference(found: Difference) -> dict[str, Any]:
+    """The content of one difference in standing.json."""
+    return {**asdict(found), "sign": found.sign}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import nan
 from typing import Any
 
 import pandas as pd
 
 from pipeline.compare.paired.comparison import Family, Pair, Row
+from pipeline.compare.paired.reached import Place, Reached
+from pipeline.compare.planned import Plan
 from pipeline.compare.schemas import LETTERS, PROBING, SCORES, SUMMARY, TRAINING
 from pipeline.compare.scores import Run, Scores, Source
 from pipeline.numbers.table import Columns
@@ -22,12 +25,14 @@ def scores(found: Scores) -> pd.DataFrame:
     return _columns(numbers[numbers["aggregate"].astype(bool)], SCORES)
 
 
-def summary(found: Scores) -> pd.DataFrame:
+def summary(found: Scores, intervals: Mapping[Place, Reached]) -> pd.DataFrame:
     """One row per run and metric: mean, range (low, high) and standard deviation over seeds.
 
-    `on_target`: 0 where a seed of the run missed its L0 target, nothing without a target.
+    `on_target`: 0 where a seed of the run missed its L0 target, nothing without a target. `interval_low`,
+    `interval_high`: the 95 % interval of the mean, of headlines only.
     """
-    runs = pd.concat([_with_on_target(source) for source in found], ignore_index=True)
+    parts = [_with_interval(source, _with_on_target(source), intervals) for source in found]
+    runs = pd.concat(parts, ignore_index=True)
     runs = runs[runs["aggregate"].astype(bool)]
     return _columns(runs.assign(reason=runs.reasons.map("; ".join)), SUMMARY)
 
@@ -38,6 +43,16 @@ def _with_on_target(source: Source) -> pd.DataFrame:
     }
     places = source.over_seeds[["label", "run"]].itertuples(index=False, name=None)
     return source.over_seeds.assign(on_target=pd.array([known[place] for place in places], dtype="Int64"))
+
+
+def _with_interval(source: Source, rows: pd.DataFrame, found: Mapping[Place, Reached]) -> pd.DataFrame:
+    places = rows[["label", "run", "evaluation", "metric"]].itertuples(index=False, name=None)
+    here = [found.get((source.name, label, run, (stage, metric))) for label, run, stage, metric in places]
+    estimates = [None if each is None else each.estimate for each in here]
+    return rows.assign(
+        interval_low=pd.Series([nan if each is None else each.low for each in estimates], rows.index),
+        interval_high=pd.Series([nan if each is None else each.high for each in estimates], rows.index),
+    )
 
 
 def _columns(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
@@ -111,6 +126,16 @@ def pairs(families: Sequence[Family]) -> list[dict[str, Any]]:
     return [_pair(family, pair) for family in families for pair in family.pairs]
 
 
+def planned(plan: Plan, families: Sequence[Family]) -> list[dict[str, Any]]:
+    """One row per comparison named in advance, outcome and L0 target."""
+    by_place = {(family.source, family.column, family.target): family for family in families}
+    return [
+        {"source": test.source, "tests": test.tests}
+        | _pair(by_place[test.source, test.column, test.target], test.pair)
+        for test in plan.tests
+    ]
+
+
 def curves(found: Scores, families: Sequence[Family]) -> list[dict[str, Any]]:
     """One row per score, row label and L0 target.
 
@@ -137,7 +162,8 @@ def _pair(family: Family, pair: Pair) -> dict[str, Any]:
     return _score(family) | {
         "a": pair.a.label, "b": pair.b.label, "value_a": pair.a.value, "value_b": pair.b.value,
         **{name: None if found is None else getattr(found, each) for name, each in estimate.items()},
-        "p": pair.p, "p_holm": pair.p_holm, "verdict": pair.verdict,
+        "p": pair.p, "p_holm": pair.p_holm, "margin": family.margin, "p_equal": pair.p_equal,
+        "p_equal_holm": pair.p_equal_holm, "verdict": pair.verdict,
         "seeds": family.seeds, "items": min(pair.a.items, pair.b.items),
         "l0_a": pair.a.l0, "l0_b": pair.b.l0, "how_a": pair.a.how, "how_b": pair.b.how,
         "l0_allowance": pair.allowance, "reason": pair.reason,

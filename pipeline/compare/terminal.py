@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.compare.columns import Column
+from pipeline.compare.outcomes import Answers, Outcome
 from pipeline.compare.report import Cell, Group, Report, Row
+from pipeline.compare.standing import Difference
 
 PLAIN = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 """A line of dashes under the head, nothing else."""
@@ -22,11 +24,19 @@ UNBOUNDED = 1000
 """Columns of a console that is not a terminal: wide enough that nothing wraps."""
 
 
-def show(report: Report, caption: Sequence[str], notes: Sequence[str], stream: TextIO | None = None) -> None:
-    """Print the tables, the caption, the reasons and the notes to `stream` (standard output)."""
+def show(
+    report: Report, answers: Answers, caption: Sequence[str], notes: Sequence[str],
+    stream: TextIO | None = None,
+) -> None:  # fmt: skip
+    """Print what was asked beforehand, tables, caption, reasons and notes to `stream` (standard output)."""
     stream = stream or sys.stdout
     terminal = stream.isatty()
     console = Console(file=stream, width=None if terminal else UNBOUNDED, highlight=False)
+    for outcome in answers.outcomes:
+        console.print(f"\n[bold]Asked beforehand: {escape(_ascii(outcome.heading, terminal))}[/]")
+        console.print(_answers(outcome, terminal))
+    for line in answers.untrained:
+        console.print(f"[dim]{escape(_ascii(f'- {line}', terminal))}[/]")
     for group in [*report.groups, *report.truth]:
         console.print(f"\n[bold]{escape(group.title)}[/]")
         console.print(_table(group, terminal))
@@ -38,11 +48,32 @@ def show(report: Report, caption: Sequence[str], notes: Sequence[str], stream: T
         console.print(f"[dim]{escape(_ascii(f'- {line}', terminal))}[/]")
 
 
+def _answers(outcome: Outcome, terminal: bool) -> Table:
+    table = _empty(terminal)
+    for target in outcome.targets:
+        table.add_column(f"  L0 {target:g}", justify="right", no_wrap=True)
+    for title, cells in outcome.rows.items():
+        table.add_row(title, *(_answer(cells.get(target), terminal) for target in outcome.targets))
+    return table
+
+
+def _answer(found: Difference | None, terminal: bool) -> Text:
+    if found is None or not found.text:
+        return Text("" if found is None else f"  {found.verdict}")
+    style = {"better": "green", "worse": "red"}.get(found.verdict, "")
+    return Text(_ascii(f"  {found.text} ± {found.half} {found.sign}", terminal), style=style)
+
+
+def _empty(terminal: bool) -> Table:
+    """A table whose first column has no head."""
+    table = Table(box=box.SIMPLE_HEAD if terminal else PLAIN, pad_edge=False, padding=0, show_edge=False)
+    table.add_column("", no_wrap=True)
+    return table
+
+
 def _table(group: Group, terminal: bool) -> Table:
     shown = [i for i, column in enumerate(group.columns) if column.narrow]
-    lines = box.SIMPLE_HEAD if terminal else PLAIN
-    table = Table(box=lines, pad_edge=False, padding=0, show_edge=False)
-    table.add_column("", no_wrap=True)
+    table = _empty(terminal)
     for i in shown:
         table.add_column(_head(group.columns[i]), justify="right", no_wrap=True)
     for row in group.rows:
@@ -63,10 +94,10 @@ def _label(row: Row) -> str:
 
 
 def _cell(cell: Cell, column: Column, terminal: bool) -> Text:
-    brief = column.name == "l0"  # its spread and seeds are in table.md; here every character counts
+    brief = column.name == "l0"  # its interval and seeds are in table.md; here every character counts
     text = cell.text
-    if cell.spread and not brief:
-        text += ("±" if terminal else "+-") + cell.spread.replace("0.", ".", 1)
+    if cell.half and not brief:
+        text += ("±" if terminal else "+-") + cell.half.replace("0.", ".", 1)
     if cell.flag == "!":
         text += cell.flag
     elif cell.flag and not brief:
@@ -85,6 +116,7 @@ def _notes(numbers: Sequence[int]) -> str:
 def _ascii(text: str, terminal: bool) -> str:
     if terminal:
         return text
-    for character, plain in (("±", "+-"), ("▲", "^"), ("▼", "v")):
+    for character, plain in (("±", "+-"), ("▲", "^"), ("▼", "v"), ("\u00a0↑", ", higher is better"),
+                             ("\u00a0↓", ", lower is better")):  # fmt: skip
         text = text.replace(character, plain)
     return text.encode("ascii", "replace").decode()

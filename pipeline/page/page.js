@@ -120,7 +120,7 @@
     const flicker = latent.flicker === null ? "unknown" : latent.flicker.toFixed(3);
     return make("div", { cls: "detail" },
       make("h3", { text: `${sae.label} ${sae.run}, latent ${latent.latent}: ${latent.why.join("; ")}` }),
-      make("div", { cls: "facts soft" }, make("span", { text: `density ${latent.density}` }), make("span", { text: `peak ${latent.peak}` }), make("span", { text: `flicker ${flicker}` })),
+      make("div", { cls: "facts soft" }, make("span", { text: `density ${latent.density}` }), make("span", { text: `peak ${latent.peak}` }), make("span", { text: `flicker ${flicker}` }), make("span", { text: `like its partner in another seed ${latent.stability ?? "unknown"}` })),
       make("h3", { text: "On the shared text" }), tokens(sae.shared.map((at) => sae.words[at]), latent.text, -1),
       make("h3", { text: "Strongest contexts" }),
       ...latent.contexts.map((each) => make("div", { cls: "context" }, make("div", { cls: "value", text: each.value.toPrecision(3) }), tokens(each.words.map((at) => sae.words[at]), each.shades, each.at))),

@@ -21,6 +21,7 @@ class Artefacts:
     """What the stages before wrote, read and not yet interpreted."""
 
     report: Mapping[str, Any]
+    planned: Mapping[str, Any]
     standing: Sequence[Mapping[str, Any]]
     tables: Mapping[str, pd.DataFrame]  # summary, training, letters, probing
     claims: Sequence[Mapping[str, Any]]
@@ -43,6 +44,7 @@ def view(artefacts: Artefacts) -> dict[str, Any]:
         "title": report["title"],
         "report": report,
         "arrow": ARROW,
+        "planned": artefacts.planned,
         "standing": artefacts.standing,
         "places": {label: methods.index(look.method(label)) % len(look.SHAPES) for label in labels},
         "colours": look.COLOURS,

@@ -13,15 +13,19 @@ import pandas as pd
 
 from pipeline.charts.figures import figures
 from pipeline.compare import notes as remarks
-from pipeline.compare import ranking, schemas, tables
+from pipeline.compare import planned, ranking, schemas, tables
 from pipeline.compare.markdown import markdown
 from pipeline.compare.metrics_json import metrics_json
+from pipeline.compare.outcomes import answers, content, document
 from pipeline.compare.paired.comparison import families
+from pipeline.compare.paired.reached import intervals_json, reached
 from pipeline.compare.paired.resampling import resample
 from pipeline.compare.report import report
+from pipeline.compare.resolved import resolved
 from pipeline.compare.scores import Scores, Source, each_row, gather
+from pipeline.compare.section import CompareSection
 from pipeline.compare.stability import stability
-from pipeline.compare.standing import document, standing
+from pipeline.compare.standing import standing
 from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
 from pipeline.numbers.document import NAME, Results, read_beside, read_results
@@ -50,11 +54,12 @@ STABILITY = ("stability", "latents.tsv")
 
 
 def run() -> None:
-    """Gather, write reports/metrics.json, reports/tables and reports/figures, print the table.
+    """Gather, write metrics.json, intervals.json, tables and figures under reports, print the table.
 
     Raises BadInput naming the stage to run when a result is missing or belongs to other weights.
     """
-    experiment = Experiment.read(read_params())
+    params = read_params()
+    experiment, section = Experiment.read(params), params.get("compare", CompareSection)
     _name_stale(experiment)
     trained, found = indices(experiment), evaluations(experiment)
     measured_with = sections(found)
@@ -64,15 +69,18 @@ def run() -> None:
         )
     scores = gather(trained, list(found.values()))
     curves = list(_curves(scores.text))
-    compared = families(scores, resample(scores, partial(table_of, found)))
-    rows, groups = report(scores, compared), standing(scores, compared)
+    planned.check(section, scores, [*experiment.names, *params.keys()])
+    draws = resample(scores, partial(table_of, found))
+    compared, intervals = families(scores, draws, section.margins), reached(scores, draws)
+    plan = planned.planned(section, compared)
+    rows, groups, answered = report(scores, compared, intervals), standing(scores, compared), answers(plan)
     ranked = ranking.rankings(scores.truth)
     caption = remarks.caption(experiment.seeds)
     notes = remarks.notes(scores, groups, experiment.seeds, experiment.profile, _tokens(curves))
     notes += ranking.notes(ranked)
     long: Long = {
         "scores": (schemas.SCORES, tables.scores(scores)),
-        "summary": (schemas.SUMMARY, tables.summary(scores)),
+        "summary": (schemas.SUMMARY, tables.summary(scores, intervals)),
         "pareto": tables.pareto(scores),
         "training": (schemas.TRAINING, tables.training(curves)),
         "letters": (schemas.LETTERS, tables.letters(_all(found, *LETTERS), scores.text)),
@@ -80,16 +88,25 @@ def run() -> None:
         "stability": (schemas.STABILITY, stability(_all(found, *STABILITY), scores.text)),
         "ranking": (schemas.RANKING, ranked),
         "pairs": (schemas.PAIRS, tables.pairs(compared)),
+        "planned": (schemas.PLANNED, tables.planned(plan, compared)),
         "curves": (schemas.CURVES, tables.curves(scores, compared)),
     }
     pictures = _draw(long, scores)
     folder = _write(long, pictures)
-    (folder / "table.md").write_text(markdown(TITLE, rows, groups, caption, notes), encoding="utf-8")
-    write_json(folder / "standing.json", document(groups))
-    said = {"title": TITLE, "caption": caption, "notes": notes, **asdict(rows), "sections": measured_with}
+    text = markdown(TITLE, rows, answered, groups, caption, notes)
+    (folder / "table.md").write_text(text, encoding="utf-8")
+    write_json(folder / "standing.json", document(groups, answered))
+    said = {
+        "title": TITLE, "caption": caption, "notes": notes, **asdict(rows), "sections": measured_with,
+        "planned": content(answered), "resolved": resolved(groups),
+    }  # fmt: skip
     write_json(REPORT, {"schema": SCHEMAS["report.json"], **said})
     write_json(REPORTS / "metrics.json", metrics_json(scores))
-    show(rows, caption, notes)
+    write_json(
+        REPORTS / "intervals.json",
+        {"schema": SCHEMAS["intervals.json"], "cells": intervals_json(scores, intervals)},
+    )
+    show(rows, answered, caption, notes)
     print(f"\nWritten: {REPORTS / 'metrics.json'}, {REPORT}, {folder}/, {FIGURES}/", file=sys.stderr)
 
 

@@ -86,8 +86,9 @@ def run(variant: str) -> None:
     require_width(saes, inspection.store.d, ACTIVATIONS)
     latents = _table("reconstruction", variant, "latents.tsv")
     words = _table("absorption", variant, "words.tsv")
+    partners = _table("stability", variant, "latents.tsv")
     text = inspection.shown_text()
-    found = [_sae(inspection, trained, latents, words) for trained in saes]
+    found = [_sae(inspection, trained, latents, words, partners) for trained in saes]
     document = {
         "schema": SCHEMAS["latents.json"], "variant": variant, "model": inspection.store.attrs.model_id,
         "layer": inspection.store.attrs.layer, "params": _section(params, saes),
@@ -99,16 +100,33 @@ def run(variant: str) -> None:
 
 
 def _sae(
-    inspection: Inspection, trained: Trained, latents: list[dict[str, Any]], words: list[dict[str, Any]]
+    inspection: Inspection,
+    trained: Trained,
+    latents: list[dict[str, Any]],
+    words: list[dict[str, Any]],
+    partners: list[dict[str, Any]],
 ) -> dict[str, Any]:
     identity = asdict(trained.identity)
     name = f"{identity['variant']} {identity['run']}"
     chosen = choose(_own(latents, identity), _own(words, identity), inspection.strongest(trained.sae), name)
     records = inspection.records(trained.sae, list(chosen))
+    stable = _stability(_own(partners, identity))
     return {
         **{key: identity[key] for key in ("label", "seed", "run", "target", "l0", "n")},
-        "latents": [{**record, "why": chosen[record["latent"]]} for record in records],
+        "latents": [
+            {**record, "why": chosen[record["latent"]], "stability": stable.get(record["latent"])}
+            for record in records
+        ],
     }
+
+
+def _stability(rows: list[dict[str, Any]]) -> dict[int, float]:
+    """Of each latent that has a partner in another seed, the mean cosine with its partners."""
+    found: dict[int, list[float]] = {}
+    for row in rows:
+        if row["matched_cosine"] == row["matched_cosine"]:  # not NaN
+            found.setdefault(row["latent"], []).append(row["matched_cosine"])
+    return {latent: round(sum(each) / len(each), 3) for latent, each in found.items()}
 
 
 def _section(params: Params, saes: list[Trained]) -> Any:

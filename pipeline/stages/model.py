@@ -14,6 +14,9 @@ from pipeline.stages.common.files import LM, fresh
 from pipeline.text.embedded.tokenizer import embedded_tokenizer
 from pipeline.text.section import EmbeddedText, parse_text
 
+REPORT_VERSION = 2
+"""Of report.json: 2 has the answered prompts."""
+
 
 def run() -> None:
     """Write models/lm with its resolved.json. Raises BadInput for a model that cannot be had or used."""
@@ -58,7 +61,8 @@ def _train(section: EmbeddedModel, text: EmbeddedText, compute: ComputeSection) 
     compute.apply()
     tokenizer = embedded_tokenizer(text)
     model, losses = trained(section, text, tokenizer)
-    report = {"steps": len(losses), "train_loss_last_50": sum(losses[-50:]) / len(losses[-50:])}
+    last = losses[-50:]
+    report = {"version": REPORT_VERSION, "steps": len(losses), "train_loss_last_50": sum(last) / len(last)}
     report |= measure(model, tokenizer, section, text)
     _check_gate(report["first_letter_accuracy"], section)
     save(model, fresh(LM))

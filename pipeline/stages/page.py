@@ -30,9 +30,11 @@ def run() -> None:
     experiment = Experiment.read(params)
     shared = _shared(params)  # first, so that an unknown profile is named before a file that cannot be there
     report = read_json(REPORT, "compare")
+    standing = read_json(TABLES / "standing.json", "compare")
     artefacts = Artefacts(
         report=report,
-        standing=read_json(TABLES / "standing.json", "compare")["groups"],
+        planned=standing["planned"],
+        standing=standing["groups"],
         tables={name: read_table(TABLES / f"{name}.tsv", DRAWN[name], "compare") for name in DRAWN},
         claims=read_json(REPORTS / "claims/claims.json", "claims")["claims"],
         latents=[

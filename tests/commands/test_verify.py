@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.commands.verify import counted, holding, run
+from pipeline.commands.verify import Means, counted, holding, run
 from pipeline.console.errors import BadInput
 from pipeline.numbers.files import write_json
 from pipeline.stages.common.files import INTERVALS, METRICS
@@ -27,22 +27,39 @@ CELLS: dict[str, Any] = {
 }
 
 
-def metrics(kl: float | None = 0.3, recovery: float = 0.85) -> dict[str, Any]:
+def fresh(kl: float | None = 0.3, recovery: float = 0.85) -> Means:
     return {
         "topk": {"l0-4": {"l0": 4.0, "kl": kl, "dead": 0.5}, "truth-l0-5": {"recovery": recovery}},
         "mine": {"l0-4": {"l0": 4.0}},
     }
 
 
+def write_run(numbers: Means) -> None:
+    """reports of a run with these means; `kl` without an interval."""
+
+    def cell(name: str, value: float | None) -> dict[str, Any]:
+        given = value is not None and name != "kl"
+        return interval(value - 0.01, value + 0.01) if given else {"reason": "no spread at all"}  # type: ignore[operator]
+
+    cells = {
+        label: {
+            run: {name: cell(name, value) for name, value in values.items()} for run, values in runs.items()
+        }
+        for label, runs in numbers.items()
+    }
+    write_json(INTERVALS, {"schema": 1, "cells": cells})
+    write_json(METRICS, {"topk": {"l0-4": {"kl": numbers.get("topk", {}).get("l0-4", {}).get("kl")}}})
+
+
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_json(METRICS, metrics())
+    write_run(fresh())
     write_json(Path("committed.json"), {"schema": 1, "cells": CELLS})
 
 
 def test_numbers_without_an_interval_or_a_row_are_not_counted() -> None:
-    assert [each.headline for each in holding(metrics(), CELLS)] == ["l0", "kl", "recovery"]
+    assert [each.headline for each in holding(fresh(), CELLS)] == ["l0", "kl", "recovery"]
 
 
 @pytest.mark.parametrize(
@@ -51,11 +68,11 @@ def test_numbers_without_an_interval_or_a_row_are_not_counted() -> None:
 )
 def test_ends_are_inside_and_a_missing_number_is_not(kl: float | None, counts: tuple[int, int, int]) -> None:
     """A second draw may lie sqrt(2) half widths from the middle: .3 +- .141."""
-    assert counted(holding(metrics(kl), CELLS)) == counts
+    assert counted(holding(fresh(kl), CELLS)) == counts
 
 
 def test_it_says_how_many_per_column_and_in_all(capsys: pytest.CaptureFixture[str]) -> None:
-    write_json(METRICS, metrics(recovery=0.99))
+    write_run(fresh(recovery=0.99))
     run("committed.json", 0.6)
     printed = capsys.readouterr().out
     rows = {line.split("│")[1].strip(): line.split("│")[2:5] for line in printed.splitlines() if "│" in line}
@@ -66,7 +83,7 @@ def test_it_says_how_many_per_column_and_in_all(capsys: pytest.CaptureFixture[st
 
 
 def test_too_few_are_exit_code_one() -> None:
-    write_json(METRICS, metrics(recovery=0.99))
+    write_run(fresh(recovery=0.99))
     with pytest.raises(SystemExit) as ended:
         run("committed.json", 0.9)
     assert ended.value.code == 1
@@ -77,7 +94,7 @@ def test_a_revision_of_git_is_read() -> None:
     identity = ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
     for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "x"]):
         subprocess.run(["git", *command], check=True, capture_output=True)
-    write_json(INTERVALS, {"schema": 1, "cells": {}})
+    write_run(fresh())
     run("HEAD", 1.0)
     with pytest.raises(BadInput, match=r"git has no v1:\./reports/intervals\.json"):
         run("v1", 1.0)
@@ -86,9 +103,9 @@ def test_a_revision_of_git_is_read() -> None:
 def test_what_holds_no_intervals_is_one_sentence() -> None:
     with pytest.raises(BadInput, match=r"reports/metrics\.json holds no intervals"):
         run(str(METRICS), 0.9)
-    write_json(METRICS, {"mine": {"l0-4": {"l0": 4.0}}})
+    write_run({"mine": {"l0-4": {"l0": 4.0}}})
     with pytest.raises(BadInput, match="no number in common"):
         run("committed.json", 0.9)
-    METRICS.unlink()
-    with pytest.raises(BadInput, match=r"reports/metrics.json is missing: run `dvc repro compare`"):
+    INTERVALS.unlink()
+    with pytest.raises(BadInput, match=r"reports/intervals.json is missing: run `dvc repro compare`"):
         run("committed.json", 0.9)

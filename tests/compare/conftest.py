@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.compare.outcomes import Answers, answers
 from pipeline.compare.paired.comparison import families
+from pipeline.compare.paired.reached import reached
+from pipeline.compare.planned import Plan
 from pipeline.compare.report import Report, report
 from pipeline.compare.scores import Scores, gather
 from pipeline.compare.standing import Group, standing
@@ -16,15 +19,18 @@ from pipeline.params.read import read_params
 from pipeline.stages.compare import evaluations, indices
 from tests.compare.fake import World
 
+NOTHING: Answers = answers(Plan([], []))
+"""No comparison was named in advance."""
+
 
 def tables(scores: Scores) -> Report:
     """The tables of SAEs that are told apart by their seeds only."""
-    return report(scores, families(scores, {}))
+    return report(scores, families(scores, {}, {}), reached(scores, {}))
 
 
 def told(scores: Scores) -> list[Group]:
     """Who leads and who differs, by seeds only."""
-    return standing(scores, families(scores, {}))
+    return standing(scores, families(scores, {}, {}))
 
 
 def gathered() -> Scores:

@@ -83,6 +83,7 @@ class World:
     controls: tuple[str, ...] = ("standard",)
     papers: tuple[str, ...] = ("temporal",)
     given: tuple[str, ...] = ()  # trained elsewhere
+    compare: dict[str, Any] = field(default_factory=lambda: {"family": [], "margins": {}})
 
     def write(self, root: Path) -> None:
         """params.yaml, models/sae and reports under `root`."""
@@ -92,6 +93,7 @@ class World:
             "variants": self.variants,
             "seeds": self.seeds,
             "external": {name: {"path": "somewhere"} for name in self.given},
+            "compare": self.compare,
         }
         with (root / "params.yaml").open("w", encoding="utf-8") as file:
             YAML(typ="safe").dump(params, file)

@@ -14,7 +14,7 @@ from pipeline.compare.notes import caption, notes
 from pipeline.compare.report import Cell, Group, Report, Row
 from pipeline.compare.scores import Scores
 from pipeline.compare.terminal import show
-from tests.compare.conftest import tables, told
+from tests.compare.conftest import NOTHING, tables, told
 from tests.compare.fake import World
 
 Gather = Callable[[World], Scores]
@@ -32,7 +32,7 @@ def cell(group: Group, label: str, column: str) -> Cell:
 
 def shown(found: Report) -> str:
     stream = io.StringIO()
-    show(found, caption([42, 43]), ["a note"], stream)
+    show(found, NOTHING, caption([42, 43]), ["a note"], stream)
     return stream.getvalue()
 
 
@@ -70,11 +70,19 @@ def test_controls_stand_right_under_their_variant(gather: Gather) -> None:
         ]  # fmt: skip
 
 
-def test_a_cell_is_the_mean_and_half_the_range(gather: Gather) -> None:
-    world = World()
-    world.values = {("topk", "l0-4", 4, seed, "persistence"): v for seed, v in ((42, 0.70), (43, 0.78))}
+def test_a_cell_is_the_mean_and_half_its_interval(gather: Gather) -> None:
+    """One row of two seeds: t with one degree of freedom."""
+    world = World(variants=["topk"], controls=(), papers=())
+    world.values = {("topk", "l0-4", 4, seed, "persistence"): v for seed, v in ((42, 0.700), (43, 0.702))}
     found = cell(tables(gather(world)).groups[0], "topk", "persistence")
-    assert (found.text, found.spread) == ("0.740", "0.040")
+    assert (found.text, found.half) == ("0.701", "0.013")  # 12.706 * 0.001
+
+
+def test_a_cell_without_any_spread_has_no_interval(gather: Gather) -> None:
+    world = World(variants=["topk"], controls=(), papers=())
+    world.values = {("topk", "l0-4", 4, seed, "dead_share"): 0.5 for seed in (42, 43)}
+    found = cell(tables(gather(world)).groups[0], "topk", "dead")
+    assert (found.text, found.half) == ("0.500", "")
 
 
 def test_a_missed_target_is_flagged_and_not_compared(gather: Gather) -> None:
@@ -115,7 +123,7 @@ def test_a_diverged_sae_says_so_in_every_cell_and_gives_its_reason(gather: Gathe
 def test_one_diverged_seed_leaves_the_other_and_no_spread(gather: Gather) -> None:
     found = tables(gather(World(diverged={("atm", "l0-4", 42): EXPLODED})))
     got = cell(found.groups[0], "atm", "probing")
-    assert (got.flag, got.spread, got.mark, got.notes) == ("1/2 seeds", "", "", ())
+    assert (got.flag, got.half, got.mark, got.notes) == ("1/2 seeds", "", "", ())
     assert found.footnotes == [f"atm, run l0-4, seed 42 diverged: {EXPLODED}"]
 
 
@@ -166,8 +174,8 @@ def test_markdown_says_everything(gather: Gather) -> None:
         missing={("topk l0-16", seed, "letter_f1_k1"): LETTERS for seed in (42, 43)},
     )
     found = tables(gather(world))
-    text = markdown("Title", found, [], caption([42, 43]), ["note one"])
-    assert "half the range over 2 training seeds (42, 43)" in text
+    text = markdown("Title", found, NOTHING, [], caption([42, 43]), ["note one"])
+    assert "Mean over 2 training seeds (42, 43) ± half of its 95 % interval" in text
     assert re.search(r"^\| atm \[1\] \[2\] \| diverged \|", text, re.MULTILINE)
     assert f"- [1] atm, run l0-4, seed 42 diverged: {EXPLODED}" in text
     assert "missing [3]" in text
@@ -181,7 +189,7 @@ def test_markup_in_names_and_reasons_is_escaped(gather: Gather) -> None:
     reason = "a|b <script>alert(1)</script> [bold]"
     world = World(variants=["standard", "<b>"], papers=(), diverged={("<b>", "l0-4", 42): reason})
     found = tables(gather(world))
-    text = markdown("T", found, [], ["c"], ["n"])
+    text = markdown("T", found, NOTHING, [], ["c"], ["n"])
     assert "<b>" not in text
     assert "a\\|b" in text
     assert "[bold]" in shown(found)
@@ -192,7 +200,7 @@ def test_the_terminal_is_ascii_narrow_and_uncut_in_a_log(gather: Gather) -> None
     text = shown(tables(gather(world)))
     assert text.isascii()
     assert "..." not in text
-    printed = text.split("Mean +-")[0]
+    printed = text.split("Mean over")[0]
     assert max(len(line.rstrip()) for line in printed.splitlines()) <= 120
     assert re.search(r"^  \(contexts\) ", text, re.MULTILINE)
     assert "missing [1]" in text
@@ -219,8 +227,8 @@ def test_five_seeds_need_no_such_warning(gather: Gather) -> None:
 
 def test_one_seed_has_no_spread_and_no_marks(gather: Gather) -> None:
     found = tables(gather(World(seeds=[7])))
-    assert {c.spread + c.mark for group in found.groups for r in group.rows for c in r.cells} == {""}
-    assert "no spread is known" in caption([7])[0]
+    assert {c.half + c.mark for group in found.groups for r in group.rows for c in r.cells} == {""}
+    assert "no number has an interval" in caption([7])[0]
 
 
 def test_metrics_json_has_means_and_null_for_what_a_seed_lacks(gather: Gather) -> None:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from pipeline.compare.outcomes import document
 from pipeline.compare.scores import Scores
-from pipeline.compare.standing import document
-from tests.compare.conftest import told
+from tests.compare.conftest import NOTHING, told
 from tests.compare.fake import World
 
 Gather = Callable[[World], Scores]
@@ -24,7 +24,7 @@ def column(gather: Gather, values: dict[str, tuple[float, float]]) -> dict[str, 
         for seed, own in zip((42, 43), each, strict=True)
         for metric, value in (("persistence", own), ("l0", 4.0))
     }
-    group = json.loads(json.dumps(document(told(gather(world)))))["groups"][0]
+    group = json.loads(json.dumps(document(told(gather(world)), NOTHING)))["groups"][0]
     assert (group["source"], group["target"], group["labels"]) == ("text", 4, list(values))
     return next(each for each in group["columns"] if each["name"] == "persistence")
 
@@ -44,7 +44,7 @@ def test_ties_are_listed_by_value_after_the_best(gather: Gather) -> None:
 def test_a_row_told_apart_from_every_other_leads_alone(gather: Gather) -> None:
     found = column(gather, {name: FOUR[name] for name in ("standard", "topk", "atm")})
     assert (found["leaders"], found["cells"]["atm"]["mark"]) == (["atm"], "best")
-    assert found["title"] == "CE score\u00a0↑"
+    assert found["title"] == "persistence\u00a0↑"
 
 
 def test_a_best_row_that_beats_fewer_than_half_is_no_clear_leader(gather: Gather) -> None:
@@ -54,6 +54,6 @@ def test_a_best_row_that_beats_fewer_than_half_is_no_clear_leader(gather: Gather
 
 def test_without_two_seeds_nobody_leads(gather: Gather) -> None:
     world = World(variants=["topk", "atm"], seeds=[7], papers=(), controls=())
-    for group in document(told(gather(world)))["groups"]:
+    for group in document(told(gather(world)), NOTHING)["groups"]:
         if group["source"] == "text":
             assert all((each["leaders"], each["compared"]) == ([], 0) for each in group["columns"])

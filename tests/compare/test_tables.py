@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline.compare import schemas
+from pipeline.compare.paired.reached import reached
 from pipeline.compare.scores import Scores
 from pipeline.compare.tables import POINTS, letters, pareto, scores, summary, thin, training
 from tests.compare.fake import CHOSEN, World
@@ -34,7 +35,8 @@ def test_scores_hold_every_value_and_every_reason(gather: Gather) -> None:
 def test_the_summary_carries_definition_and_spread(gather: Gather) -> None:
     world = World()
     world.values = {("topk", "l0-4", 4, seed, "persistence"): v for seed, v in ((42, 0.7), (43, 0.8))}
-    rows = summary(gather(world))
+    whole = gather(world)
+    rows = summary(whole, reached(whole, {}))
     assert list(rows) == list(schemas.SUMMARY)
     (found,) = rows[(rows.label == "topk") & (rows.run == "l0-4") & (rows.metric == "persistence")].to_dict(
         "records"
@@ -42,6 +44,9 @@ def test_the_summary_carries_definition_and_spread(gather: Gather) -> None:
     assert found["mean"] == pytest.approx(0.75)
     assert found["sd"] == pytest.approx(0.1 / 2**0.5)
     assert (found["low"], found["high"], found["seeds"], found["of"]) == (0.7, 0.8, 2, 2)
+    assert found["interval_low"] < 0.75 < found["interval_high"]
+    other = rows[(rows.label == "topk") & (rows.metric == "mse")]
+    assert other.interval_low.isna().all()  # no headline
     assert (found["better"], found["unit"], found["version"]) == ("higher", "share", 1)
 
 

@@ -59,6 +59,7 @@ def tree(html: str) -> Tree:
 def test_every_part_is_there(tree: Tree) -> None:
     sections = {attributes.get("id") for tag, attributes in tree.tags if tag == "section"}
     assert sections == {
+        "asked",
         "glance",
         "scores",
         "pairs",
@@ -79,6 +80,8 @@ def test_every_part_is_there(tree: Tree) -> None:
     text = " ".join(tree.text)
     assert "0.95 to" in text or " to 0." in text
     assert "torch==2.13.0" in text
+    assert "temporal against standard" in text
+    assert "temporal (<i>twin</i>) not trained at any L0 target of this run" in text
     assert "not comparable" in text
 
 

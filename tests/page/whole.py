@@ -39,7 +39,16 @@ def whole(root: Path, **world: Any) -> World:
     made.write(root)
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         YAML(typ="safe", pure=True).dump(PARAMS | {"external": {}}, file)
-    own = {"variants": made.variants, "seeds": made.seeds}
+    family = [
+        {
+            "variant": "temporal",
+            "against": "standard",
+            "outcomes": ["explained_variance", "exact_absorption"],
+        },
+        {"variant": "temporal", "against": "temporal (<i>twin</i>)", "outcomes": ["explained_variance"]},
+    ]
+    asked = {"family": family, "margins": {"explained_variance": 0.05}}
+    own = {"variants": made.variants, "seeds": made.seeds, "compare": asked}
     _set(own)
     Path("requirements").mkdir()
     Path("requirements/numeric.txt").write_text("torch==2.13.0\n", encoding="utf-8")

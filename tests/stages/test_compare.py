@@ -22,11 +22,13 @@ from tests.compare.fake import World
 ROOT = Path(__file__).parents[2]
 TABLES = (
     "table.md", "standing.json", "scores.tsv", "summary.tsv", "pareto.tsv",
-    "training.tsv", "letters.tsv", "probing.tsv", "ranking.tsv", "pairs.tsv", "curves.tsv",
+    "training.tsv", "letters.tsv", "probing.tsv", "ranking.tsv", "pairs.tsv", "planned.tsv",
+    "curves.tsv", "stability.tsv",
 )  # fmt: skip
 FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "temporal.png")
 WRITTEN = {
     "reports/metrics.json",
+    "reports/intervals.json",
     "reports/report.json",
     *(f"reports/tables/{name}" for name in TABLES),
     *(f"reports/figures/{name}" for name in FIGURES),

@@ -18,7 +18,7 @@ from pipeline.lm.core.load import load_lm
 from pipeline.lm.core.site import Site
 from pipeline.metrics.common.controls import random_sae
 from pipeline.sae.core.inference import SAE
-from pipeline.stages import absorption, reconstruction
+from pipeline.stages import absorption, reconstruction, stability
 from pipeline.stages import latents as browser
 from pipeline.stages import letter_task as letters
 from pipeline.stages.common.files import LM
@@ -49,6 +49,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_saes("topk", seed, {"l0-4": reader, "l0-8": noise, "bad": noise}, diverged="bad")
         reconstruction.run("topk")
         absorption.run("topk")
+        stability.run("topk")
     return root
 
 
@@ -95,6 +96,13 @@ def test_a_letter_s_latent_is_shown_with_the_letter_s_words() -> None:
         assert found["words"][strongest["words"][strongest["at"]]][0] == letter
 
 
+def test_a_latent_says_how_like_its_partner_in_another_seed_it_is() -> None:
+    """Both seeds have the same SAEs here: a latent that fires finds itself, another has no partner."""
+    known = {each["stability"] for sae in described()["saes"] for each in sae["latents"]}
+    assert 1.0 in known
+    assert known <= {1.0, None}
+
+
 def test_the_same_inputs_give_the_same_bytes_and_leave_nothing_else() -> None:
     browser.run("topk")
     first = WRITTEN.read_bytes()
@@ -115,7 +123,7 @@ def test_the_logit_lens_is_what_the_head_makes_of_a_decoder_row() -> None:
 
 
 def test_a_missing_evaluation_is_named_with_its_stage() -> None:
-    for stage in ("reconstruction", "absorption"):
+    for stage in ("reconstruction", "absorption", "stability"):
         shutil.move(f"reports/evaluations/{stage}", "moved")
         with pytest.raises(BadInput, match=rf"is missing: run `dvc repro {stage}@topk`"):
             browser.run("topk")

@@ -26,6 +26,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     # the compatible recipe has one fold of this small vocabulary to find letters in
     "absorption": {"min_letters": 2, "min_probe_f1": 0.2, "resamples": 100},
     "probing": {"k": [1, 2, 3], "resamples": 100},
+    "stability": {"contexts": 6, "resamples": 100},
 }
 
 

@@ -1,26 +1,34 @@
 """Every pair of rows at a common L0: whether they differ, by how much and how sure.
 
 One family is one score at one L0 target. Its rows are brought to that L0 (at_target.py), their
-differences get an interval (variance.py), and the p values of all its pairs are adjusted together by
-Holm's method; pairs of other scores and other targets are other families.
+differences get an interval (variance.py), and all its pairs are judged together (verdict.py); pairs of
+other scores and other targets are other families. This is exploration: the few comparisons that were named in
+advance are judged apart (pipeline/compare/planned.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from pipeline.compare.columns import Column
 from pipeline.compare.paired.at_target import AtTarget, Point, at
+from pipeline.compare.paired.estimate import Estimate
 from pipeline.compare.paired.resampling import Draws
-from pipeline.compare.paired.variance import LEVEL, Estimate, Noise, Values, difference, holm, mean, noise
+from pipeline.compare.paired.variance import Table, Values
+from pipeline.compare.paired.verdict import RESOLVED, Verdict, judge
 from pipeline.compare.scores import Name, Scores, Source, each_row
+from pipeline.numbers.definition import Better
 
-Verdict = Literal["better", "worse", "not distinguishable", "not compared"]
+Margins = Mapping[str, float]
+"""By headline name: a difference smaller than it counts as equal."""
+
+
+ONE_PAIR = "two seeds make one pair, which shows no spread"
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,14 @@ class Pair:
     allowance: float | None = None  # part of it that unequal L0 may make
     p: float | None = None
     p_holm: float | None = None
+    p_equal: float | None = None
+    p_equal_holm: float | None = None
     reason: str | None = None
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the rows are told apart or shown equal."""
+        return self.verdict in RESOLVED
 
     @property
     def reversed(self) -> Pair:
@@ -102,6 +117,7 @@ class Family:
     seeds: int
     rows: list[Row]
     pairs: list[Pair]
+    margin: float | None = None  # a difference smaller than it counts as equal
 
     def pair(self, a: str, b: str) -> Pair | None:
         """The pair of these labels, `a` first; None for a row with itself."""
@@ -123,10 +139,10 @@ class Family:
         return found[len(found) // 2] if found else None
 
 
-def families(scores: Scores, draws: Draws) -> list[Family]:
+def families(scores: Scores, draws: Draws, margins: Margins) -> list[Family]:
     """The scores on the language model, then on ground truth; per score, the targets in rising order."""
     return [
-        _family(source, column, target, points, draws)
+        _family(source, column, target, points, draws, margins.get(column.name))
         for source in scores
         for column in source.scores
         for points in [_points(source, column)]
@@ -143,21 +159,33 @@ def _points(source: Source, column: Column) -> pd.DataFrame:
     return saes.merge(reached, on=key, how="left").merge(score, on=key, how="left")
 
 
-def _family(source: Source, column: Column, target: float, points: pd.DataFrame, draws: Draws) -> Family:
+def _family(
+    source: Source, column: Column, target: float, points: pd.DataFrame, draws: Draws, margin: float | None
+) -> Family:
     seeds = sorted(points.seed.unique())
     rows = [
         _row(column, target, points[points.label == label], seeds, draws)
         for label in points.label[points.target == target].unique()
     ]
-    values = [row.values.by_seed for row in rows if row.reason is None]
-    if len(seeds) < 2 or len(values) < 2:
+    taking_part = [row for row in rows if row.reason is None]
+    family = Family(source.name, column, target, len(seeds), rows, [], margin)
+    if len(seeds) < 2 or len(taking_part) < 2:
         reason = "one training seed shows no spread" if len(seeds) < 2 else "no other row has a value"
         pairs = [Pair(a, b, "not compared", reason=a.reason or b.reason or reason)
                  for a, b in combinations(rows, 2)]  # fmt: skip
-        return Family(source.name, column, target, len(seeds), rows, pairs)
-    shared = noise(np.stack(values))
-    rows = [row if row.reason else replace(row, mean=mean(row.values, shared)) for row in rows]
-    return Family(source.name, column, target, len(seeds), rows, _pairs(rows, shared, column))
+        return replace(family, pairs=pairs)
+    values = [row.values for row in taking_part]
+    table = Table.of([each.of_pairs for each in values] if column.pairs_of_seeds else values)
+    place = {row.label: i for i, row in enumerate(taking_part)}
+    rows = [_with_mean(row, table, place) for row in rows]
+    pairs = [_pair(a, b, table, place) for a, b in combinations(rows, 2)]
+    return replace(family, rows=rows, pairs=judged(pairs, column.better, margin))
+
+
+def _with_mean(row: Row, table: Table, place: Mapping[str, int]) -> Row:
+    """`row` with its interval, if it takes part and its values vary at all."""
+    found = table.mean(place[row.label]) if row.label in place else None
+    return replace(row, mean=found) if found is not None and found.error > 0 else row
 
 
 def _row(column: Column, target: float, points: pd.DataFrame, seeds: list[int], draws: Draws) -> Row:
@@ -169,6 +197,8 @@ def _row(column: Column, target: float, points: pd.DataFrame, seeds: list[int], 
         if each.value is None
     ]
     which = [(column.key, label, point.run, point.seed) for point in each_row(points)]
+    if column.pairs_of_seeds and len(seeds) == 2:
+        reasons.append(ONE_PAIR)
     items = min((draws[each].items for each in which if each in draws), default=0)
     return Row(label, by_seed, items, "; ".join(reasons) or None)
 
@@ -186,26 +216,22 @@ def _at(column: Column, target: float, points: pd.DataFrame, draws: Draws) -> At
     return at(known, target)
 
 
-def _pairs(rows: list[Row], shared: Noise, column: Column) -> list[Pair]:
-    pairs = [_pair(a, b, shared) for a, b in combinations(rows, 2)]
-    adjusted = iter(holm([pair.p for pair in pairs if pair.p is not None]))
-    return [pair if pair.p is None else _judged(pair, next(adjusted), column) for pair in pairs]
-
-
-def _pair(a: Row, b: Row, shared: Noise) -> Pair:
+def _pair(a: Row, b: Row, table: Table, place: Mapping[str, int]) -> Pair:
     reasons = [row.reason for row in (a, b) if row.reason is not None]
     if reasons:
         return Pair(a, b, "not compared", reason="; ".join(reasons))
-    found = difference(a.values, b.values, shared)
+    found = table.difference(place[a.label], place[b.label])
     if found.error == 0 and found.value != 0:
         return Pair(a, b, "not compared", found, reason="no spread at all over seeds to judge it by")
     slack = None if a.slack is None or b.slack is None else abs(a.slack - b.slack)
-    return Pair(a, b, "not distinguishable", found, slack, found.p(slack or 0.0))
+    return Pair(a, b, "not distinguishable", found, slack)
 
 
-def _judged(pair: Pair, adjusted: float, column: Column) -> Pair:
-    assert pair.difference is not None
-    verdict: Verdict = "not distinguishable"
-    if adjusted < 1 - LEVEL:
-        verdict = "better" if (pair.difference.value > 0) == (column.better == "higher") else "worse"
-    return replace(pair, verdict=verdict, p_holm=adjusted)
+def judged(pairs: Sequence[Pair], better: Better, margin: float | None) -> list[Pair]:
+    """`pairs` with the verdicts that they get as one family; one that could not be compared stays so."""
+    known = [pair for pair in pairs if pair.verdict != "not compared"]
+    estimates = [pair.difference for pair in known if pair.difference is not None]
+    found = iter(judge(estimates, [pair.allowance or 0.0 for pair in known], better, margin))
+    return [
+        pair if pair.verdict == "not compared" else replace(pair, **asdict(next(found))) for pair in pairs
+    ]

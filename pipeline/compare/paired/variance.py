@@ -3,30 +3,47 @@
 The design is crossed: K methods, each trained on the same S seeds, all measured on the same N items
 (contexts, words, texts). It is that of multi-reader multi-case studies, with methods for modalities,
 seeds for readers and items for cases, and their analysis is used here (Obuchowski and Rockette 1995,
-Communications in Statistics 24:285; degrees of freedom: Hillis 2007, Statistics in Medicine 26:596).
-With D_s the difference of two methods at seed s:
+Communications in Statistics 24:285; degrees of freedom: Satterthwaite 1946, Biometrics Bulletin 2:110, as
+Hillis 2007, Statistics in Medicine 26:596, uses them). With a and b two methods of a table:
 
-    Var(mean D) = M / S + C
+    Var(mean over seeds of a - b) = (V_a + V_b) / S + C
 
-M is the variance of D_s over seeds: it holds training noise and the part of the item noise that
-differs between seeds. C is the covariance of D_s and D_s' that the common items cause, estimated by a
-bootstrap that draws the same items for every SAE (a negative estimate counts as 0). M / S alone would forget
-the items, a bootstrap over items alone the seeds, and resampling two seeds gives half the variance.
+V_a is the variance over seeds of a's value once what a seed does to all methods alike is taken off: training
+noise, and the part of the item noise that differs between seeds. C is the covariance of two seeds'
+differences that the common items cause, estimated by a bootstrap that draws the same items for every SAE (a
+negative estimate counts as 0). V / S alone would forget the items, a bootstrap over items alone the
+seeds, and resampling two seeds gives half the variance.
 
-Two seeds estimate M with one degree of freedom, so it is pooled: twice the residual mean square of all K
-methods in the two-way table (method, seed), with (K - 1)(S - 1) degrees of freedom. A pair whose own M is
-larger keeps its own, because methods need not be equally noisy (ours).
+Methods need not be equally noisy, and S - 1 degrees of freedom are few. So V_a is the method's own mean
+square and that of all other methods together, weighted by their degrees of freedom, where the others' count
+as no more than `PRIOR` of them (the posterior mean of a variance whose prior is a scaled inverse chi-square:
+Smyth 2004, Statistical Applications in Genetics 3:3, equation 8; the weight is ours):
+
+    V_a = (w others + (S - 1) own) / (w + S - 1)                       df = w + S - 1
+    1 / w = (1 + 1 / (K - 2)) / PRIOR + 1 / ((K - 2)(S - 1))
+
+The terms of 1 / w are how unlike a method may be to the K - 2 others, and how little these tell of
+themselves. With two methods there are no others: the test is the paired t test. With many seeds every method
+has its own variance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
-LEVEL, POWER = 0.95, 0.80
+from pipeline.compare.paired.estimate import Estimate
+
+PRIOR = 2
+"""How many degrees of freedom the other methods' noise counts as. The largest number with which Holm's 5 %
+over the 66 pairs of 12 methods of two seeds holds, when their noise differs as much as that of real columns
+or one is six times as noisy (docs/compare.md)."""
+
+Index = Any
+"""A row's place, or an array of places."""
 
 
 @dataclass(frozen=True)
@@ -37,107 +54,101 @@ class Values:
     draws: np.ndarray | None = None
     items: int = 0
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds with its standard error and degrees of freedom."""
-
-    value: float
-    error: float
-    df: float
-
     @property
-    def half(self) -> float:
-        """Half the width of the 95 % interval."""
-        return _quantile(0.5 + LEVEL / 2, self.df) * self.error
+    def of_pairs(self) -> Values:
+        """The same when each seed's value is its mean over pairs with the other seeds, S at least 3.
 
-    @property
-    def low(self) -> float:
-        """The lower 95 % bound."""
-        return self.value - self.half
-
-    @property
-    def high(self) -> float:
-        """The upper 95 % bound."""
-        return self.value + self.half
-
-    @property
-    def detectable(self) -> float:
-        """The true difference that a two-sided 5 % test finds with a power of 80 %."""
-        return self.half + _quantile(POWER, self.df) * self.error
-
-    def p(self, allowance: float = 0.0) -> float:
-        """The two-sided p of a true value no further from 0 than `allowance`."""
-        beyond = max(abs(self.value) - allowance, 0.0)
-        if beyond == 0:
-            return 1.0
-        return 2 * float(stdtr(self.df, -beyond / self.error)) if self.error else 0.0
-
-
-def _quantile(p: float, df: float) -> float:
-    """Of Student's t."""
-    return float(stdtrit(df, p))
+        Two seeds' values share a pair, which hides most of their spread: to first order the standard error of
+        such a mean (a U-statistic, Hoeffding 1948) is 2 (S - 1) / (S - 2) times that of independent values.
+        """
+        seeds, mean = len(self.by_seed), self.by_seed.mean()
+        spread = 2 * (seeds - 1) / (seeds - 2) * (self.by_seed - mean)
+        return Values(mean + spread, self.draws, self.items)
 
 
 @dataclass(frozen=True)
 class Noise:
-    """The variance over seeds that all methods of one table share, and its degrees of freedom."""
+    """The variances over seeds of K methods; leading axes are tables of their own."""
 
-    difference: float  # of D_s
-    value: float  # of one method's value
-    difference_df: int
-    value_df: int
+    rows: np.ndarray  # (..., K), without what a seed does to all methods alike
+    df: float  # of each of them
+    common: np.ndarray  # (..., K), of the mean over methods: the same for each of them
+    seeds: int
+
+    def of_difference(self, a: Index, b: Index) -> tuple[np.ndarray, np.ndarray]:
+        """Variance of the mean over seeds of a - b, without items, and its degrees of freedom."""
+        first, second = self.rows[..., a], self.rows[..., b]
+        total = first + second
+        # of K rows, two estimates share about 1 / (K - 1) of what they rest on; all of it where K is 2
+        shared = 2 * first * second / (self.rows.shape[-1] - 1)
+        weight = (first**2 + second**2 + shared) / self.df
+        df = np.divide(total**2, weight, out=np.full_like(total, self.df), where=weight > 0)
+        return total / self.seeds, df
+
+    def of_value(self, a: Index) -> tuple[np.ndarray, np.ndarray]:
+        """Variance of one method's mean over seeds, without items, and its degrees of freedom."""
+        own = self.rows[..., a] * (1 - 1 / self.rows.shape[-1])
+        return added((self.common[..., a] / self.seeds, self.seeds - 1), (own / self.seeds, self.df))
 
 
 def noise(values: np.ndarray) -> Noise:
-    """The pooled variances of `values` (K, S), K and S at least 2."""
-    k, s = values.shape
-    within = values - values.mean(1, keepdims=True)
-    residual = within - within.mean(0)
-    return Noise(
-        difference=2 * float(np.square(residual).sum()) / ((k - 1) * (s - 1)),
-        value=float(np.square(within).sum()) / (k * (s - 1)),
-        difference_df=(k - 1) * (s - 1),
-        value_df=k * (s - 1),
-    )
+    """The variances over seeds of `values` (..., K, S), S at least 2; for K = 1 all of it is common."""
+    k, s = values.shape[-2:]
+    within = values - values.mean(-1, keepdims=True)
+    of_seed = within.mean(-2, keepdims=True)
+    squares = _without_rounding(np.square(within - of_seed).sum(-1), values)
+    own = squares * k / max(k - 1, 1)  # each row against the mean of the others: S - 1 degrees of freedom
+    others = np.maximum(squares.sum(-1, keepdims=True) - own, 0.0)  # orthogonal to it
+    others_df = max(k - 2, 0) * (s - 1)
+    weight = 1 / ((1 + 1 / (k - 2)) / PRIOR + 1 / others_df) if others_df else 0.0
+    rows = (weight * others / max(others_df, 1) + own) / (weight + s - 1)
+    common = _without_rounding(np.square(of_seed).sum(-1), values) / (s - 1)
+    return Noise(rows, weight + s - 1, np.broadcast_to(common, rows.shape), s)
 
 
-def difference(first: Values, second: Values, shared: Noise) -> Estimate:
-    """The mean over seeds of first - second."""
-    draws = None
-    if first.draws is not None and second.draws is not None:
-        draws = first.draws - second.draws
-    gap = Values(first.by_seed - second.by_seed, draws, first.items)
-    return _estimate(gap, shared.difference, shared.difference_df)
+def _without_rounding(squares: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Sums of squares, 0 where they are no more than what rounding the largest value of a table leaves."""
+    largest = np.abs(values).max((-2, -1))[..., None]
+    return np.where(squares > np.square(1e-12 * largest), squares, 0.0)
 
 
-def mean(method: Values, shared: Noise) -> Estimate:
-    """The mean over seeds of one method's value."""
-    return _estimate(method, shared.value, shared.value_df)
+def added(*parts: tuple[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The sum of independent variances with their degrees of freedom, and its own (Satterthwaite 1946)."""
+    total = np.sum([variance for variance, _ in parts], axis=0)
+    weight = np.sum([np.square(variance) / df for variance, df in parts], axis=0)
+    least = np.full_like(total, min(np.min(df) for _, df in parts))
+    return total, np.divide(np.square(total), weight, out=least, where=weight > 0)
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """`p` adjusted so that at most 5 % of families of comparisons hold a false one (Holm 1979).
+@dataclass(frozen=True)
+class Table:
+    """K methods measured on the same seeds and items, and their noise."""
 
-    By hand: SciPy has no Holm's method.
-    """
-    adjusted, largest = [0.0] * len(p), 0.0
-    for rank, index in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
-        largest = max(largest, min((len(p) - rank) * p[index], 1.0))
-        adjusted[index] = largest
-    return adjusted
+    rows: Sequence[Values]
+    noise: Noise
+
+    @classmethod
+    def of(cls, rows: Sequence[Values]) -> Table:
+        """The table of `rows`, all with the same number of seeds, at least 2."""
+        return cls(rows, noise(np.stack([row.by_seed for row in rows])))
+
+    def difference(self, a: int, b: int) -> Estimate:
+        """The mean over seeds of row `a` minus row `b`."""
+        first, second = self.rows[a], self.rows[b]
+        draws = None
+        if first.draws is not None and second.draws is not None:
+            draws = first.draws - second.draws
+        gap = Values(first.by_seed - second.by_seed, draws, first.items)
+        return _estimate(gap, *self.noise.of_difference(a, b))
+
+    def mean(self, a: int) -> Estimate:
+        """The mean over seeds of row `a`."""
+        return _estimate(self.rows[a], *self.noise.of_value(a))
 
 
-def _estimate(method: Values, pooled: float, df: int) -> Estimate:
-    seeds = len(method.by_seed)
-    by_seed = max(pooled, float(method.by_seed.var(ddof=1))) / seeds
-    by_items = _covariance(method)
-    square = by_seed + by_items
-    if square == 0:
-        return Estimate(float(method.by_seed.mean()), 0.0, df)
-    # Satterthwaite's degrees of freedom of the sum; Hillis (2007) leaves the items' term out
-    weight = by_seed**2 / df + by_items**2 / max(method.items - 1, 1)
-    return Estimate(float(method.by_seed.mean()), square**0.5, square**2 / weight)
+def _estimate(method: Values, by_seed: np.ndarray, df: np.ndarray) -> Estimate:
+    square, of_sum = added((by_seed, df), (_covariance(method), max(method.items - 1, 1)))
+    return Estimate(float(method.by_seed.mean()), float(square) ** 0.5, float(of_sum))
 
 
 def _covariance(method: Values) -> float:

@@ -47,7 +47,7 @@ METRICS = [
         "stability", "higher", "share of latents", 1,
         f"share of {_ALIVE} whose partner in another seed's SAE has a cosine of at least 0.7, {_MATCHED}",
         headline=Headline(
-            "stability", "stability over seeds", 100,
+            "stability", "stability over seeds", 100, narrow=False,
             items=Items(LATENTS, "item", "latents", {"stable": 1}, where="alive"), pairs_of_seeds=True,
         ),
     ),

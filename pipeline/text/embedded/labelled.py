@@ -10,7 +10,7 @@ from pipeline.text.embedded.writer import Document, Writer
 from pipeline.text.labelled import LabelledSet
 from pipeline.text.section import EmbeddedText
 
-LENGTHS = {"language": 12, "domain": 14, "sub_domain": 30, "register": 20, "speaker": 24, "tense": 20}
+LENGTHS = {"language": 12, "domain": 8, "sub_domain": 12, "register": 12, "speaker": 12, "tense": 8}
 """Tokens of a text, about: as many as leave each state below saturation and above chance (docs/model.md)."""
 CLASSES = 6
 """Values of a state that a set asks for, the first ones."""

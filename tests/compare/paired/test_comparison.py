@@ -10,8 +10,10 @@ import pytest
 from pipeline.compare.markdown import markdown
 from pipeline.compare.notes import notes
 from pipeline.compare.paired.comparison import Family, families
+from pipeline.compare.paired.reached import reached
 from pipeline.compare.paired.resampling import Draws, resample
 from pipeline.compare.report import report
+from pipeline.compare.resolved import resolved
 from pipeline.compare.schemas import CURVES, PAIRS
 from pipeline.compare.scores import Scores
 from pipeline.compare.standing import standing
@@ -19,6 +21,7 @@ from pipeline.compare.tables import curves, pairs
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import read_params
 from pipeline.stages.compare import evaluations, table_of
+from tests.compare.conftest import NOTHING
 from tests.compare.fake import CONTEXTS, World
 
 Gather = Callable[[World], Scores]
@@ -36,9 +39,13 @@ def small(**values: dict[int, float]) -> World:
     return world
 
 
-def compared(whole: Scores, draws: Draws | None = None) -> list[Family]:
+def compared(whole: Scores, draws: Draws | None = None, **margins: float) -> list[Family]:
     found = evaluations(Experiment.read(read_params()))
-    return families(whole, resample(whole, partial(table_of, found)) if draws is None else draws)
+    return families(whole, resample(whole, partial(table_of, found)) if draws is None else draws, margins)
+
+
+def printed(whole: Scores, found: list[Family]) -> str:
+    return markdown("T", report(whole, found, reached(whole, {})), NOTHING, standing(whole, found), [], [])
 
 
 def family(found: list[Family], name: str, target: float) -> Family:
@@ -81,6 +88,28 @@ def test_a_clear_difference_is_called_and_a_small_one_is_not(gather: Gather) -> 
     kl = family(found, "kl", 4).pair("topk", "atm")
     assert kl is not None
     assert kl.verdict == "better"  # lower is better
+
+
+def test_rows_within_the_margin_are_equal_and_neither_leads_alone(gather: Gather) -> None:
+    world = World(variants=["standard", *NAMES], papers=(), controls=())
+    for variant, low, step in (("standard", 0.80, 1e-4), ("topk", 0.9000, 0.0), ("atm", 0.9004, -1e-4)):
+        world.values |= {
+            (variant, "l0-4", 4, seed, metric): value
+            for i, seed in enumerate((42, 43))
+            for metric, value in (("explained_variance", low + i * step), ("l0", 4.0))
+        }
+    whole = gather(world)
+    found = family(compared(whole, {}, explained_variance=0.02), "explained_variance", 4)
+    assert [pair.verdict for pair in found.pairs] == ["worse", "worse", "equal within margin"]
+    assert found.pair("atm", "topk").verdict == "equal within margin"  # type: ignore[union-attr]
+    assert found.pairs[2].p_equal_holm is not None
+    assert found.pairs[2].resolved
+    without = family(compared(whole, {}), "explained_variance", 4).pairs[2]
+    assert (without.verdict != "equal within margin", without.p_equal) == (True, None)
+    group = standing(whole, compared(whole, {}, explained_variance=0.02))[0]
+    score = group.scores[0]
+    assert (score.leaders, score.told_apart, score.equal, score.margin) == (["atm", "topk"], 2, 1, "0.02")
+    assert resolved([group])["columns"][0]["share"] == 1.0
 
 
 def test_a_pair_turned_round_says_the_opposite(gather: Gather) -> None:
@@ -210,9 +239,9 @@ def test_the_tables_show_every_pair_and_every_reason(gather: Gather) -> None:
     assert best.pairs["topk"]["standard"].verdict == "better"
     assert {each.verdict for each in best.pairs["atm"].values()} == {"not compared"}
     assert (best.cells["atm"].text, best.cells["atm"].detail) == ("missing", "atm, seed 42: diverged: boom")
-    text = markdown("T", report(whole, found), standing(whole, found), [], [])
+    text = printed(whole, found)
     assert [line for line in text.splitlines() if line.startswith("## Which")][:2] == [
-        "## Which rows differ: L0 4", "## Which rows differ: L0 16"
+        "## Which rows differ (exploration): L0 4", "## Which rows differ (exploration): L0 16"
     ]  # fmt: skip
     assert "<details><summary>explained variance" in text
     against = text.split("**Difference from standard**")[1].split("<details>")[0].strip().splitlines()
@@ -227,13 +256,17 @@ def test_the_notes_count_the_pairs_told_apart(gather: Gather) -> None:
     whole = gather(world)
     said = notes(whole, standing(whole, compared(whole)), [42, 43], "embedded", [])
     assert any(
-        note.startswith("Pairs told apart at L0 4. explained variance: 1/1; CE score: ") for note in said
+        note.startswith(
+            "Pairs told apart, + equal within margin, of 1 at L0 4. explained variance: 1; KL, nats: "
+        )
+        for note in said
     )
-    assert any(note.startswith("Synthetic activations, pairs told apart at L0 4.") for note in said)
+    assert any(note.startswith("Synthetic activations, pairs told apart, + equal") for note in said)
+    assert any(note.startswith("Answered of all pairs (told apart or shown equal): ") for note in said)
 
 
 def test_the_first_row_is_the_baseline_without_standard(gather: Gather) -> None:
     whole = gather(small())
     found = compared(whole)
-    text = markdown("T", report(whole, found), standing(whole, found), [], [])
+    text = printed(whole, found)
     assert "**Difference from topk**" in text

@@ -7,9 +7,11 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_rel
+from scipy.stats import ttest_1samp, ttest_rel
 
-from pipeline.compare.paired.variance import Estimate, Values, difference, holm, mean, noise
+from pipeline.compare.paired.estimate import Estimate
+from pipeline.compare.paired.variance import Table, Values, noise
+from pipeline.compare.paired.verdict import holm
 
 TRIALS, RESAMPLES = 250, 150
 
@@ -57,13 +59,13 @@ def rates(world: World, trials: int = TRIALS) -> Rates:
     covered, called, families, values = [], [], [], []
     for _ in range(trials):
         cells = world.draw(rng)
-        shared = noise(np.stack([cell.by_seed for cell in cells]))
-        found = [difference(a, b, shared) for a, b in combinations(cells, 2)]
+        table = Table.of(cells)
+        found = [table.difference(a, b) for a, b in combinations(range(len(cells)), 2)]
         covered += [each.low <= 0 <= each.high for each in found]
         p = [each.p() for each in found]
         called += [each < 0.05 for each in p]
-        families.append(min(holm(p)) < 0.05)
-        own = [mean(cell, shared) for cell in cells]
+        families.append(holm(np.array(p)).min() < 0.05)
+        own = [table.mean(place) for place in range(len(cells))]
         values += [each.low <= 0 <= each.high for each in own]
     return Rates(*(float(np.mean(each)) for each in (covered, called, families, values)))
 
@@ -95,12 +97,6 @@ def test_a_seed_that_moves_all_methods_cancels_in_differences() -> None:
     assert moved.covered == pytest.approx(still.covered, abs=0.02)
 
 
-def test_methods_of_unequal_noise_are_called_different_no_more_often_on_the_whole() -> None:
-    """One method four times as noisy: the pooled noise alone would call 8 % of the nulls."""
-    found = rates(World(training=(0.1, 0.1, 0.1, 0.1, 0.1, 0.4), method_item=0, rest=0))
-    assert found.called <= 0.075
-
-
 def test_resampling_two_seeds_would_cover_half() -> None:
     """Why seeds are not resampled: the bootstrap of two seeds and the items, on training noise."""
     rng, covered = np.random.default_rng(1), []
@@ -118,20 +114,16 @@ def test_a_difference_of_the_detectable_size_is_found_four_times_in_five() -> No
     rng, world, found = np.random.default_rng(2), World(methods=8), []
     for _ in range(2 * TRIALS):
         cells = world.draw(rng)
-        found.append(difference(cells[0], cells[1], noise(np.stack([cell.by_seed for cell in cells]))))
+        found.append(Table.of(cells).difference(0, 1))
     size = float(np.mean([each.detectable for each in found]))
     raised = [Estimate(each.value + size, each.error, each.df) for each in found]
     assert 0.75 <= np.mean([each.p() < 0.05 for each in raised]) <= 0.87
 
 
-def test_the_detectable_size_is_the_textbooks_when_the_error_is_known() -> None:
-    assert Estimate(0.0, 0.1, 1e6).detectable == pytest.approx((1.959964 + 0.841621) * 0.1, rel=1e-5)
-
-
 def test_two_methods_without_items_are_a_paired_t_test() -> None:
     rng = np.random.default_rng(4)
     values = rng.normal(size=(2, 5))
-    found = difference(Values(values[0]), Values(values[1]), noise(values))
+    found = Table.of([Values(each) for each in values]).difference(0, 1)
     expected = ttest_rel(values[0], values[1])
     assert found.p() == pytest.approx(expected.pvalue, rel=1e-8)
     interval = expected.confidence_interval()
@@ -144,35 +136,72 @@ def test_the_items_share_is_the_covariance_between_seeds() -> None:
     rng = np.random.default_rng(5)
     a, b = rng.normal(size=(2, 400, 3)) + rng.normal(size=(2, 400, 1))
     level = np.zeros((2, 3))
-    found = difference(Values(level[0], a, 50), Values(level[1], b, 50), noise(level))
+    found = Table.of([Values(level[0], a, 50), Values(level[1], b, 50)]).difference(0, 1)
     between = np.cov((a - b).T)[~np.eye(3, dtype=bool)].mean()
     assert found.error**2 == pytest.approx(between * 50 / 49, rel=1e-9)
     assert found.df == pytest.approx(49)
 
 
-def test_a_pair_noisier_than_the_rest_keeps_its_own_noise() -> None:
-    values = np.array([[0.0, 4.0], [0.0, 0.0], [0.1, 0.1], [0.2, 0.2]])
-    shared = noise(values)
-    noisy = difference(Values(values[0]), Values(values[1]), shared)
-    calm = difference(Values(values[2]), Values(values[3]), shared)
-    assert noisy.error == pytest.approx(np.sqrt(8 / 2))
-    assert calm.error == pytest.approx(np.sqrt(shared.difference / 2))
-    assert calm.error > 0
+def test_a_method_is_as_noisy_as_itself_and_the_others_together_say() -> None:
+    """By hand: four methods, two seeds; the others' squares are what a method's own leaves of them all."""
+    values = np.array([[0.0, 4.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    found = noise(values)
+    squares = np.array([4.5, 0.5, 0.5, 0.5])  # residuals 1.5 and 0.5, at each of two seeds
+    own = squares * 4 / 3
+    weight = 1 / ((1 + 1 / 2) / 2 + 1 / 2)
+    assert found.rows == pytest.approx((weight * (6 - own) / 2 + own) / (weight + 1))
+    assert found.df == pytest.approx(weight + 1)
+    assert found.common == pytest.approx(np.full(4, 0.5))  # of the seeds' means, 0 and 1
+    variance, df = found.of_difference(0, 1)
+    a, b = found.rows[:2]
+    assert variance == pytest.approx((a + b) / 2)
+    assert df == pytest.approx((a + b) ** 2 / ((a * a + b * b + 2 * a * b / 3) / found.df))
+
+
+def test_many_seeds_leave_every_method_its_own_noise() -> None:
+    rng = np.random.default_rng(6)
+    values = rng.normal(size=(6, 400)) * np.array([[1], [1], [1], [1], [1], [6]])
+    found = noise(values)
+    assert found.rows[5] == pytest.approx(36 * (1 - 2 / 6 + 1 / 36) * 6 / 5, rel=0.2)
+    assert found.rows[0] < 3  # the noisy method's share in the seeds' means is left
+    assert found.df == pytest.approx(400, rel=0.01)
+
+
+def test_tables_side_by_side_are_each_by_itself() -> None:
+    values = np.random.default_rng(7).normal(size=(5, 4, 3))
+    together, alone = noise(values), [noise(each) for each in values]
+    assert together.rows == pytest.approx(np.stack([each.rows for each in alone]))
+    variance, df = together.of_difference(np.array([0, 1]), np.array([2, 3]))
+    assert variance[2, 1] == pytest.approx(alone[2].of_difference(1, 3)[0])
+    assert df[2, 1] == pytest.approx(alone[2].of_difference(1, 3)[1])
+    assert together.of_value(1)[0] == pytest.approx([each.of_value(1)[0] for each in alone])
+
+
+def test_one_row_alone_has_the_students_interval_of_its_seeds() -> None:
+    values = np.array([0.3, 0.5, 0.1])
+    found = Table.of([Values(values)]).mean(0)
+    interval = ttest_1samp(values, 0).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 8])
+def test_a_mean_over_pairs_of_seeds_is_as_sure_as_its_simulation(seeds: int) -> None:
+    """h(i, j) = a_i + a_j: the spread over seeds, once corrected, is that of the mean over studies."""
+    own = np.random.default_rng(8).normal(size=(20000, seeds))
+    others = (own.sum(1, keepdims=True) - own) / (seeds - 1)
+    values = own + others
+    errors = [Table.of([Values(each).of_pairs]).mean(0).error ** 2 for each in values[:2000]]
+    assert np.mean(errors) == pytest.approx(values.mean(1).var(), rel=0.1)
 
 
 def test_equal_rows_without_any_noise_are_not_different() -> None:
-    level = np.ones((2, 2))
-    found = difference(Values(level[0]), Values(level[1]), noise(level))
+    level = Values(np.ones(2))
+    found = Table.of([level, level]).difference(0, 1)
     assert (found.low, found.high, found.p()) == (0.0, 0.0, 1.0)
 
 
-def test_an_allowance_is_taken_off_before_testing() -> None:
-    found = Estimate(0.5, 0.1, 10)
-    assert found.p(0.2) == pytest.approx(Estimate(0.3, 0.1, 10).p())
-    assert found.p(0.5) == found.p(9.0) == 1.0
-
-
-def test_holm_by_hand() -> None:
-    assert holm([0.04, 0.01, 0.03, 0.9]) == pytest.approx([0.09, 0.04, 0.09, 0.9])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
+def test_a_saturated_row_beside_one_that_varies_gives_no_warning() -> None:
+    table = Table.of([Values(np.ones(2)), Values(np.ones(2)), Values(np.array([0.9, 0.95]))])
+    assert table.difference(0, 1).value == 0
+    assert table.difference(0, 1).error > 0  # what the others show may happen to it too
+    assert 0 < table.difference(0, 2).p() < 1
