@@ -32,9 +32,9 @@ ELSEWHERE = (
 )
 
 ABSORPTION = (
-    "Absorption is read together with letter F1 and L0: an untrained or too dense SAE absorbs nothing and "
-    "scores well. The fraction follows SAEBench 0.6.0; values published with earlier "
-    "versions are about ten times larger and not comparable."
+    "Absorption is two columns: letters missed, and misses carried by another latent beyond chance (0: as "
+    "often as along random directions). Both are read with letter F1 and L0: too dense an SAE misses "
+    "nothing. SAEBench's rates are in tables/scores.tsv."
 )
 
 

@@ -98,3 +98,25 @@ def notes(rows: Sequence[dict[str, Any]]) -> list[str]:
             )
     asked = "Does the first-letter measurement rank SAEs as the truth does? Run on synthetic activations, "
     return [f"{asked}against exact absorption: {'; '.join(said)} (tables/ranking.tsv)."] if said else []
+
+
+def printed(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Each proxy's rank correlation with exact absorption as text, the one that leads over all SAEs first.
+
+    `targets`: the L0 targets; `rows`: a title and a text for each of them.
+    """
+    mine = [row for row in rows if row["exact"] == EXACT[0]]
+    targets = list(dict.fromkeys(row["target"] for row in mine))
+    texts = {(row["proxy"], row["target"]): _text(row) for row in mine}
+    whole = {row["proxy"]: row["rho"] for row in mine if row["target"] == "all"}
+    order = sorted(whole, key=lambda proxy: -np.inf if whole[proxy] is None else whole[proxy], reverse=True)
+    return {
+        "targets": targets,
+        "rows": [[PROXIES[proxy], *(texts[proxy, target] for target in targets)] for proxy in order],
+    }
+
+
+def _text(row: dict[str, Any]) -> str:
+    if row["rho"] is None:
+        return str(row["reason"])
+    return f"{row['rho']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"

@@ -17,11 +17,13 @@ from pipeline.handbook.marks import Mark
 SOURCES = {"text": "groups", "truth": "truth"}
 """Kinds of tables of the comparison: on the language model's activations, and on synthetic ones."""
 
-KINDS = (*SOURCES, "planned", "caption", "file PATH")
+KINDS = (*SOURCES, "planned", "ranking", "caption", "file PATH")
 
 Document = Mapping[str, Any]
 NOTHING: Document = {"outcomes": [], "untrained": []}
 """What was asked beforehand of a run that was asked nothing."""
+UNRANKED: Document = {"targets": [], "rows": []}
+"""How measures of absorption rank SAEs, in a run without synthetic activations."""
 
 
 def said(mark: Mark, report: Document, root: Path) -> str | None:
@@ -29,7 +31,8 @@ def said(mark: Mark, report: Document, root: Path) -> str | None:
 
     `table: text`, `table: truth`: the tables at each L0 target, of the scores of `stage` and the methods in
     `rows` only where these options are given; `table: planned`: the comparisons named in advance; `table:
-    caption`: how to read them; `table: file PATH`: a tab-separated table below `root`. `value: LABEL, RUN,
+    ranking`: how measures of absorption rank SAEs; `table: caption`: how to read them; `table: file PATH`: a
+    tab-separated table below `root`. `value: LABEL, RUN,
     HEADLINE`: one number. Raises BadInput for what is not there.
     """
     if mark.name == "value":
@@ -40,14 +43,14 @@ def said(mark: Mark, report: Document, root: Path) -> str | None:
         return f"\n{' '.join(map(plain, report['caption']))}\n"
     if mark.asked == "planned":
         return f"\n{_planned(report.get('planned', NOTHING))}\n"
+    if mark.asked == "ranking":
+        return f"\n{_ranking(report.get('ranking', UNRANKED))}\n"
     if mark.asked in SOURCES:
         return f"\n{_comparison(mark, report)}\n"
     kind, _, path = mark.asked.partition(" ")
     if kind == "file":
         return f"\n{_file(root / path.strip())}\n"
-    raise BadInput(
-        f"A mark asks for the table {mark.asked!r}: there are text, truth, planned, caption and file PATH."
-    )
+    raise BadInput(f"A mark asks for the table {mark.asked!r}: there are {', '.join(KINDS)}.")
 
 
 def value(mark: Mark, report: Document) -> str:
@@ -121,6 +124,14 @@ def _planned(found: Document) -> str:
         ]
     blocks += ["\n".join(f"- {plain(line)}" for line in found["untrained"])] if found["untrained"] else []
     return "\n\n".join(blocks) or "This run was asked nothing beforehand."
+
+
+def _ranking(found: Document) -> str:
+    """A row per measure, the leading one first; a column per L0 target."""
+    if not found["rows"]:
+        return "This run has no SAE on synthetic activations."
+    heads = ["", *("all SAEs" if target == "all" else f"L0 {target}" for target in found["targets"])]
+    return "\n".join([_line(heads), "|---|" + "--:|" * len(found["targets"]), *map(_line, found["rows"])])
 
 
 def _difference(cell: Document | None) -> str:

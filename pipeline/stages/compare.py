@@ -98,7 +98,7 @@ def run() -> None:
     write_json(folder / "standing.json", document(groups, answered))
     said = {
         "title": TITLE, "caption": caption, "notes": notes, **asdict(rows), "sections": measured_with,
-        "planned": content(answered), "resolved": resolved(groups),
+        "planned": content(answered), "resolved": resolved(groups), "ranking": ranking.printed(ranked),
     }  # fmt: skip
     write_json(REPORT, {"schema": SCHEMAS["report.json"], **said})
     write_json(REPORTS / "metrics.json", metrics_json(scores))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from pipeline.compare.ranking import FEWEST, notes, rankings, spearman
+from pipeline.compare.ranking import FEWEST, PROXIES, notes, printed, rankings, spearman
 from pipeline.compare.schemas import RANKING
 from pipeline.compare.scores import Source
 
@@ -110,3 +110,16 @@ def test_the_note_gives_each_proxy_once() -> None:
     assert "full absorption: Spearman's rho 0.9" in said[0]
     assert "over 28 SAEs" in said[0]
     assert "absorption fraction: no rank correlation (all SAEs have the same value)" in said[0]
+
+
+def test_what_is_printed_begins_with_the_measure_that_leads() -> None:
+    ranked = rankings(made(0.01))
+    for row in ranked:  # another measure that ranks worse, and one that ranks nothing
+        if row["proxy"] == "proxy_miss_rate":
+            row.update(rho=0.5, low=0.4, high=0.6, reason=None)
+    found = printed(ranked)
+    assert found["targets"] == ["all", "5", "10"]
+    assert [row[0] for row in found["rows"]][:2] == ["full absorption", "miss rate"]
+    assert found["rows"][1][1:] == ["0.50 [0.40, 0.60]"] * 3
+    assert len(found["rows"]) == len(PROXIES)
+    assert "all SAEs have the same value" in {row[1] for row in found["rows"]}

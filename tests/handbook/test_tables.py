@@ -50,6 +50,7 @@ REPORT = {
     "truth": [group(5)],
     "caption": ["Mean of 2.", "*: best."],
     "planned": PLANNED,
+    "ranking": {"targets": ["all", "5"], "rows": [["miss rate", "0.91 [0.80, 0.96]", "4 runs"]]},
 }
 
 
@@ -99,6 +100,12 @@ def test_what_was_asked_beforehand_is_a_table_per_outcome() -> None:
         "",
         "- atm against atm (uniform\\_mask): not trained",
     ]
+
+
+def test_the_measures_of_absorption_stand_as_they_rank() -> None:
+    assert shown("table: ranking").strip().splitlines() == [
+        "|  | all SAEs | L0 5 |", "|---|--:|--:|", "| miss rate | 0.91 \\[0.80, 0.96] | 4 runs |"
+    ]  # fmt: skip
 
 
 def test_a_table_of_a_file_is_escaped(tmp_path: Path) -> None:
