@@ -50,7 +50,7 @@ def tiny(tree: dict[str, Any]) -> dict[str, Any]:
         gate=0.0,
         precision="float32",
     )
-    profile["harvest"].update(site="resid_post.0", batch_contexts=16)
+    profile["harvest"].update(site="resid_post.0", batch_contexts=16, gate=None)
     profile["train"].update(
         n=64, l0=[4], tokens=8192, batch=128, dead_tokens=2048, validation_tokens=256, checkpoint_every=40
     )

@@ -10,7 +10,7 @@ from pipeline.text.section import EmbeddedText
 
 
 def drilled_words(section: EmbeddedText) -> list[str]:
-    """Every word that the drills spell, sorted (names keep their capital): the vocabulary without letters."""
+    """Every word that the drills spell, sorted: the vocabulary without marks and letters."""
     return vocabulary(section).words
 
 

@@ -13,6 +13,9 @@ from pipeline.text.embedded.vocabulary import vocabulary
 from pipeline.text.packing import pack
 from pipeline.text.section import EmbeddedText
 
+BLOCK = 64
+"""Contexts packed at once; the end of a block's last document is left out."""
+
 
 def contexts(section: EmbeddedText, stream: str, drill_share: float) -> Iterator[npt.NDArray[np.int32]]:
     """The contexts (T,) of `stream`, without end."""
@@ -20,7 +23,3 @@ def contexts(section: EmbeddedText, stream: str, drill_share: float) -> Iterator
     source = zip(numbers(), (each.ids for each in documents(section, stream, drill_share)), strict=False)
     while True:
         yield from pack(source, bos, width, BLOCK).tokens
-
-
-BLOCK = 64
-"""Contexts packed at once; the end of a block's last document is left out."""
