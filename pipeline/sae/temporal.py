@@ -52,7 +52,7 @@ class Config(BasedConfig):
     temporal_penalty: bool = Field(True, description="switch of the first mechanism")
     resampling: bool = Field(True, description="switch of the second mechanism")
     gradient_scaling: bool = Field(True, description="switch of the third mechanism")
-    weight: float = Field(0.1, ge=0, description="of the temporal penalty, in scaled units, from the sweep")
+    weight: float = Field(1e-4, ge=0, description="of the temporal penalty, in scaled units; printed: 1e-4")
     decay: float = Field(0.99, gt=0, lt=1, description="of beta and of the firing rates")
     resample_every: float = Field(0.05, gt=0, le=1, description="share of training between resampling events")
     resample_cap: float = Field(0.05, gt=0, le=1, description="share of the dictionary replaced at most")

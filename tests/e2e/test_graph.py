@@ -22,7 +22,9 @@ def test_the_first_run_runs_everything_and_leaves_git_clean(first_run: tuple[Clo
     committed = clone.git("show", "--stat=200", "--format=", "HEAD")
     assert {line.split("|")[0].strip() for line in committed.splitlines()[:-1]} == {
         "dvc.lock",
+        "reports/intervals.json",
         "reports/metrics.json",
+        "reports/report.json",
     }
 
 
@@ -110,7 +112,8 @@ def test_a_new_variant_reruns_nothing_but_its_own_stages(clone: Clone) -> None:
     clone.set_params({**tree, "variants": [*tree["variants"], "toy"]})
     assert clone.dvc("repro").executed == stages_of("toy").union(GATHERING)
     assert set(clone.git("status", "--short").split()) == {
-        "M", "params.yaml", "dvc.lock", "reports/metrics.json", "??", "pipeline/sae/toy.py"
+        "M", "params.yaml", "dvc.lock", "reports/metrics.json", "reports/intervals.json",
+        "reports/report.json", "??", "pipeline/sae/toy.py",
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from pipeline.compare.columns import Column, Key
 from pipeline.compare.paired.comparison import ONE_PAIR
@@ -18,6 +19,8 @@ from pipeline.compare.paired.resampling import Draws
 from pipeline.compare.paired.variance import Table, Values
 from pipeline.compare.scores import Name, Run, Scores, Source, each_row
 
+Numbers = Mapping[tuple[str, str], pd.DataFrame]
+"""One column's numbers by label and run."""
 Place = tuple[Name, str, str, Key]
 """(source, label, run, column)."""
 
@@ -36,9 +39,14 @@ def reached(scores: Scores, draws: Draws) -> dict[Place, Reached]:
         (source.name, run.label, run.name, column.key): found
         for source in scores
         for column in source.columns
+        for numbers in [_by_run(source.values(column.key))]
         for runs in _tables(source.runs)
-        for run, found in _together(source, column, runs, draws)
+        for run, found in _together(source, column, runs, numbers, draws)
     }
+
+
+def _by_run(numbers: pd.DataFrame) -> Numbers:
+    return {(str(label), str(run)): rows for (label, run), rows in numbers.groupby(["label", "run"])}
 
 
 def _tables(runs: Sequence[Run]) -> list[list[Run]]:
@@ -51,9 +59,9 @@ def _tables(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def _together(
-    source: Source, column: Column, runs: Sequence[Run], draws: Draws
+    source: Source, column: Column, runs: Sequence[Run], numbers: Numbers, draws: Draws
 ) -> Iterator[tuple[Run, Reached]]:
-    values = {run.label: _values(source, column, run, draws) for run in runs}
+    values = {run.label: _values(source, column, run, numbers, draws) for run in runs}
     known = {label: each for label, each in values.items() if isinstance(each, Values)}
     rows = [each.of_pairs if column.pairs_of_seeds else each for each in known.values()]
     table = Table.of(rows) if rows else None
@@ -66,7 +74,7 @@ def _together(
             yield run, _found(table.mean(places[run.label]))
 
 
-def _values(source: Source, column: Column, run: Run, draws: Draws) -> Values | str:
+def _values(source: Source, column: Column, run: Run, numbers: Numbers, draws: Draws) -> Values | str:
     """The run's value at each seed, or why it has no interval."""
     found = source.summary(run, column.key)
     if found.seeds < found.of or not found.of:
@@ -75,8 +83,7 @@ def _values(source: Source, column: Column, run: Run, draws: Draws) -> Values | 
         return "one training seed shows no spread"
     if column.pairs_of_seeds and found.of == 2:
         return ONE_PAIR
-    numbers = source.values(column.key)
-    rows = list(each_row(numbers[(numbers.label == run.label) & (numbers.run == run.name)]))
+    rows = list(each_row(numbers[run.label, run.name]))
     drawn = [draws.get((column.key, run.label, run.name, row.seed)) for row in rows]
     values = np.array([row.value for row in rows], dtype=np.float64)
     complete = [each for each in drawn if each is not None]
