@@ -14,13 +14,17 @@ BENCH_STAMP := $(BENCH)/.locked-$(shell cat requirements/bench.txt requirements/
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce experiments ablations browser test test-fast check parity parity-page bench bench-run remote environment clean
+.PHONY: help reproduce study experiments ablations browser test test-fast check parity parity-page bench bench-run remote environment clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 reproduce: $(STAMP) ## run the whole pipeline of params.yaml, a stage per core (dvc repro gives the same)
 	$(VENV)/bin/python -m pipeline reproduce
+
+# Hours of every core: `python -m pipeline study --plan` says how many, and a stopped study goes on.
+study: $(STAMP) ## several language models, seeds and targets: study.yaml into study/ and docs (hours)
+	$(VENV)/bin/python -m pipeline study
 
 # `dvc exp show` has hundreds of columns: a score per method and L0 target, a hash per dependency.
 experiments: $(STAMP) ## what differs between experiments: parameters, and three scores of the methods that changed

@@ -16,7 +16,7 @@ FILES = sorted((ROOT / "pipeline").rglob("*.py"))
 ROOMS = (
     "console", "parallel", "params", "stats", "numbers", "text", "lm", "store", "sae", "training", "tasks",
     "metrics", "latents", "compare", "charts", "claims", "export", "page", "handbook", "schedule", "tuning",
-    "stages", "commands",
+    "study", "stages", "commands",
 )  # fmt: skip
 
 MAY_IMPORT = {
@@ -40,8 +40,9 @@ MAY_IMPORT = {
     "page": {"compare", "charts", "numbers"},
     "handbook": {"console", "compare"},
     "schedule": {"console", "parallel"},
-    "tuning": {"console", "parallel", "params", "numbers", "lm", "store", "sae", "training"},
-    "stages": set(ROOMS) - {"commands", "schedule", "handbook"},
+    "study": {"console", "params", "numbers", "compare", "schedule"},
+    "tuning": {"console", "parallel", "params", "numbers", "lm", "store", "sae", "training", "metrics"},
+    "stages": set(ROOMS) - {"commands", "schedule", "handbook", "study"},
     "commands": set(ROOMS),
 }
 """The rooms that each room may import; DVC's `deps` in dvc.yaml follow the same arrows."""

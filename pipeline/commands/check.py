@@ -56,6 +56,7 @@ TOP = {
     "tune": "pipeline.commands.check:parse_tune",
     "letter_task": section_of("tasks.letters", "letter_task"),
     "probing_task": section_of("tasks.probing", "probing_task"),
+    "compare": section_of("compare", "compare"),
     GROUND_TRUTH: "pipeline.commands.check:parse_tuned",
     **{name: section_of(f"metrics.{name}", name) for name in evaluations()},
 }

@@ -38,10 +38,11 @@ PARAMS = Path("params.yaml")
 def run(
     variant: str | None, source: bool, times: list[int], tokens: int | None, minutes: float | None
 ) -> None:
-    """Search the values of `variant`, None for all methods; with `times` the best rate at other lengths.
+    """Search the values of `variant`, None for all methods; with `times` the rate alone at other lengths.
 
     `source`: on ground truth's source instead of the profile's activations; `tokens` of each trial instead
-    of training's; after `minutes` no trial begins. Raises BadInput for what cannot be tuned.
+    of training's; after `minutes` no trial begins. The rate at training's own length is kept. Raises BadInput
+    for what cannot be tuned.
     """
     params = read_params()
     rules = params.get("tune", TuneSection)
@@ -58,7 +59,9 @@ def run(
             for name, each in methods.items()
         }
         for factor in times:
-            Sweep(ground, rules, methods, factor * length, ends).run(spaces)
+            found = Sweep(ground, rules, methods, factor * length, ends).run(spaces)
+            if factor * length == ground.section.tokens:
+                _keep(place, found)
     else:
         spaces = {name: Space.of(name, rules, each.defaults) for name, each in methods.items()}
         found = Sweep(ground, rules, methods, length, ends).run(spaces)

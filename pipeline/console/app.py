@@ -123,6 +123,18 @@ def tune(
 
 
 @app.command()
+def study(
+    plan: Annotated[bool, typer.Option(help="Print what each block costs; run nothing.")] = False,
+    report: Annotated[bool, typer.Option(help="Write the page from the tables as they are.")] = False,
+    blocks: Annotated[
+        list[str] | None, typer.Argument(help="Blocks of study.yaml; all that fit into its hours by default.")
+    ] = None,
+) -> None:
+    """Run the study of study.yaml: several language models, seeds and targets; resumable."""
+    _run("commands.study", blocks or [], plan, report)
+
+
+@app.command()
 def publish(
     variant: Variant,
     seed: Seed,

@@ -25,7 +25,7 @@ from types import FrameType
 VARIABLE = "SAELINE_WARM"
 FOLDER = Path(".scratch")
 SERVER = Path(__file__).with_name("server.py")
-COLD = ("check", "graph", "reproduce")
+COLD = ("check", "graph", "reproduce", "study")
 """Commands that need none of the libraries."""
 
 OF_A_STAGE = ("DVC_", "SAELINE_", "LIVE")

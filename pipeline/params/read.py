@@ -46,6 +46,11 @@ class Params:
             )
         return name
 
+    @property
+    def tree(self) -> Mapping[str, Any]:
+        """All of the file; for commands, not for stages, which read what they declare."""
+        return self._tree
+
     def under(self, profile: str) -> Params:
         """The same file with another profile chosen."""
         return Params({**self._tree, "profile": profile})

@@ -21,12 +21,12 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any], where: str) -> Self:
-        """Validate `values`; raises BadInput with one sentence per fault, naming `where`."""
+    def parse(cls, values: Mapping[str, Any], where: str, file: str = "params.yaml") -> Self:
+        """Validate `values` of `file`; raises BadInput with one sentence per fault, naming `where`."""
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise BadInput(_sentence(error, where, sorted(cls.model_fields))) from None
+            raise BadInput(f"{file}: {_sentence(error, where, sorted(cls.model_fields))}") from None
 
 
 def _sentence(error: ValidationError, where: str, known: list[str]) -> str:
@@ -40,4 +40,4 @@ def _sentence(error: ValidationError, where: str, known: list[str]) -> str:
             faults.append(f"`{place}` is missing")
         else:
             faults.append(f"`{place}` is {fault['input']!r}: {fault['msg']}")
-    return "params.yaml: " + "; ".join(faults) + "."
+    return "; ".join(faults) + "."

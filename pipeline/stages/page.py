@@ -17,6 +17,7 @@ from pipeline.page.view import Artefacts, view
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import Params, read_params
 from pipeline.stages.common.files import REPORT, REPORTS, TABLES, VERSIONS
+from pipeline.tuning.searched import never_tried
 
 DRAWN = {
     "summary": SUMMARY, "training": TRAINING, "letters": LETTERS, "probing": PROBING, "stability": STABILITY,
@@ -48,6 +49,7 @@ def run() -> None:
             **{name: params.value(name) for name in ("letter_task", "probing_task")},
             **report["sections"],
             **shared,
+            "methods never tuned on this profile": never_tried(params) or "none",
             "external": _external(params),
         },
         versions=VERSIONS.read_text(encoding="utf-8").splitlines(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.lm.shipped.folder import ShippedModel
 from pipeline.params import Params
 from pipeline.tuning.record import Bed, hashed
 
@@ -27,7 +26,8 @@ def place_of(bed: str) -> str:
 def profile_bed(params: Params, weights: str) -> Bed:
     """The chosen profile, on a language model of these `weights`."""
     text, model, train = (params.value(f"profile.{name}") for name in ("text", "model", "train"))
-    read = {"site": params.value("profile.harvest.site"), "dtype": params.value("profile.harvest.dtype")}
+    harvest = params.value("profile.harvest")
+    read = {"site": harvest["site"], "dtype": harvest.get("dtype", "float32")}
     kept = [text, _without(model, SAME_MODEL), read, _without(train, SAME_RATE)]
     return Bed(params.profile, hashed(kept), weights[:12])
 
@@ -35,13 +35,6 @@ def profile_bed(params: Params, weights: str) -> Bed:
 def source_bed(params: Params) -> Bed:
     """The source of ground truth."""
     return Bed(SOURCE, hashed(_without(params.value("ground_truth"), SAME_SOURCE)), "")
-
-
-def shipped_weights(params: Params) -> str | None:
-    """The weights of the chosen profile's language model where they ship with the package; else None."""
-    model = params.value("profile.model")
-    shipped = model.get("source") == "embedded" and not model.get("retrain", False)
-    return ShippedModel().weights_sha256 if shipped else None
 
 
 def _without(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pipeline.lm.shipped.folder import ShippedModel
 from pipeline.params import Params
 from pipeline.params.experiment import variants
-from pipeline.tuning.beds import SOURCE, place_of, profile_bed, shipped_weights, source_bed
+from pipeline.tuning.beds import SOURCE, place_of, profile_bed, source_bed
 from pipeline.tuning.methods import Method, method_of
 from pipeline.tuning.record import Bed, Trial, of_method, outcomes, path_of, read_trials
 from pipeline.tuning.search import Setting, Space, search
@@ -52,6 +53,13 @@ def _standing(
     return found
 
 
+def shipped_weights(params: Params) -> str | None:
+    """The weights of the chosen profile's language model where they ship with the package; else None."""
+    model = params.value("profile.model")
+    shipped = model.get("source") == "embedded" and not model.get("retrain", False)
+    return ShippedModel().weights_sha256 if shipped else None
+
+
 def values_of(params: Params, method: Method, place: str) -> Setting:
     """The tuned values that count for `method` now."""
     section = params.section(method.variant, tuned=place)
@@ -73,13 +81,21 @@ def _why(trials: Sequence[Trial], bed: Bed, variant: str) -> str:
 def _method(
     own: list[Trial], method: Method, values: Setting, targets: list[int], tokens: int, rules: TuneSection
 ) -> str:
-    space = Space.of(method.variant, rules, method.defaults)
-    lengths = sorted({each.tokens for each in own}, key=lambda each: (each != tokens, -each))
-    for length in lengths:
+    for length in sorted({each.tokens for each in own}, key=lambda each: (each != tokens, -each)):
+        space = Space.of(method.variant, rules, method.defaults)
         state = search(space, outcomes(own, targets, length), rules)
         if state.done:
-            if state.best != values:
-                given = ", ".join(f"{name} {value:g}" for name, value in state.best)
-                return f"its record gives {given}"
-            return "" if length == tokens else f"tuned at {length:,} tokens, not at {tokens:,}"
+            best, there = _at_full_length(own, method, state.best, targets, tokens, rules)
+            if best != values:
+                return f"its record gives {', '.join(f'{name} {value:g}' for name, value in best)}"
+            return "" if there or length == tokens else f"tuned at {length:,} tokens, not at {tokens:,}"
     return "its search is not finished"
+
+
+def _at_full_length(
+    own: list[Trial], method: Method, best: Setting, targets: list[int], tokens: int, rules: TuneSection
+) -> tuple[Setting, bool]:
+    """`best` of a shorter length with the best rate at training's own, and whether that was searched."""
+    space = Space.of(method.variant, rules, dict(best), rate=True)
+    state = search(space, outcomes(own, targets, tokens), rules)
+    return (state.best, True) if state.done else (best, False)

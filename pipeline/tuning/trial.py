@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
+from pipeline.metrics.reconstruction.orders import steadiness
+from pipeline.numbers.number import Number
 from pipeline.store import Store
+from pipeline.store.blocks import blocks
 from pipeline.training.job import Job
 from pipeline.training.run import Trained, train
 from pipeline.training.section import TrainSection
@@ -15,7 +18,9 @@ from pipeline.training.validation import validate, validation_rows
 from pipeline.tuning.methods import Method
 from pipeline.tuning.record import Bed, Trial
 from pipeline.tuning.search import Setting
-from pipeline.tuning.steadiness import steadiness
+
+BLOCK = 8
+"""Validation contexts encoded at once."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,19 @@ class Ground:
         section, run = piece.section, trained.run
         rows = validation_rows(self.store, section.validation_tokens).to(self.device)
         found = validate(trained.sae, rows)
-        steady = steadiness(trained.sae, self.store, section.validation_tokens, self.device, self.seed)
+        contexts = blocks(self.store, BLOCK, self.device, "validation", section.validation_tokens)
+        steady = steadiness(trained.sae, contexts, self.seed)
         return Trial(
             variant=piece.method.variant, values=piece.setting, others=piece.method.hash,
             tokens=section.tokens, target=section.l0[0], status=run.status, on_target=bool(run.on_target),
             l0=found.l0, explained_variance=found.explained_variance, norm_ratio=found.norm_ratio,
-            persistence=steady.persistence, persistence_energy=steady.persistence_energy,
+            persistence=_value(steady["persistence"]),
+            persistence_energy=_value(steady["persistence_energy"]),
             dead=int(trained.log[-1]["dead"]) if trained.log else 0, seconds=round(seconds, 1),
             seed=self.seed, basis=self.bed.basis, weights=self.bed.weights,
         )  # fmt: skip
+
+
+def _value(number: Number) -> float:
+    """Codes that are never on at two neighbouring tokens have no persistence: 0, that of random order."""
+    return 0.0 if number.value is None else number.value

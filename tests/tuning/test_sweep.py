@@ -15,7 +15,7 @@ from pipeline.tuning.beds import profile_bed
 from pipeline.tuning.methods import method_of
 from pipeline.tuning.page import write_page
 from pipeline.tuning.record import Trial, outcomes, path_of, read_trials, write_trials
-from pipeline.tuning.search import Space
+from pipeline.tuning.search import Space, put
 from pipeline.tuning.section import TuneSection
 from pipeline.tuning.standing import NEVER, of_profile
 from pipeline.tuning.sweep import Sweep
@@ -172,6 +172,28 @@ def test_what_was_changed_since_is_said(
     found = of_profile(Params(tree))["temporal"]
     assert says in found
     assert bool(says) == bool(found)
+
+
+def test_a_rate_searched_at_full_length_completes_a_shorter_search(
+    record: tuple[dict[str, Any], str], here: Path
+) -> None:
+    """Own values at 640 tokens, the rate at 1,280: then, and with that rate, the values count as tuned."""
+    tree = copy.deepcopy(record[0])
+    tree["profiles"]["small"]["train"]["tokens"] = 2 * TOKENS
+    path_of("small").parent.mkdir(parents=True)
+    path_of("small").write_text(record[1])
+    Path("params.yaml").write_text(json.dumps(tree))
+    assert "tuned at 640 tokens" in of_profile(params())["temporal"]
+    values = tree["profiles"]["small"]["tuned"]["temporal"]
+    rules, one = params().get("tune", TuneSection), sweep()
+    space = Space.of("temporal", rules, values, rate=True)
+    longer = Sweep(one.ground, rules, one.methods, 2 * TOKENS).run({"temporal": space})["temporal"]
+    write_values(Path("params.yaml"), "profiles.small.tuned", {"temporal": longer.best})
+    assert of_profile(params())["temporal"] == ""
+    write_values(
+        Path("params.yaml"), "profiles.small.tuned", {"temporal": put(longer.best, "lr_scale", 99.0)}
+    )
+    assert "its record gives" in of_profile(params())["temporal"]
 
 
 def test_without_a_record_nothing_was_tuned(here: Path) -> None:

@@ -1,0 +1,82 @@
+"""`python -m pipeline study` end to end at a tiny size: two language models, two seeds, tables and a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.e2e.clone import Clone, working_tree
+from tests.e2e.tiny import tiny
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+STUDY: dict[str, Any] = {
+    "profile": "embedded",
+    "hours": 100.0,
+    "models": {"one": {}, "two": {"set": {"profile.text.seed": 1, "profile.model.seed": 1}}},
+    "blocks": {
+        "cheap": {
+            "question": "Does batchtopk reconstruct better than topk?",
+            "overturned_by": "another text.",
+            "models": ["one", "two"],
+            "seeds": [1, 2],
+            "variants": ["topk", "batchtopk"],
+            "evaluations": ["reconstruction"],
+            "compared": [{"row": "batchtopk", "against": "topk", "outcomes": ["explained_variance"]}],
+        },
+        "dear": {
+            "question": "?", "overturned_by": "?", "models": ["one"], "seeds": list(range(1, 500)),
+            "variants": ["tsae"], "evaluations": ["reconstruction"], "set": {"profile.train.tokens": 10**9},
+        },
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    made = working_tree(tmp_path_factory.mktemp("study"))
+    made.set_params(tiny(made.params()))
+    with (made.root / "study.yaml").open("w", encoding="utf-8") as file:
+        YAML(typ="safe", pure=True).dump(STUDY, file)
+    return made
+
+
+def written(clone: Clone) -> dict[str, bytes]:
+    paths = [*sorted((clone.root / "study").glob("*")), clone.root / "docs/study-results.md"]
+    return {path.name: path.read_bytes() for path in paths}
+
+
+def stages(output: str) -> list[str]:
+    return [line for line in output.splitlines() if "train@" in line]
+
+
+def test_a_study_runs_stops_and_goes_on(clone: Clone) -> None:
+    planned = clone.pipeline("study", "--plan").stdout
+    assert "cheap" in planned
+    assert "left out: dear" in planned
+    assert not (clone.root / ".scratch/study").exists()
+    first = clone.pipeline("study")
+    found = written(clone)
+    text = found["study-results.md"].decode()
+    assert "| batchtopk | topk |" in text
+    assert "| 2 x 2 |" in text
+    assert "No result: left out: it did not fit into the budget." in text
+    assert len(found["text.tsv"].decode().splitlines()) == 1 + 2 * 2 * 2
+    assert stages(first.stdout + first.stderr)
+    # again: nothing is trained, and a lost page comes back from the tables
+    (clone.root / "docs/study-results.md").unlink()
+    clone.pipeline("study", "--report")
+    assert written(clone) == found
+    folder: Path = clone.root / ".scratch/study/cheap-one"
+    before = (folder / "models/sae/topk/1/index.json").stat().st_mtime_ns
+    clone.pipeline("study")
+    assert (folder / "models/sae/topk/1/index.json").stat().st_mtime_ns == before
+    assert written(clone) == found
+
+
+def test_an_unknown_block_is_one_sentence(clone: Clone) -> None:
+    said = clone.pipeline("study", "nosuch", code=2).stderr
+    assert "study.yaml has no block `nosuch`: choose of cheap, dear." in said
