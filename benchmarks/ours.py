@@ -43,7 +43,7 @@ def trainer(problem: Problem, variant: str, precision: str, index: int = STEPS /
         precision=precision,
         weights=weights,
         generator=generator,
-        controller=SparsityController(shape.l0, 0.01, STEPS) if built.controlled else None,
+        controller=SparsityController(shape.l0, 0.01, STEPS, 0.4) if built.controlled else None,
         fired=torch.zeros(shape.n, dtype=torch.int64, device=shape.device),
         step_index=index,
     )

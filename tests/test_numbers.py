@@ -22,11 +22,7 @@ TUNING = ROOT / "docs/tuning"
 """Pages that `python -m pipeline tune --all` writes as a whole."""
 PAGES = [
     ROOT / "README.md",
-    *(
-        page
-        for page in sorted((ROOT / "docs").rglob("*.md"))
-        if TUNING not in page.parents and page.name != "compare.md"
-    ),
+    *(page for page in sorted((ROOT / "docs").rglob("*.md")) if TUNING not in page.parents),
 ]
 BELOW = re.compile(r"^(<!-- )?Written by `(make|python) [^`]+`.*", re.DOTALL | re.MULTILINE)
 """The part of a page, or the whole of it, that a command writes."""

@@ -30,8 +30,9 @@ def said(mark: Mark, report: Document, root: Path) -> str | None:
     """The content of a mark, given the content of reports/report.json; None for marks of other commands.
 
     `table: text`, `table: truth`: the tables at each L0 target, of the scores of `stage` and the methods in
-    `rows` only where these options are given; `table: planned`: the comparisons named in advance; `table:
-    ranking`: how measures of absorption rank SAEs; `table: caption`: how to read them; `table: file PATH`: a
+    `rows` only where these options are given, without controls (`controls: no`), of the few scores of narrow
+    tables (`columns: narrow`); `table: planned`: the comparisons named in advance; `table: ranking`: how
+    measures of absorption rank SAEs; `table: caption`: how to read them; `table: file PATH`: a
     tab-separated table below `root`. `value: LABEL, RUN,
     HEADLINE`: one number. Raises BadInput for what is not there.
     """
@@ -90,6 +91,7 @@ def _comparison(mark: Mark, report: Document) -> str:
 def _narrowed(group: Group, mark: Mark) -> Group:
     """`group` with the scores and rows that `mark` asks for."""
     stages, rows = mark.names("stage"), mark.names("rows")
+    narrow, controls = mark.options.get("columns") == "narrow", mark.options.get("controls") != "no"
     known = {column.stage for column in group.columns}, {row.label for row in group.rows}
     for asked, there in zip((stages, rows), known, strict=True):
         if unknown := set(asked) - there:
@@ -98,7 +100,7 @@ def _narrowed(group: Group, mark: Mark) -> Group:
             )
     places = [
         place for place, column in enumerate(group.columns)
-        if not stages or column.stage in stages or column.name == L0
+        if column.name == L0 or ((not stages or column.stage in stages) and (column.narrow or not narrow))
     ]  # fmt: skip
     return replace(
         group,
@@ -106,7 +108,8 @@ def _narrowed(group: Group, mark: Mark) -> Group:
         rows=[
             replace(row, cells=[row.cells[place] for place in places])
             for row in group.rows
-            if not rows or row.reference or row.label.split(" (")[0] in rows
+            if (not rows or row.reference or row.label.split(" (")[0] in rows)
+            and (controls or not row.control)
         ],
     )
 

@@ -5,7 +5,11 @@ straight-through gradients on pre-activations (equations 11 and 12): with K(u) =
 d f / d theta = -(theta / eps) K((pre - theta) / eps), d 1[pre > theta] / d theta = -(1 / eps) K(...).
 
 theta is a raw float32 parameter clamped at 0: as exp(log theta) Adam could only move it by a
-factor of lr a step. The paper's theta, eps and learning rate are for inputs with E|x|^2 = 1, ours have d:
+factor of lr a step. Latents that are dead get weight * |x - x^|^2 * relu(theta - pre) |d_i|, |d_i| = 1: the
+pre-activation loss of Anthropic's recipe (Conerly et al. 2025, transformer-circuits.pub/2025/january-update).
+Ours is the factor |x - x^|^2, detached, so that the term keeps its share of the loss at every L0; with the
+printed 3e-6 Adam sees nothing beside the gradients that a latent had while it was alive.
+The paper's theta, eps and learning rate are for inputs with E|x|^2 = 1, ours have d:
 theta is held as a share of sqrt(d), so that Adam's step of lr moves it as far as in the paper.
 """
 
@@ -41,7 +45,7 @@ class Config(PenaltyConfig):
     bandwidth: float = Field(1e-3, gt=0, description="kernel width eps, as a share of sqrt(d)")
     threshold: float = Field(1e-3, ge=0, description="initial theta, as a share of sqrt(d)")
     pre_activation_weight: float = Field(
-        3e-6, ge=0, description="weight of (theta - pre) for dead latents; 0 switches it off"
+        1e-3, ge=0, description="weight of (theta - pre) for dead latents, times |x - x^|^2; 0: none"
     )
 
 
@@ -74,7 +78,8 @@ class Method(Variant):
         if self.config.pre_activation_weight and dead.any():
             # silent in the whole batch: the mean over tokens of theta - pre is linear in the mean input
             mean_pre = step.x.mean(0) @ step.weights["W_enc"][:, dead] + step.bias[dead]
-            terms["pre_activation"] = self.config.pre_activation_weight * (theta[dead] - mean_pre).sum()
+            weight = self.config.pre_activation_weight * step.mean(scored.loss.detach())
+            terms["pre_activation"] = weight * (theta[dead] - mean_pre).sum()
         return Objective(terms, Codes(active, f.detach()[on]), scored.error.detach())
 
     def after_step(self, step: Step, objective: Objective, loop: LoopState) -> None:

@@ -1,10 +1,11 @@
 """The sparsity controller: moves a penalty's coefficient until the measured L0 meets the target.
 
 Ours, because SAEs at different L0 cannot be compared and no fixed coefficient transfers between
-methods. Integral control in log space, bounded per step. The setpoint falls geometrically from the
-initial L0 to the target over the first two fifths of training, so that the coefficient warms up by
-itself (in runs of about 1500 steps a fifth overshoots, and latents that die then do not come back);
-the coefficient is frozen for the final 2 %.
+methods. Integral control in log space, bounded per step. Over the first `ramp` of training log L0 is to fall
+at the rate that takes it, from where it is now, to the target in the steps that are left; after that it is
+to stay there. What L0 does by itself is so never undone: aiming at a line from the first L0 instead, the
+coefficient shrank a thousandfold while L0 lay below that line, and came back three times too large.
+The coefficient is frozen for the final 2 %.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-RAMP, FREEZE = 0.4, 0.98
+FREEZE = 0.98
 GAIN = 0.1
 """Of log(coefficient), per unit of log L0 and step.
 
@@ -24,7 +25,7 @@ MAX_MOVE = 0.05
 MEMORY = 0.8
 """Of the running averages that smooth log L0 and its slope."""
 HORIZON = 25
-"""Steps ahead that the controller looks along the slope.
+"""Steps in which the controller means to take back what L0 is too high: so far it looks along the slope.
 
 The weights answer a coefficient only after tens of steps; without looking ahead the coefficient
 overshoots a hundredfold and the dictionary collapses before it comes back.
@@ -38,25 +39,22 @@ class SparsityController:
     target: int
     coefficient: float
     steps: int
-    start: float | None = None  # log L0 at the first step
-    level: float = 0.0  # smoothed log L0
+    ramp: float  # share of the steps in which L0 falls to the target
+    level: float | None = None  # smoothed log L0; None before the first step
     slope: float = 0.0  # smoothed change of log L0 per step
 
-    def setpoint(self, step: float) -> float:
-        """log of the L0 to aim for at `step`."""
-        assert self.start is not None
-        share = min(step / (RAMP * self.steps), 1.0)
-        return (1 - share) * self.start + share * math.log(self.target)
+    def wanted(self, step: int) -> float:
+        """The change of log L0 per step that leads to the target at the end of the ramp; then, soon."""
+        assert self.level is not None
+        return (math.log(self.target) - self.level) / max(self.ramp * self.steps - step, HORIZON)
 
     def update(self, l0: float, step: int) -> None:
         """Take in the L0 of one batch (unmasked codes) and move the coefficient."""
         now = math.log(max(l0, 0.01))
-        if self.start is None:
-            self.start = self.level = now
-        before = self.level
-        self.level = MEMORY * self.level + (1 - MEMORY) * now
+        before = now if self.level is None else self.level
+        self.level = MEMORY * before + (1 - MEMORY) * now
         self.slope = MEMORY * self.slope + (1 - MEMORY) * (self.level - before)
         if step >= FREEZE * self.steps:
             return
-        excess = self.level + HORIZON * self.slope - self.setpoint(step + HORIZON)
+        excess = HORIZON * (self.slope - self.wanted(step))
         self.coefficient *= math.exp(max(-MAX_MOVE, min(MAX_MOVE, GAIN * excess)))

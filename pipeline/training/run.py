@@ -17,7 +17,7 @@ from torch import Tensor
 from pipeline.parallel.world import ALONE, World
 from pipeline.sae.core.index import TOLERANCE, Run
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.method.variant import Recipe, Variant
+from pipeline.sae.method.variant import PenaltyConfig, Recipe, Variant
 from pipeline.store import Batch, Reader, Store
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.controller import SparsityController
@@ -112,7 +112,6 @@ def _trainer(
 ) -> Trainer:  # fmt: skip
     generator = torch.Generator().manual_seed(seed)
     weights = initial_weights(variant, sample, generator)
-    steered = variant.controlled and recipe.coefficient is None and variant.l0 is not None
     return Trainer(
         variant=variant,
         recipe=recipe,
@@ -121,12 +120,18 @@ def _trainer(
         precision=section.precision,
         weights=weights,
         generator=generator,
-        controller=SparsityController(variant.l0 or 0, INITIAL_COEFFICIENT, recipe.steps)
-        if steered
-        else None,
+        controller=_controller(variant, recipe),
         fired=torch.zeros(variant.n, dtype=torch.int64, device=sample.device),
         world=world,
     )
+
+
+def _controller(variant: Variant, recipe: Recipe) -> SparsityController | None:
+    """Of a penalty without a fixed coefficient."""
+    steered = variant.controlled and recipe.coefficient is None
+    if not steered or variant.l0 is None or not isinstance(variant.config, PenaltyConfig):
+        return None
+    return SparsityController(variant.l0, INITIAL_COEFFICIENT, recipe.steps, variant.config.ramp)
 
 
 def _sample(store: Store, seed: int, batch: int) -> Tensor:

@@ -34,7 +34,12 @@ def method_of(params: Params, variant: str) -> Method:
     values = params.value(variant)
     fields = config_of(variant).model_fields
     tuned = {name: fields[name].default for name, value in values.items() if value == TUNED}
-    others = {name: value for name, value in values.items() if value != TUNED and name not in CONTROLS}
+    others = {
+        name: value
+        for name, value in values.items()
+        if value != TUNED and name not in CONTROLS
+        and (name not in fields or fields[name].get_default(call_default_factory=True) != value)
+    }  # fmt: skip
     return Method(variant, tuned, others)
 
 

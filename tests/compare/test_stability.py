@@ -50,5 +50,7 @@ def test_rows_come_in_the_order_of_the_table() -> None:
     assert table.target.isna().tolist() == [True, True, False, False]
 
 
-def test_without_the_evaluation_there_are_no_rows() -> None:
+def test_without_the_evaluation_or_a_second_seed_there_are_no_rows() -> None:
     assert stability(None, source()).empty
+    one_seed = pd.DataFrame([row(0, 0.02, 0.9, 1)])[:0]
+    assert stability(one_seed, source(("a", "l0-4", 4.0))).empty

@@ -67,8 +67,8 @@ def tiny(tree: dict[str, Any]) -> dict[str, Any]:
     tree["probing_task"].update(per_class=20)
     tree["reconstruction"].update(resamples=100)
     tree["behavior"].update(contexts=8, resamples=100)
-    for name in VARIANTS:
-        tree[name]["controls"] = []
+    for variant in tree["variants"]:
+        tree[variant]["controls"] = []
     return tree
 
 

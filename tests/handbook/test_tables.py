@@ -16,7 +16,14 @@ from pipeline.handbook.tables import said
 
 COLUMNS = [
     Column("l0", "L0", "reconstruction", "l0", "neither"),
-    Column("explained_variance", "explained variance", "reconstruction", "explained_variance", "higher"),
+    Column(
+        "explained_variance",
+        "explained variance",
+        "reconstruction",
+        "explained_variance",
+        "higher",
+        narrow=False,
+    ),
     Column("absorption", "absorption", "absorption", "mean", "lower"),
 ]
 
@@ -81,6 +88,12 @@ def test_rows_and_scores_can_be_chosen_and_controls_follow_their_method() -> Non
     assert [line.split("|")[1].strip() for line in lines[4:]] == [
         "standard", "&emsp;standard (pairs)", "*untrained SAE*"
     ]  # fmt: skip
+
+
+def test_controls_and_wide_columns_can_be_left_out() -> None:
+    lines = shown("table: text; columns: narrow; controls: no").strip().splitlines()
+    assert [cell.strip() for cell in lines[2].split("|")[2:-1]] == ["L0", "absorption\u00a0↓"]
+    assert [line.split("|")[1].strip() for line in lines[4:]] == ["standard", "atm", "*untrained SAE*"]
 
 
 def test_one_number_and_the_caption() -> None:

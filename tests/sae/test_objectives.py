@@ -131,7 +131,8 @@ def test_jumprelu(dead: list[int]) -> None:
         if dead:
             silent = [i for i in dead if on[:, i].sum() == 0]
             assert 0 < len(silent) < len(dead)
-            terms["pre_activation"] = 0.02 * (theta - pre)[:, silent].clamp_min(0).sum(1).mean()
+            weight = 0.02 * terms["reconstruction"].detach()
+            terms["pre_activation"] = weight * (theta - pre)[:, silent].clamp_min(0).sum(1).mean()
         return terms
 
     assert_matches(made, formula, 4e-6)

@@ -32,20 +32,31 @@ EVENTFUL: dict[str, dict[str, Any]] = {
     "jumprelu": {"bandwidth": 0.1, "pre_activation_weight": 0.01},
     "temporal": {"decay": 0.8, "weight": 0.01, "lr_scale": 2.0},
     "atm": {"sharpness": 2.0},
+    "contrastive": {"control_values": {"l1_base": {"weight": 0.01}}},
 }
 """Values under which what a method keeps over steps matters within 200 steps."""
 SEEDS = {"contrastive": 2}
 """1 elsewhere. Sums in another order decide a near tie of a selection otherwise now and then (batchtopk
 with seed 2: one of 38400 entries, 0.5 % of the loss of that step); these seeds meet none."""
+CONTROLS = (
+    ("topk", "soft_frozen_decoder"), ("topk", "frozen_encoder"), ("atm", "permuted"),
+    ("atm", "batchtopk_base"), ("temporal", "shuffled"), ("temporal", "batchtopk_base"),
+    ("tsae", "shuffled"), ("tsae", "batchtopk_base"), ("contrastive", "l1_base"),
+)  # fmt: skip
+"""Of each thing that a control changes, one."""
+DENSER = (("tsae", "shuffled"), ("contrastive", "l1_base"))
+"""So short a run of these explains nothing at L0 3, which ends it."""
+ROWS: list[tuple[str, str | None]] = [*((variant, None) for variant in toy.VARIANTS), *CONTROLS]
 SIZES: dict[str, Any] = {"n": 64, "batch": 64, "tokens": STEPS * 64, "log_every": 1, "dead_tokens": 256}
 
 
-def run(variant: str, world: World, **changes: Any) -> list[Trained]:
-    """Train `variant` on the toy store for 200 steps, each of them logged."""
+def run(variant: str, world: World, control: str | None = None, **changes: Any) -> list[Trained]:
+    """Train `variant`, or a control of it, on the toy store for 200 steps, each of them logged."""
     checkpoint = changes.pop("checkpoint", None)
     on_step = changes.pop("on_step", None)
-    section = toy.section(world_size=world.size, **(SIZES | changes))
-    job = Job.of(variant, EVENTFUL.get(variant, {}), seed=SEEDS.get(variant, 1))
+    denser = {"l0": [8]} if (variant, control) in DENSER else {}
+    section = toy.section(world_size=world.size, **(SIZES | denser | changes))
+    job = Job.of(variant, EVENTFUL.get(variant, {}), SEEDS.get(variant, 1), control)
     return train(job, section, toy.store(), torch.device("cpu"), on_step, checkpoint, world)
 
 
@@ -136,11 +147,12 @@ def main(out: Path) -> None:
     notes: dict[str, Any] = {"primitives": primitives(world)}
     notes["batches"] = {mode: batches(mode, world) for mode in ("tokens", "pairs", "contexts")}
     notes["logs"], notes["runs"] = {}, {}
-    for variant in toy.VARIANTS:
-        [one] = run(variant, world)
-        notes["logs"][variant], notes["runs"][variant] = one.log, vars(one.run)
+    for variant, control in ROWS:
+        [one] = run(variant, world, control)
+        name = one.run.label
+        notes["logs"][name], notes["runs"][name] = one.log, vars(one.run)
         tensors = {name: t for name, t in vars(one.sae).items() if isinstance(t, Tensor)}
-        save_file({k: v.contiguous().clone() for k, v in tensors.items()}, folder / f"{variant}.safetensors")
+        save_file({k: v.contiguous().clone() for k, v in tensors.items()}, folder / f"{name}.safetensors")
     [diverged] = run("standard", world, lr=1e6)
     notes["diverged"] = vars(diverged.run)
     notes["resumed"] = {each: resumed(each, world, out / f"checkpoint-{each}") for each in RESUMED}

@@ -8,18 +8,27 @@ import pytest
 
 from pipeline.training.controller import FREEZE, MAX_MOVE, SparsityController
 
-STEPS = 1500
+STEPS, RAMP = 1500, 0.4
 
 
-def simulate(target: int, start: float, slope: float, lag: float, steps: int = STEPS) -> tuple[
-    SparsityController, list[float], list[float]
-]:  # fmt: skip
-    """log L0 relaxes in `lag` steps towards log(start) - slope * log(1 + coefficient); alternating noise."""
-    controller = SparsityController(target, 0.01, steps)
+def simulate(
+    target: int,
+    start: float,
+    slope: float,
+    lag: float,
+    steps: int = STEPS,
+    ramp: float = RAMP,
+    falls_to: float = 1.0,
+) -> tuple[SparsityController, list[float], list[float]]:
+    """log L0 relaxes in `lag` steps towards log(start) - slope * log(1 + coefficient); alternating noise.
+
+    Over the first tenth `start` falls by itself by the factor `falls_to`, as a dictionary that learns does.
+    """
+    controller = SparsityController(target, 0.01, steps, ramp)
     level, levels, coefficients = math.log(start), [], []
     for step in range(steps):
-        rest = math.log(start) - slope * math.log1p(controller.coefficient)
-        level += (rest - level) / lag
+        alone = math.log(start) + math.log(falls_to) * min(step / (0.1 * steps), 1)
+        level += (alone - slope * math.log1p(controller.coefficient) - level) / lag
         controller.update(math.exp(level + 0.02 * (-1) ** step), step)
         levels.append(math.exp(level))
         coefficients.append(controller.coefficient)
@@ -44,7 +53,7 @@ def test_frozen_at_the_end() -> None:
 
 
 def test_moves_are_bounded() -> None:
-    controller = SparsityController(1, 1.0, STEPS)
+    controller = SparsityController(1, 1.0, STEPS, RAMP)
     for step, l0 in enumerate((1e4, 0.0, 1e6, 0.0, 3.0) * 100):
         before = controller.coefficient
         controller.update(l0, step)
@@ -52,24 +61,32 @@ def test_moves_are_bounded() -> None:
         assert math.isfinite(controller.coefficient)
 
 
-def test_setpoint_is_geometric_and_ends_on_the_target() -> None:
-    controller = SparsityController(8, 0.01, STEPS)
-    controller.update(512.0, 0)
-    assert math.exp(controller.setpoint(0)) == pytest.approx(512)
-    logs = [controller.setpoint(step) for step in range(STEPS)]
-    falling = [step for step in range(1, STEPS) if logs[step] < logs[step - 1] - 1e-12]
-    drops = [logs[step - 1] - logs[step] for step in falling[:-1]]
-    assert max(drops) == pytest.approx(min(drops))  # a constant factor per step
-    assert falling == [*range(1, falling[-1] + 1)]
-    assert falling[-1] <= 0.5 * STEPS
-    assert math.exp(logs[-1]) == pytest.approx(8)
+def test_log_l0_falls_all_along_the_ramp() -> None:
+    _, levels, _ = simulate(8, 512, 2.0, 5)
+    logs = [math.log(level) for level in levels]
+    end = round(RAMP * STEPS)
+    drops = [logs[step] - logs[step + 100] for step in range(50, end - 100, 50)]
+    assert min(drops) > 0
+    assert max(drops) < 2 * sum(drops) / len(drops)  # no cliff
+    assert levels[end + 75] == pytest.approx(8, rel=0.1)
+
+
+@pytest.mark.parametrize("target", [4, 16])
+@pytest.mark.parametrize("ramp", [0.1, 0.4])
+def test_the_target_is_there_at_the_end_of_the_ramp_and_is_not_overshot(target: int, ramp: float) -> None:
+    """L0 falls to a quarter by itself: the coefficient is not unwound meanwhile, so it need not come back."""
+    _, levels, coefficients = simulate(target, 500, 2.0, 10, ramp=ramp, falls_to=0.25)
+    reached = next(step for step, level in enumerate(levels) if level < 1.1 * target)
+    assert 0.5 * ramp * STEPS < reached < (ramp + 0.05) * STEPS
+    assert min(levels) > 0.8 * target
+    assert min(coefficients) > 1e-3
+    assert max(coefficients) < 1.6 * coefficients[-1]
 
 
 def test_direction() -> None:
     """Too many active latents raise the coefficient, too few lower it."""
     for l0, rises in ((60.0, True), (1.0, False)):
-        controller = SparsityController(8, 1.0, STEPS)
-        controller.start = math.log(8)
+        controller = SparsityController(8, 1.0, STEPS, RAMP)
         controller.level = math.log(l0)
         controller.update(l0, STEPS // 2)
         assert (controller.coefficient > 1.0) == rises

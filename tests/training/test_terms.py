@@ -39,7 +39,7 @@ def test_terms_are_active(variant: str) -> None:
 @pytest.mark.parametrize("variant", OF_DEAD_LATENTS)
 def test_terms_of_dead_latents(variant: str) -> None:
     """They stand in the objective exactly when a latent is dead, and revive some."""
-    one, reader = toy.trainer(variant, {"pre_activation_weight": 3.0} if variant == "jumprelu" else {},
+    one, reader = toy.trainer(variant, {"pre_activation_weight": 0.5} if variant == "jumprelu" else {},
                               steps=120, dead_tokens=3 * 64)  # fmt: skip
     toy.kill(one, range(12))
     if variant != "jumprelu":

@@ -125,7 +125,7 @@ def trainer(variant: str, values: dict[str, Any] | None = None, steps: int = 60,
     recipe = made.recipe(Recipe(steps=steps, batch=scale.batch, lr=scale.lr))
     generator = torch.Generator().manual_seed(seed)
     sample = torch.randn(32, D, generator=torch.Generator().manual_seed(0)).to(device)
-    controller = SparsityController(scale.l0[0], 0.01, steps) if made.controlled else None
+    controller = SparsityController(scale.l0[0], 0.01, steps, 0.4) if made.controlled else None
     fired = torch.zeros(scale.n, dtype=torch.int64, device=device)
     weights = initial_weights(made, sample, generator)
     one = Trainer(

@@ -64,6 +64,7 @@ class PenaltyConfig(MethodConfig):
     coefficient: float | None = Field(
         None, gt=0, description="fixed sparsity coefficient; null lets the controller meet the L0 target"
     )
+    ramp: float = Field(0.4, ge=0, le=1, description="share of training in which L0 falls to its target")
 
 
 @dataclass(frozen=True)
