@@ -17,7 +17,7 @@ CONTROLS = ("controls", "control_values")
 
 @dataclass(frozen=True)
 class Method:
-    """A method in a sweep: its name, the defaults of what is tuned, and the values that are not tuned."""
+    """A method in a sweep: its name, the defaults of what is tuned, and what else is no default."""
 
     variant: str
     defaults: Mapping[str, float]
@@ -25,7 +25,7 @@ class Method:
 
     @property
     def hash(self) -> str:
-        """Of the values that are not tuned."""
+        """Of the other values: a value that is the default changes no trial."""
         return hashed(dict(self.others))
 
 

@@ -19,13 +19,16 @@ STUDY: dict[str, Any] = {
     "models": {"one": {}, "two": {"set": {"profile.text.seed": 1, "profile.model.seed": 1}}},
     "blocks": {
         "cheap": {
-            "question": "Does batchtopk reconstruct better than topk?",
+            "question": "Does a trained decoder reconstruct better than a frozen one?",
             "overturned_by": "another text.",
             "models": ["one", "two"],
             "seeds": [1, 2],
-            "variants": ["topk", "batchtopk"],
+            "variants": ["topk"],
             "evaluations": ["reconstruction"],
-            "compared": [{"row": "batchtopk", "against": "topk", "outcomes": ["explained_variance"]}],
+            "set": {"topk.controls": ["frozen_decoder"]},
+            "compared": [
+                {"row": "topk", "against": "topk (frozen_decoder)", "outcomes": ["explained_variance"]}
+            ],
         },
         "dear": {
             "question": "?", "overturned_by": "?", "models": ["one"], "seeds": list(range(1, 500)),
@@ -61,7 +64,7 @@ def test_a_study_runs_stops_and_goes_on(clone: Clone) -> None:
     first = clone.pipeline("study")
     found = written(clone)
     text = found["study-results.md"].decode()
-    assert "| batchtopk | topk |" in text
+    assert "| topk | topk (frozen_decoder) | explained variance" in text
     assert "| 2 x 2 |" in text
     assert "No result: left out: it did not fit into the budget." in text
     assert len(found["text.tsv"].decode().splitlines()) == 1 + 2 * 2 * 2
