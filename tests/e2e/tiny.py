@@ -65,6 +65,9 @@ def tiny(tree: dict[str, Any]) -> dict[str, Any]:
     tree["absorption"].update(min_letters=1, min_probe_f1=0.0)
     tree["letter_task"].update(max_words=500)
     tree["probing_task"].update(per_class=20)
+    # comparisons of methods that this run has; the stage is not told of the others
+    family = tree["compare"]["family"]
+    tree["compare"]["family"] = [each for each in family if {each["variant"], each["against"]} <= {*VARIANTS}]
     tree["reconstruction"].update(resamples=100)
     tree["behavior"].update(contexts=8, resamples=100)
     for variant in tree["variants"]:
