@@ -13,6 +13,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from pipeline.compare.section import CompareSection
 from pipeline.console.errors import BadInput
 from pipeline.lm.section import EmbeddedModel, parse_model
 from pipeline.params import Params, read_params
@@ -155,9 +156,25 @@ def _faults(params: Params) -> Iterator[str]:
     yield from _tuned_of_all(params)
     for key, parser in TOP.items():
         yield from _section(params, key, parser)
+    yield from _asked(params, files)
     for name in files:
         if name in params.keys():
             yield from _method(params, name)
+
+
+def _asked(params: Params, files: list[str]) -> Iterator[str]:
+    """The rows that `compare.family` names: a method or an external SAE, a control in brackets after it."""
+    names = [*files, *(_value(params, "external") or [])]
+    try:
+        family = params.get("compare", CompareSection).family
+    except BadInput:  # its section's own fault
+        return
+    for i, label in ((i, label) for i, each in enumerate(family) for label in (each.variant, each.against)):
+        name, _, control = label.removesuffix(")").partition(" (")
+        if name not in names:
+            yield f"params.yaml: `compare.family[{i}]` names {label!r}: there is no such method."
+        elif control and control not in (config_of(name).known if name in files else {}):
+            yield f"params.yaml: `compare.family[{i}]` names {label!r}: `{name}` has no such control."
 
 
 def _strangers(where: str, keys: Collection[Any], known: Collection[str]) -> Iterator[str]:

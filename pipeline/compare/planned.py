@@ -76,8 +76,8 @@ def _absent(asked: Comparison, trained: set[str]) -> str:
     return f"{' and '.join(missing)} not trained at any L0 target of this run"
 
 
-def check(section: CompareSection, scores: Scores, methods: Iterable[str]) -> None:
-    """Raises BadInput for a headline that no evaluation has, and for a row whose method does not exist."""
+def check(section: CompareSection, scores: Scores) -> None:
+    """Raises BadInput for a headline that no evaluation has."""
     headlines = {each.headline.name for each in scores.definitions.values() if each.headline}
     for place, names in [
         ("margins", list(section.margins)),
@@ -88,10 +88,3 @@ def check(section: CompareSection, scores: Scores, methods: Iterable[str]) -> No
                 f"params.yaml: `compare.{place}` names {', '.join(unknown)}, which is no headline of an "
                 f"evaluation (known here: {', '.join(sorted(headlines))})."
             )
-    known = set(methods)
-    for i, each in enumerate(section.family):
-        for label in (each.variant, each.against):
-            if label.split(" (")[0] not in known:
-                raise BadInput(
-                    f"params.yaml: `compare.family[{i}]` names {label!r}: there is no such method."
-                )

@@ -69,7 +69,7 @@ def run() -> None:
         )
     scores = gather(trained, list(found.values()))
     curves = list(_curves(scores.text))
-    planned.check(section, scores, [*experiment.names, *params.keys()])
+    planned.check(section, scores)
     draws = resample(scores, partial(table_of, found))
     compared, intervals = families(scores, draws, section.margins), reached(scores, draws)
     plan = planned.planned(section, compared)

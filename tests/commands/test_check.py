@@ -112,6 +112,21 @@ def test_each_fault_is_one_sentence(params: dict[str, Any], key: str, value: Any
     assert found[0].endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        ("tokp", "'tokp': there is no such method"),
+        ("x (pairs)", "'x (pairs)': there is no such method"),
+        ("topk (tokens)", "'topk (tokens)': `topk` has no such control"),
+    ],
+)
+def test_a_comparison_named_beforehand_must_be_possible(
+    params: dict[str, Any], label: str, said: str
+) -> None:
+    params["compare"]["family"][1]["against"] = label
+    assert faults(params) == [f"params.yaml: `compare.family[1]` names {said}."]
+
+
 def test_a_chosen_variant_needs_its_section(params: dict[str, Any]) -> None:
     del params["atm"]
     assert faults(params) == ["params.yaml: `variants` has 'atm', but there is no section `atm`."]
