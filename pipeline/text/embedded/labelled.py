@@ -12,7 +12,7 @@ from pipeline.text.section import EmbeddedText
 
 LENGTHS = {"language": 12, "domain": 8, "sub_domain": 12, "register": 12, "speaker": 12, "tense": 8}
 """Tokens of a text, about: as many as leave each state below saturation and above chance (docs/model.md)."""
-CLASSES = 6
+CLASSES = 4
 """Values of a state that a set asks for, the first ones."""
 
 
