@@ -35,7 +35,7 @@ class Config(BasedConfig):
 
     known = ON_BATCHTOPK | {
         "uniform_mask": Control(
-            "whether importance matters: all latents masked at the method's mean rate",
+            "whether importance matters: all latents masked at one rate, which masks as many active codes",
             values={"mask": "uniform"},
         ),
         "permuted": Control(
@@ -53,8 +53,8 @@ class Config(BasedConfig):
     )  # fmt: skip
     mask: Literal["importance", "uniform", "permuted"] = Field(
         "importance",
-        description="what a latent's mask probability follows: its importance, the mean over latents, or the "
-        "importance of another latent, the same one throughout",
+        description="what a latent's mask probability follows: its importance, the mean over active codes, "
+        "or the importance of another latent, the same one throughout",
     )
     inference: Literal["soft", "hard"] = Field(
         "soft", description="soft: no mask; hard: latents below theta are removed for good"
@@ -116,7 +116,10 @@ class Method(Based):
     def _dealt(self, p: Tensor, generator: torch.Generator) -> Tensor:
         """(n,) mask probabilities `p` as the controls deal them to latents."""
         if self.config.mask == "uniform":
-            return p.mean().expand(self.n)
+            # over firings: rare latents have the largest p, and a mean over latents would mask far more codes
+            fires = self.state.frequency.value()
+            assert fires is not None
+            return ((p * fires).sum() / fires.sum().clamp_min(1e-12)).expand(self.n)
         if self.config.mask == "importance":
             return p
         if self.state.order is None:

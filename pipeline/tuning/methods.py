@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.params import Params, Section
+from pipeline.params import Params
 from pipeline.params.read import TUNED
 from pipeline.tuning.record import hashed
+
+if TYPE_CHECKING:
+    from pipeline.sae.method.variant import MethodConfig
 
 CONTROLS = ("controls", "control_values")
 """Keys of a method's section that make rows beside its own, and change no trial of it."""
@@ -43,7 +46,7 @@ def method_of(params: Params, variant: str) -> Method:
     return Method(variant, tuned, others)
 
 
-def config_of(variant: str) -> type[Section]:
+def config_of(variant: str) -> type[MethodConfig]:
     """The `Config` of pipeline/sae/{variant}.py."""
-    config: type[Section] = importlib.import_module(f"pipeline.sae.{variant}").Config
+    config: type[MethodConfig] = importlib.import_module(f"pipeline.sae.{variant}").Config
     return config

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pipeline.sae.atm import Config, Importance, Method
+from pipeline.sae.method.state import Average
 from pipeline.sae.method.variant import LoopState
 from tests.sae.cases import Case, case
 from tests.training.toy import trained
@@ -181,18 +182,22 @@ def test_gap_between_masked_training_and_inference_is_reported() -> None:
     assert trained("standard", l0=[3])[0].gap is None
 
 
-def test_a_uniform_mask_has_the_methods_mean_rate_and_no_preference() -> None:
+def test_a_uniform_mask_masks_as_many_active_codes_and_has_no_preference() -> None:
+    often = torch.tensor([0.01] * 10 + [0.1] * 5 + [0.3] * 5)  # of tokens; the rare are masked most
     importance = torch.tensor([0.0] * 10 + [0.5] * 5 + [3.0] * 5)
     masked: dict[str, np.ndarray] = {}
     for mask in ("importance", "uniform"):
         found = []
         made = case("atm", index=900, steps=1000, mask=mask)
         made.variant.state.combined = importance
+        made.variant.state.frequency = Average(often.clone(), torch.ones(()))
         for seed in range(600):
             made.variant.after_step(made.step, None, tools(made, seed))  # type: ignore[arg-type]
             found.append((made.variant.state.mask == 0).double().numpy())
         masked[mask] = np.mean(found, axis=0)
-    assert masked["uniform"].mean() == pytest.approx(masked["importance"].mean(), abs=0.01)
+    rates = {mask: np.average(each, weights=often.numpy()) for mask, each in masked.items()}
+    assert rates["uniform"] == pytest.approx(rates["importance"], abs=0.01)
+    assert masked["uniform"].mean() < masked["importance"].mean() / 2
     assert np.ptp(masked["uniform"]) < 0.1
     assert masked["importance"][:10].min() > masked["importance"][10:15].max() > 0
     assert masked["importance"][15:].max() == 0
