@@ -58,10 +58,11 @@ _DELAY = Definition(
     ),
 )  # fmt: skip
 _HIERARCHY = Definition(
-    "hierarchy_absorption", "lower", "share", 1,
+    "hierarchy_absorption", "lower", "share", 2,
     "P(a parent's latent is silent | a child is there and its latent on) - P(it is silent | the sibling "
     "with which it is missed least), at equal labels; latents and sibling chosen on the other half of the "
-    "documents; mean over children, then parents, then hierarchies (ours)",
+    "documents, a parent's latent among those that hear at least two of its children; mean over the "
+    "parent's other children, the sibling itself left out, then parents, then hierarchies (ours)",
     headline=Headline(
         "hierarchy_absorption", "absorption, planted", 50, narrow=False, items=_items("hierarchy_absorption")
     ),
@@ -104,16 +105,21 @@ METRICS = [
         "share of changes not detected within the horizon (Kaplan and Meier), mean over states",
     ),
     Definition(
-        "parent_miss_with_child", "lower", "share", 1,
-        "the first part of hierarchy_absorption, over all tokens, mean over children", aggregate=False,
+        "parent_miss_with_child", "lower", "share", 2,
+        "the first part of hierarchy_absorption, over all tokens, mean over the children compared",
+        aggregate=False,
     ),
     Definition(
-        "parent_miss_otherwise", "lower", "share", 1,
-        "the second part of hierarchy_absorption, over all tokens, mean over children", aggregate=False,
+        "parent_miss_otherwise", "lower", "share", 2,
+        "the second part of hierarchy_absorption, over all tokens of the sibling, mean over the children "
+        "compared",
+        aggregate=False,
     ),
     Definition(
-        "children_read", "neither", "children", 1,
-        "children with a latent of their own under a parent with one, of either half", aggregate=False,
+        "children_read", "neither", "children", 2,
+        "children compared in hierarchy_absorption, once for each half: with a latent of their own, under a "
+        "parent with one, the sibling itself left out",
+        aggregate=False,
     ),
 ]  # fmt: skip
 
