@@ -17,7 +17,7 @@ from pipeline.sae.core.codes import Codes
 from pipeline.sae.core.inference import SAE
 
 DRAWS = 32
-"""Random directions per word; a word's chance is then known to .09 or better."""
+"""Random directions per word, its own; a word's chance is then known to .09 or better."""
 
 WORDS = 64
 """Words at a time: their directions are (WORDS, DRAWS, d)."""
@@ -30,10 +30,12 @@ def chance(sae: SAE, codes: Codes, x: Tensor, direction: Tensor, missed: Tensor,
     `missed` (S,) bool.
     """
     rows, centre = normalize(sae.W_dec.detach().cpu().double(), dim=-1), sae.b_dec.detach().cpu().double()
-    noise = torch.randn(DRAWS, sae.d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
     found = torch.zeros(len(missed), dtype=torch.float64)
     for words in torch.nonzero(missed).flatten().split(WORDS):
         mine = x[words].double()
+        # of each word its own: shared ones would not average out over words
+        noise = torch.randn(len(words), DRAWS, sae.d, generator=generator, dtype=torch.float64)
         drawn = alike(direction[words], torch.stack([mine - centre, centre.expand_as(mine)], -1), noise)
         found[words] = _carried(entries_of(codes, words), rows, drawn, mine).double().mean(-1)
     return found
@@ -43,8 +45,8 @@ def alike(direction: Tensor, span: Tensor, noise: Tensor) -> Tensor:
     """(S, K, d) unit directions: those of `direction` (S, d, unit) with all but their part in `span` redrawn.
 
     Each has the projections of its `direction` on the columns of its `span` (S, d, 2), the rest of its
-    length along `noise` (K, d). With the word and b_dec in the span, it has the probe's projection a, and as
-    much of it is left to latents. Without them, a direction is carried the more often the smaller its a
+    length along `noise` (S, K, d). With the word and b_dec in the span, it has the probe's projection a, and
+    as much of it is left to latents. Without them, a direction is carried the more often the smaller its a
     happens to be, and an untrained SAE lies far below chance (docs/absorption.md).
     """
     basis = torch.linalg.qr(span).Q

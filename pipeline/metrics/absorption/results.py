@@ -50,10 +50,10 @@ _MISS_METRIC = Definition(
     ),
 )  # fmt: skip
 _CARRIER_METRIC = Definition(
-    "carrier", "lower", "share", 1,
+    "carrier", "lower", "share", 2,
     "share of missed words (miss_rate) whose letter one other latent carries (the rule of full absorption, "
-    "SAEBench 0.6.0), minus the same words' share along random directions of equal projection on the word "
-    "and on b_dec (ours); 0 is chance",
+    "SAEBench 0.6.0), minus the same words' share along random directions, each word's own, of equal "
+    "projection on the word and on b_dec (ours); 0 is chance",
     headline=Headline(
         "carrier", "misses carried", 45, narrow=False,
         items=Items(
@@ -88,13 +88,14 @@ METRICS = [
     *(of(each) for of in (of_permuted, _along_random) for each in (_FRACTION_METRIC, _FULL_METRIC)),
     *map(of_untrained, (_FRACTION_METRIC, _FULL_METRIC, _MISS_METRIC, _CARRIER_METRIC, _F1_METRIC)),
     Definition(
-        "carrier_chance", "neither", "share", 1,
+        "carrier_chance", "neither", "share", 2,
         "what carrier takes off: the share of missed words that one latent carries along random directions",
     ),
     Definition(
-        "mean_excess_absorption", "lower", "share", 1,
-        "full absorption minus the same word's share along random directions of equal projection on the word "
-        "and on b_dec, mean per letter, then over kept letters (ours): miss_rate times carrier by letter",
+        "mean_excess_absorption", "lower", "share", 2,
+        "full absorption minus the same word's share along random directions, its own, of equal projection "
+        "on the word and on b_dec, mean per letter, then over kept letters (ours): miss_rate times "
+        "carrier by letter",
     ),
     Definition(
         "full_absorption_pooled", "lower", "share", 1,

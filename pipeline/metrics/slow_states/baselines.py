@@ -55,10 +55,12 @@ def token_lookup(labels: Labels, state: State, half: int) -> tuple[np.ndarray, n
 
 
 def dense_probe(x: np.ndarray) -> Fit:
-    """Ridge regressions of each value on all of `x` (N, d), with an intercept."""
+    """Ridge regressions of each value on all of `x` (N, d) and an intercept; zeros from one token or none."""
 
     def fit(labels: Labels, state: State, half: int) -> tuple[np.ndarray, np.ndarray]:
         which = labels.within(state, half)
+        if which.sum() < 2:
+            return np.zeros((len(x), state.values)), np.zeros(0, dtype=np.int64)
         centre = x[which].mean(0)
         here = x[which] - centre
         own = np.eye(state.values)[state.label[which]]

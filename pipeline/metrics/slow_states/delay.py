@@ -46,7 +46,10 @@ class Clock:
 
     @classmethod
     def of(cls, state: State, labels: Labels, controls: int, seed: int) -> Clock | None:
-        """None for a state with fewer than `FEWEST` changes that can be seen long enough."""
+        """None for a state with fewer than `FEWEST` changes that can be seen long enough.
+
+        None also where a half has no labels to fit a threshold on, or no old value a place to compare with.
+        """
         begins, left = labels.left(state)
         label, before = state.label, np.roll(state.label, 1)
         same = np.ones(len(label), dtype=bool)
@@ -54,10 +57,11 @@ class Clock:
             same &= np.diff(each, prepend=-1) == 0
         seen = (label >= 0) & (left >= IN_A_ROW)
         start = np.flatnonzero(begins & same & seen & (before >= 0))
-        if len(start) < FEWEST:
-            return None
+        halves = all(labels.within(state, half).any() for half in (0, 1))
         changes = Points(start, before[start], label[start], left[start])
         inside = np.flatnonzero(seen & ~begins)
+        if len(start) < FEWEST or not halves or not np.isin(label[inside], changes.old).any():
+            return None
         return cls(state, changes, _elsewhere(changes, inside, label, left, controls, seed))
 
 

@@ -26,6 +26,11 @@ from pipeline.sae.core.codes import Codes
 
 UNLABELLED = "the text has no labelled states"
 
+_ONE_VALUE = "no slow state has labels in both halves of the documents and two values in one"
+_STILL = (
+    "no slow state with labels in both halves changes often enough, with places to compare the changes to"
+)
+
 DOCUMENTS = "documents.tsv"
 """The table of items: one pseudo-value per document and score."""
 
@@ -58,10 +63,11 @@ _DELAY = Definition(
     ),
 )  # fmt: skip
 _HIERARCHY = Definition(
-    "hierarchy_absorption", "lower", "share", 1,
+    "hierarchy_absorption", "lower", "share", 2,
     "P(a parent's latent is silent | a child is there and its latent on) - P(it is silent | the sibling "
     "with which it is missed least), at equal labels; latents and sibling chosen on the other half of the "
-    "documents; mean over children, then parents, then hierarchies (ours)",
+    "documents, a parent's latent among those that hear at least two of its children; mean over the "
+    "parent's other children, the sibling itself left out, then parents, then hierarchies (ours)",
     headline=Headline(
         "hierarchy_absorption", "absorption, planted", 50, narrow=False, items=_items("hierarchy_absorption")
     ),
@@ -104,16 +110,21 @@ METRICS = [
         "share of changes not detected within the horizon (Kaplan and Meier), mean over states",
     ),
     Definition(
-        "parent_miss_with_child", "lower", "share", 1,
-        "the first part of hierarchy_absorption, over all tokens, mean over children", aggregate=False,
+        "parent_miss_with_child", "lower", "share", 2,
+        "the first part of hierarchy_absorption, over all tokens, mean over the children compared",
+        aggregate=False,
     ),
     Definition(
-        "parent_miss_otherwise", "lower", "share", 1,
-        "the second part of hierarchy_absorption, over all tokens, mean over children", aggregate=False,
+        "parent_miss_otherwise", "lower", "share", 2,
+        "the second part of hierarchy_absorption, over all tokens of the sibling, mean over the children "
+        "compared",
+        aggregate=False,
     ),
     Definition(
-        "children_read", "neither", "children", 1,
-        "children with a latent of their own under a parent with one, of either half", aggregate=False,
+        "children_read", "neither", "children", 2,
+        "children compared in hierarchy_absorption, once for each half: with a latent of their own, under a "
+        "parent with one, the sibling itself left out",
+        aggregate=False,
     ),
 ]  # fmt: skip
 
@@ -160,8 +171,8 @@ class Slow:
     def numbers(self, plan: Resampling, end: str = "") -> dict[str, Number]:
         """The two headlines, under names that end in `end`."""
         return {
-            f"slow_auc{end}": reported(self.auc, plan, "no slow state has two values in the text"),
-            f"detection_delay{end}": reported(self.delay, plan, "no slow state changes often enough"),
+            f"slow_auc{end}": reported(self.auc, plan, _ONE_VALUE),
+            f"detection_delay{end}": reported(self.delay, plan, _STILL),
         }
 
 
@@ -185,7 +196,7 @@ class Evaluator:
         none = "no child has a latent of its own under a parent that has one"
         numbers = {
             **slow.numbers(self.plan),
-            "slow_auc_without_dense": reported(without.auc, self.plan, "no slow state has two values"),
+            "slow_auc_without_dense": reported(without.auc, self.plan, _ONE_VALUE),
             **_parts(slow.delays, found, none),
             "hierarchy_absorption": reported(whole, self.plan, none),
             "hierarchy_absorption_permuted": reported(chance, self.plan, none),
@@ -236,7 +247,6 @@ class Evaluator:
 
 def _parts(delays: Sequence[Delay], found: Sequence[hierarchy.Absorbed], none: str) -> dict[str, Number]:
     """What the headlines are made of, without intervals."""
-    still = "no slow state changes often enough"
     timed = {
         "delay_after_change": [each.after.mean for each in delays],
         "delay_without_change": [each.without.mean for each in delays],
@@ -247,7 +257,7 @@ def _parts(delays: Sequence[Delay], found: Sequence[hierarchy.Absorbed], none: s
         "parent_miss_otherwise": [each.otherwise for each in found],
     }
     return {
-        **{name: _plain(values, still) for name, values in timed.items()},
+        **{name: _plain(values, _STILL) for name, values in timed.items()},
         **{name: _plain(values, none) for name, values in missed.items()},
         "children_read": Number(float(len(found)), len(found)),
     }

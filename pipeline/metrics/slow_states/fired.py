@@ -72,7 +72,7 @@ class Fired:
         among = np.bincount(cell, minlength=self.n * values).reshape(size)
         ranks = np.bincount(cell, rank, self.n * values).reshape(size)
         positive = np.bincount(label[which], minlength=values)
-        ranks += (positive - among) * ((silent + 1) / 2)[:, None]
+        ranks = ranks + (positive - among) * ((silent + 1) / 2)[:, None]
         with np.errstate(invalid="ignore", divide="ignore"):
             return (ranks - positive * (positive + 1) / 2) / (positive * (which.sum() - positive))
 

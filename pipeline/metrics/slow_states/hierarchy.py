@@ -4,7 +4,8 @@ As in ground truth, with labels in place of true features: a parent's latent and
 fire best with the labels on the other half of the documents, and the parent is absorbed by a child as far as
 its latent is silent more often where the child is there and its latent on than with the sibling that it is
 missed with least (chosen on the other half). Against all siblings, one absorbed child would count as much
-for absorption as its siblings count against it, and a parent's mean would be zero whatever happens.
+for absorption as its siblings count against it, and a parent's mean would be zero whatever happens. The
+sibling itself is not compared: the mean is over the parent's other children.
 """
 
 from __future__ import annotations
@@ -47,12 +48,12 @@ class Absorbed:
     pair: Pair
     tokens: int  # with the child and its latent on
     with_child: float
-    otherwise: float
+    otherwise: float  # with the sibling, whatever the child's latent does
     found: Estimate  # their difference at equal company
 
 
 def absorbed(fired: Fired, labels: Labels, orders: Mapping[str, np.ndarray] | None = None) -> list[Absorbed]:
-    """All children that have a latent of their own, under parents that have one.
+    """All children but the sibling that have a latent of their own, under parents that have one.
 
     With `orders` (control), each token has the parent's silence of another one, family by family.
     """
@@ -67,7 +68,7 @@ def absorbed(fired: Fired, labels: Labels, orders: Mapping[str, np.ndarray] | No
 
 
 def over_families(found: list[Absorbed], labels: Labels) -> Estimate | None:
-    """The mean over a parent's children and halves, then over a family's parents, then over families."""
+    """The mean over a parent's other children and halves, then a family's parents, then families."""
     families = []
     for _, child in labels.families():
         own = [each for each in found if each.family == child.name]
@@ -102,6 +103,7 @@ def pairs(fired: Fired, labels: Labels, parent: State, child: State) -> Iterator
         size = np.bincount(child.label[which], minlength=child.values)
         family = np.stack([over == value for value in range(parent.values)], 1)  # (children, parents)
         hit = _excess(on @ family, on.sum(1, keepdims=True), size @ family, size.sum())
+        hit[~_of_several(on, size, family)] = -1
         parents = hit.argmax(0)
         known = np.flatnonzero(size)
         for each in known:
@@ -125,6 +127,18 @@ def parent_of(parent: State, child: State, which: np.ndarray) -> np.ndarray:
     return np.where(table.any(1), table.argmax(1), -1)
 
 
+def _of_several(on: np.ndarray, size: np.ndarray, family: np.ndarray) -> np.ndarray:
+    """(n, parents) bool: whether a latent hears at least two children of a parent, from counts (n, children).
+
+    A child's own latent has hits enough for a parent of few children, and hears none of the others (ours).
+    """
+    rate = np.where(size >= FEWEST, on / np.maximum(size, 1), 0.0)
+    inside = np.where(family.T, rate[:, None], 0.0)  # (n, parents, children)
+    second = np.sort(np.pad(inside, ((0, 0), (0, 0), (1, 0))), axis=-1)[..., -2]
+    outside = on @ ~family / np.maximum(size @ ~family, 1)
+    return second - outside >= OWNED
+
+
 def _excess(on: np.ndarray, on_all: np.ndarray, size: np.ndarray, size_all: float) -> np.ndarray:
     """(n, V): P(on | the value) - P(on | another), from counts; -1 where one side is empty."""
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -138,7 +152,7 @@ def _absorbed(
     which = labels.within(child, pair.half) & family
     silent = (fired.column(pair.parent_latent) == 0)[order]
     on, own = fired.column(pair.child_latent) > 0, child.label == pair.child
-    case, other = which & own & on, which & (child.label == pair.sibling) & ~on
+    case, other = which & own & on, which & (child.label == pair.sibling)
     if min(case.sum(), other.sum()) < FEWEST:
         return None
     difference = risk_difference(silent, case, other, labels)

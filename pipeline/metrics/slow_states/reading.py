@@ -46,9 +46,14 @@ class Auc:
 
 
 def aucs(reading: Reading, labels: Labels) -> list[Auc]:
-    """One per value and half in which some labelled tokens have it and some have not."""
+    """One per value and half in which some labelled tokens have it and some have not.
+
+    None of a half whose columns had no labelled token of the other half to be chosen on.
+    """
     found, state = [], reading.state
     for half in (0, 1):
+        if not labels.within(state, 1 - half).any():
+            continue
         place = np.flatnonzero(labels.within(state, half))
         label, document = state.label[place], labels.document[place]
         for value in range(state.values):

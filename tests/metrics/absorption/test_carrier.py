@@ -76,7 +76,7 @@ def test_without_a_miss_there_is_no_carrier() -> None:
 def test_drawn_directions_keep_the_projections_and_nothing_else() -> None:
     g = torch.Generator().manual_seed(0)
     direction = normalize(torch.randn(5, 40, generator=g).double(), dim=-1)
-    span, noise = torch.randn(5, 40, 2, generator=g).double(), torch.randn(200, 40, generator=g).double()
+    span, noise = torch.randn(5, 40, 2, generator=g).double(), torch.randn(5, 200, 40, generator=g).double()
     drawn = alike(direction, span, noise)
     torch.testing.assert_close(drawn.norm(dim=-1), torch.ones(5, 200).double())
     kept = torch.einsum("wdj,wkd->wkj", span, drawn)
@@ -92,13 +92,14 @@ def test_chance_equals_a_loop_over_words_and_directions() -> None:
     codes, missed = sae.encode(made.x), torch.arange(len(made.x)) % 3 == 0
     direction = normalize(made.weight[0, made.letter].double(), dim=-1)
     found = chance(sae, codes, made.x, direction, missed, 7)
-    noise = torch.randn(DRAWS, 64, generator=torch.Generator().manual_seed(7), dtype=torch.float64).numpy()
+    g = torch.Generator().manual_seed(7)
+    noise = torch.randn(int(missed.sum()), DRAWS, 64, generator=g, dtype=torch.float64).numpy()
     z, rows, centre = codes.dense().double().numpy(), sae.W_dec.double().numpy(), sae.b_dec.double().numpy()
     for word in (0, 3, 30, 300):
         x, u = made.x[word].double().numpy(), direction[word].numpy()
         basis, _ = np.linalg.qr(np.stack([x - centre, centre], 1))
         inside, carried = basis @ basis.T @ u, 0
-        for each in noise:
+        for each in noise[word // 3]:
             outside = each - basis @ basis.T @ each
             v = inside + np.linalg.norm(u - inside) * outside / np.linalg.norm(outside)
             p = z[word] * (rows @ v)
@@ -107,6 +108,18 @@ def test_chance_equals_a_loop_over_words_and_directions() -> None:
         assert float(found[word]) == carried / DRAWS
     assert not found[~missed].any()
     assert 0 < float(found[missed].mean()) < 1
+
+
+def test_every_word_has_directions_of_its_own() -> None:
+    """Ninety words alike, over two chunks: their chances differ as draws do, and shared draws would not."""
+    made = noisy(1)
+    sae = random_sae(made.x, 200, 6, 1)
+    x, words = made.x[:1].expand(90, -1), torch.ones(90, dtype=torch.bool)
+    direction = normalize(made.weight[0, made.letter[:1]].double(), dim=-1).expand(90, -1)
+    found = chance(sae, sae.encode(x), x, direction, words, 7)
+    p = float(found.mean())
+    assert 0 < p < 1
+    assert float(found.var()) == pytest.approx(p * (1 - p) / DRAWS, rel=0.5)
 
 
 def test_an_untrained_sae_carries_no_more_than_chance() -> None:

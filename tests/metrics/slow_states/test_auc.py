@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.slow_states import baselines
 from pipeline.metrics.slow_states.estimates import Estimate, mean
+from pipeline.metrics.slow_states.evaluate import BASELINES, Evaluator
 from pipeline.metrics.slow_states.reading import aucs, latents, roc, threshold
+from pipeline.metrics.slow_states.section import SlowStatesSection
+from tests.metrics.codes import sparse
 from tests.metrics.slow_states.made import LENGTH, fired, runs, state, text
 
 TOKENS, LATENTS = 40 * LENGTH, 30
@@ -145,3 +149,32 @@ def test_the_baselines_read_what_is_there_to_read() -> None:
     )
     token = aucs(baselines.read(baselines.token_lookup, labels, topic), labels)
     assert np.mean([each.found.value for each in token]) == pytest.approx(0.5, abs=0.05)
+
+
+def test_without_labels_in_one_half_nothing_is_chosen_and_nothing_measured() -> None:
+    x = RNG.normal(size=(TOKENS, 5))
+    odd = np.repeat(np.arange(40), LENGTH) % 2 == 1
+    labels = text(state("topic", np.where(odd, LABEL, -1)), documents=40)
+    evaluator = Evaluator(labels, SlowStatesSection(resamples=100))
+    found = evaluator.baselines(x)
+    codes_of = torch.from_numpy(codes(0.3)).float()
+    found |= {
+        name: number
+        for name, number in evaluator.of([sparse(codes_of)], LATENTS).numbers.items()
+        if name in ("slow_auc", "slow_auc_without_dense", "detection_delay", "delay_after_change")
+    }
+    assert len(found) == 2 * len(BASELINES) + 4
+    assert {number.value for number in found.values()} == {None}
+    assert all("both halves" in str(number.reason) for number in found.values())
+
+
+@pytest.mark.parametrize("tokens", [0, 1])
+def test_a_dense_probe_fitted_on_next_to_nothing_knows_nothing(tokens: int) -> None:
+    x = RNG.normal(size=(TOKENS, 5))
+    even = np.flatnonzero(np.repeat(np.arange(40), LENGTH) % 2 == 0)
+    label = LABEL.copy()
+    label[even[tokens:]] = -1
+    labels = text(state("topic", label), documents=40)
+    score, _ = baselines.dense_probe(x)(labels, labels.slow[0], 0)
+    assert score.shape == (TOKENS, 4)
+    assert not score.any()

@@ -86,6 +86,19 @@ def test_a_state_that_hardly_changes_has_no_clock() -> None:
     assert Clock.of(still.slow[0], still, 4, 0) is None
 
 
+def test_a_clock_without_a_place_to_compare_with_is_none() -> None:
+    """Runs of three tokens: changes are seen, but no run has a token inside that is seen as long."""
+    short = text(state("topic", runs(DOCUMENTS, 3, 3, seed=0)), documents=DOCUMENTS)
+    assert Clock.of(short.slow[0], short, 4, 0) is None
+    longer = text(state("topic", runs(DOCUMENTS, 3, 4, seed=0)), documents=DOCUMENTS)
+    assert Clock.of(longer.slow[0], longer, 4, 0) is not None
+
+
+def test_a_clock_needs_labels_in_both_halves() -> None:
+    one = text(state("topic", np.where(LABELS.half == 1, LABEL, -1)), documents=DOCUMENTS)
+    assert Clock.of(one.slow[0], one, 4, 0) is None
+
+
 def test_the_clock_starts_inside_runs_of_the_old_value_for_comparison() -> None:
     clock = Clock.of(LABELS.slow[0], LABELS, 4, 0)
     assert clock is not None

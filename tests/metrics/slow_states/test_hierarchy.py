@@ -70,6 +70,42 @@ def test_a_parent_missed_whatever_the_child_is_not_absorbed(labels: Labels) -> N
     assert abs(found.value) < 0.05
 
 
+def test_a_childs_latent_does_not_pass_for_its_parents(labels: Labels) -> None:
+    """A perfect latent per child and none for the parents: nothing that could be absorbed."""
+    assert absorbed(fired(faithful()[:, PARENTS:]), labels) == []
+
+
+def test_of_several_parents_those_without_a_latent_are_left_out(labels: Labels) -> None:
+    dense = faithful()
+    dense[CHILD == 1, 0] = 0
+    dense[:, 1] = 0
+    found = absorbed(fired(dense), labels)
+    assert {each.pair.parent for each in found} == {0}
+    assert {each.pair.parent_latent for each in found} == {0}
+    assert value(dense, labels) == pytest.approx(1 / 2)  # one of the two children compared
+
+
+def test_a_weak_parent_latent_goes_before_a_perfect_child_latent(labels: Labels) -> None:
+    dense = faithful()
+    dense[np.random.default_rng(4).random(TOKENS) < 0.7, :PARENTS] = 0
+    found = absorbed(fired(dense), labels)
+    assert {each.pair.parent_latent for each in found} == {0, 1}
+
+
+def test_the_sibling_counts_whether_or_not_the_childs_latent_is_on(labels: Labels) -> None:
+    """The child's latent leaks to its siblings and shuts the parent's off there too, in one word of four."""
+    dense = faithful()
+    leak = (CHILD < CHILDREN) & (CHILD != 1) & (np.random.default_rng(6).random(TOKENS) < 0.25)
+    dense[leak, PARENTS + 1] = 1
+    dense[leak | (CHILD == 1), 0] = 0
+    one = [each for each in absorbed(fired(dense), labels) if each.pair.child == 1]
+    assert len(one) == 2
+    for each in one:
+        sibling = (CHILD == each.pair.sibling) & (labels.half == each.pair.half)
+        assert each.otherwise == pytest.approx(leak[sibling].mean())
+        assert each.found.value == pytest.approx(1 - leak[sibling].mean(), abs=1e-9)
+
+
 def test_equal_company_takes_away_what_other_words_do() -> None:
     """A parent missed in one word class only, in which one child is common: no absorption by that child."""
     rng = np.random.default_rng(5)
