@@ -8,8 +8,8 @@ from pathlib import Path
 from pipeline.params import Params
 from pipeline.tuning.beds import place_of
 from pipeline.tuning.methods import method_of
-from pipeline.tuning.record import Bed, Trial, of_method, path_of, read_trials
-from pipeline.tuning.search import RATE
+from pipeline.tuning.record import Bed, Trial, of_method, outcomes, path_of, read_trials
+from pipeline.tuning.search import RATE, Space, search
 from pipeline.tuning.section import TuneSection
 from pipeline.tuning.standing import values_of
 
@@ -30,6 +30,7 @@ def write_page(bed: Bed, params: Params, rules: TuneSection, targets: Sequence[i
         if own:
             chosen = dict(values_of(params, method, place_of(bed.name)))
             lines += ["", f"## {variant}", "", *_table(own, targets, chosen)]
+            lines += _unpriced(own, Space.of(variant, rules, method.defaults), targets, rules)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -53,6 +54,18 @@ def _table(own: Iterable[Trial], targets: Sequence[int], chosen: dict[str, float
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _unpriced(own: Sequence[Trial], space: Space, targets: Sequence[int], rules: TuneSection) -> list[str]:
+    """A line for each length at which a term's weight 0 is no measure of cost."""
+    lengths = sorted({each.tokens for each in own})
+    found = {tokens: search(space, outcomes(own, targets, tokens), rules) for tokens in lengths}
+    return [
+        f"\nAt {tokens:,} tokens `{space.term}` 0 diverged or missed its L0: "
+        "what another value costs is not known, so 0 is taken."
+        for tokens, state in found.items()
+        if state.unpriced
+    ]
 
 
 def _over(targets: Sequence[int], found: dict[int, Trial], column: str) -> str:

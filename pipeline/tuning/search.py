@@ -6,9 +6,10 @@ comes next follows from what is known, so a search that was broken off goes on w
 
 Rules, the same for every method: of settings that met their L0 targets the highest explained variance, mean
 over the targets, counts; the weight of a temporal term is the one with the highest persistence by energy
-among those that cost at most `cost` of explained variance against weight 0 of the same method. So a loss is
-not built in, and what a term is for decides. Of values that count as equal the method's default is taken,
-and after it the smallest.
+among those that cost at most `cost` of explained variance against weight 0 of the same method. Weight 0 must
+have met its targets: where it did not, no weight's cost is known, and 0 is taken. So a loss is not built in,
+and what a term is for decides. Of values that count as equal the method's default is taken, and after it the
+smallest.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class Search:
 
     missing: list[Setting]
     best: Setting
+    unpriced: bool = False  # a term's weight 0 was taken because it diverged or missed a target itself
 
     @property
     def done(self) -> bool:
@@ -67,17 +69,20 @@ class Search:
 
 def search(space: Space, known: Mapping[Setting, Outcome | None], rules: TuneSection) -> Search:
     """Go through the rounds as far as `known` reaches; an outcome None is a setting that diverged."""
-    best = space.start
+    best, unpriced = space.start, False
     for name, grid in _rounds(space):
         settings = {value: put(best, name, value) for value in grid or _around(dict(best)[name])}
         missing = [setting for setting in settings.values() if setting not in known]
         if missing:
-            return Search(missing, best)
+            return Search(missing, best, unpriced)
         outcomes = {value: known[setting] for value, setting in settings.items()}
+        if name == space.term and not _priced(outcomes):
+            best, unpriced = put(best, name, 0.0), True
+            continue
         rule = _of_term if name == space.term else _of_variance
         taken = rule(outcomes, dict(space.start)[name], rules)
         best = best if taken is None else put(best, name, taken)
-    return Search([], best)
+    return Search([], best, unpriced)
 
 
 def put(setting: Setting, name: str, value: float) -> Setting:
@@ -113,12 +118,16 @@ def _of_variance(
     return _first(found, rules.same_variance, default)
 
 
+def _priced(outcomes: Mapping[float, Outcome | None]) -> bool:
+    """Whether a weight's cost can be told: weight 0, its control, met its targets."""
+    control = outcomes[0.0]
+    return control is not None and control.met
+
+
 def _of_term(outcomes: Mapping[float, Outcome | None], default: float, rules: TuneSection) -> float | None:
     """The weight of the highest persistence by energy among those that cost at most `rules.cost`."""
-    met, control = _met(outcomes), outcomes[0.0]
-    if control is None:
-        return None
-    least = control.explained_variance - rules.cost
+    met = _met(outcomes)
+    least = met[0.0].explained_variance - rules.cost
     found = {
         value: outcome.persistence_energy
         for value, outcome in met.items()

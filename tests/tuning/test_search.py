@@ -85,9 +85,35 @@ def test_missed_targets_and_divergence_lose() -> None:
     assert walk(Space.of("plain", RULES, {"lr_scale": 1.0}), landscape)[0] == (("lr_scale", 1.0),)
 
 
-def test_a_method_that_always_diverges_keeps_its_values() -> None:
+def test_a_method_that_always_diverges_keeps_its_rate_and_has_no_term() -> None:
     start = {"lr_scale": 1.0, "weight": 0.1}
-    assert dict(walk(Space.of("m", RULES, start), lambda at: None)[0]) == start
+    assert dict(walk(Space.of("m", RULES, start), lambda at: None)[0]) == start | {"weight": 0.0}
+
+
+@pytest.mark.parametrize("control", [None, Outcome(0.5, 0.0, met=False)], ids=["diverged", "missed"])
+def test_a_weight_is_not_held_against_a_control_that_failed(control: Outcome | None) -> None:
+    """The steadiest weight would cost nothing against it; without a control its cost is not known."""
+
+    def landscape(at: dict[str, float]) -> Outcome | None:
+        return Outcome(peak(at["lr_scale"], 2.0), at["weight"], True) if at["weight"] else control
+
+    known: dict[Setting, Outcome | None] = {}
+    space = Space.of("m", RULES, {"lr_scale": 1.0, "weight": 0.1})
+    while not (state := search(space, known, RULES)).done:
+        known |= {setting: landscape(dict(setting)) for setting in state.missing}
+    assert dict(state.best)["weight"] == 0.0
+    assert state.unpriced
+
+
+def test_a_search_with_a_sound_control_is_priced() -> None:
+    known: dict[Setting, Outcome | None] = {
+        (("lr_scale", rate), ("weight", weight)): Outcome(peak(rate, 2.0), weight, True)
+        for rate in (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+        for weight in (0.0, 0.1, 1.0)
+    }
+    state = search(Space.of("m", RULES, {"lr_scale": 1.0, "weight": 0.1}), known, RULES)
+    assert state.done
+    assert not state.unpriced
 
 
 def test_a_search_goes_on_where_it_stopped() -> None:
