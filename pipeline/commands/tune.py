@@ -25,9 +25,10 @@ from pipeline.training.section import TrainSection
 from pipeline.tuning.beds import SOURCE, place_of, profile_bed, source_bed
 from pipeline.tuning.methods import Method, method_of
 from pipeline.tuning.page import write_page
-from pipeline.tuning.search import Search, Space
+from pipeline.tuning.record import of_method, path_of, read_trials
+from pipeline.tuning.search import Search, Setting, Space
 from pipeline.tuning.section import TuneSection
-from pipeline.tuning.standing import values_of
+from pipeline.tuning.standing import rates_of, values_of
 from pipeline.tuning.sweep import Sweep
 from pipeline.tuning.trial import Ground
 from pipeline.tuning.write import write_values
@@ -55,7 +56,7 @@ def run(
     place = place_of(ground.bed.name)
     if times:
         spaces = {
-            name: Space.of(name, rules, dict(values_of(params, each, place)), rate=True)
+            name: _rates(ground, each, values_of(params, each, place), rules)
             for name, each in methods.items()
         }
         for factor in times:
@@ -67,6 +68,13 @@ def run(
         found = Sweep(ground, rules, methods, length, ends).run(spaces)
         _keep(place, found)
     print(f"Written: {write_page(ground.bed, read_params(), rules, ground.section.l0)}", file=sys.stderr)
+
+
+def _rates(ground: Ground, method: Method, now: Setting, rules: TuneSection) -> Space:
+    """The same start as `check` has, so that ties go the same way."""
+    bed, section = ground.bed, ground.section
+    own = of_method(read_trials(path_of(bed.name)), bed, method.variant, method.hash, ground.seed)
+    return rates_of(own, method, now, section.l0, section.tokens, rules)
 
 
 def _keep(place: str, found: Mapping[str, Search]) -> None:

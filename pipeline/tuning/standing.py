@@ -81,15 +81,39 @@ def _why(trials: Sequence[Trial], bed: Bed, variant: str) -> str:
 def _method(
     own: list[Trial], method: Method, values: Setting, targets: list[int], tokens: int, rules: TuneSection
 ) -> str:
+    found = finished(own, method, targets, tokens, rules)
+    if found is None:
+        return "its search is not finished"
+    best, there = _at_full_length(own, method, found[0], targets, tokens, rules)
+    if best != values:
+        return f"its record gives {', '.join(f'{name} {value:g}' for name, value in best)}"
+    length = found[1]
+    return "" if there or length == tokens else f"tuned at {length:,} tokens, not at {tokens:,}"
+
+
+def finished(
+    own: Sequence[Trial], method: Method, targets: Sequence[int], tokens: int, rules: TuneSection
+) -> tuple[Setting, int] | None:
+    """What a finished search among `own` gives, and its length: `tokens`, or else the longest."""
+    space = Space.of(method.variant, rules, method.defaults)
     for length in sorted({each.tokens for each in own}, key=lambda each: (each != tokens, -each)):
-        space = Space.of(method.variant, rules, method.defaults)
         state = search(space, outcomes(own, targets, length), rules)
         if state.done:
-            best, there = _at_full_length(own, method, state.best, targets, tokens, rules)
-            if best != values:
-                return f"its record gives {', '.join(f'{name} {value:g}' for name, value in best)}"
-            return "" if there or length == tokens else f"tuned at {length:,} tokens, not at {tokens:,}"
-    return "its search is not finished"
+            return state.best, length
+    return None
+
+
+def rates_of(
+    own: Sequence[Trial],
+    method: Method,
+    now: Setting,
+    targets: Sequence[int],
+    tokens: int,
+    rules: TuneSection,
+) -> Space:
+    """The rates to try at other lengths: around what a finished search gives, without one around `now`."""
+    found = finished(own, method, targets, tokens, rules)
+    return Space.of(method.variant, rules, dict(now if found is None else found[0]), rate=True)
 
 
 def _at_full_length(

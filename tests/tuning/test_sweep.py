@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from pipeline.tuning.beds import profile_bed
 from pipeline.tuning.methods import method_of
 from pipeline.tuning.page import write_page
 from pipeline.tuning.record import Trial, outcomes, path_of, read_trials, write_trials
-from pipeline.tuning.search import Space, put
+from pipeline.tuning.search import Space, put, search
 from pipeline.tuning.section import TuneSection
-from pipeline.tuning.standing import NEVER, of_profile
+from pipeline.tuning.standing import NEVER, of_profile, rates_of, values_of
 from pipeline.tuning.sweep import Sweep
 from pipeline.tuning.trial import Ground, Piece
 from pipeline.tuning.write import write_values
@@ -194,6 +195,63 @@ def test_a_rate_searched_at_full_length_completes_a_shorter_search(
         Path("params.yaml"), "profiles.small.tuned", {"temporal": put(longer.best, "lr_scale", 99.0)}
     )
     assert "its record gives" in of_profile(params())["temporal"]
+
+
+def planted(values: dict[str, float], tokens: int = TOKENS, **other: Any) -> list[Trial]:
+    """Trials of temporal at both targets, all alike but for what `other` says."""
+    bed, method = ground().bed, method_of(params(), "temporal")
+    made = Trial(
+        variant="temporal", values=tuple(sorted(values.items())), others=method.hash, tokens=tokens, target=3,
+        status="ok", on_target=True, l0=3.0, explained_variance=0.9, norm_ratio=1.0, persistence=0.5,
+        persistence_energy=0.5, dead=0, seconds=1.0, seed=7, basis=bed.basis, weights=bed.weights,
+    )  # fmt: skip
+    return [replace(made, target=target, **other) for target in (3, 5)]
+
+
+RATES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+def test_equal_rates_at_another_length_give_what_the_shorter_search_gave(here: Path) -> None:
+    """Not what params.yaml has now, 3: `check` would then find another value than `tune --times` wrote."""
+    one, rules = method_of(params(), "temporal"), params().get("tune", TuneSection)
+    now = values_of(params(), one, "profiles.small.tuned")
+    assert dict(now)["lr_scale"] == 3.0
+    assert rates_of([], one, now, [3, 5], 2 * TOKENS, rules).start == now
+    best = {"lr_scale": 4.0, "weight": 0.0}
+    short = [
+        trial
+        for rate in RATES
+        for weight in (0.0, 0.0001, 1.0)
+        for trial in planted(
+            {"lr_scale": rate, "weight": weight},
+            explained_variance=0.9 if rate == 4.0 else 0.8,
+            persistence_energy=0.5 if weight == 0 else 0.4,
+        )
+    ]
+    space = rates_of(short, one, now, [3, 5], 2 * TOKENS, rules)
+    assert dict(space.start) == best
+    longer = [t for rate in RATES for t in planted(best | {"lr_scale": rate}, 2 * TOKENS)]
+    state = search(space, outcomes(longer, [3, 5], 2 * TOKENS), rules)
+    assert (state.done, dict(state.best)) == (True, best)
+    tree = copy.deepcopy(TREE)
+    tree["profiles"]["small"]["train"]["tokens"] = 2 * TOKENS
+    Path("params.yaml").write_text(json.dumps(tree))
+    write_trials(path_of("small"), [*short, *longer])
+    write_values(Path("params.yaml"), "profiles.small.tuned", {"temporal": state.best})
+    assert of_profile(params())["temporal"] == ""
+
+
+def test_the_page_says_where_a_weight_s_cost_is_not_known(here: Path) -> None:
+    for met in (True, False):
+        rows = [
+            trial
+            for rate in RATES
+            for weight in (0.0, 0.0001, 1.0)
+            for trial in planted({"lr_scale": rate, "weight": weight}, on_target=met or weight > 0)
+        ]
+        write_trials(path_of("small"), rows)
+        text = write_page(ground().bed, params(), sweep().rules, [3, 5]).read_text()
+        assert ("At 640 tokens `weight` 0 diverged or missed its L0" in text) is not met
 
 
 def test_without_a_record_nothing_was_tuned(here: Path) -> None:
