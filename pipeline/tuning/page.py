@@ -62,7 +62,7 @@ def _unpriced(own: Sequence[Trial], space: Space, targets: Sequence[int], rules:
     found = {tokens: search(space, outcomes(own, targets, tokens), rules) for tokens in lengths}
     return [
         f"\nAt {tokens:,} tokens `{space.term}` 0 diverged or missed its L0: "
-        "what another value costs is not known, so 0 is taken."
+        "what another value costs is not known, so the smallest is taken."
         for tokens, state in found.items()
         if state.unpriced
     ]

@@ -59,7 +59,7 @@ class Search:
 
     missing: list[Setting]
     best: Setting
-    unpriced: bool = False  # a term's weight 0 was taken because it diverged or missed a target itself
+    unpriced: bool = False  # a term's weakest weight was taken because weight 0 diverged or missed a target
 
     @property
     def done(self) -> bool:
@@ -77,7 +77,7 @@ def search(space: Space, known: Mapping[Setting, Outcome | None], rules: TuneSec
             return Search(missing, best, unpriced)
         outcomes = {value: known[setting] for value, setting in settings.items()}
         if name == space.term and not _priced(outcomes):
-            best, unpriced = put(best, name, 0.0), True
+            best, unpriced = put(best, name, _weakest(outcomes)), True
             continue
         rule = _of_term if name == space.term else _of_variance
         taken = rule(outcomes, dict(space.start)[name], rules)
@@ -124,16 +124,25 @@ def _priced(outcomes: Mapping[float, Outcome | None]) -> bool:
     return control is not None and control.met
 
 
+def _weakest(outcomes: Mapping[float, Outcome | None]) -> float:
+    """The smallest weight above 0: a term that is switched off says nothing about its method."""
+    weights = [value for value in outcomes if value > 0]
+    return min([value for value in weights if outcomes[value] is not None] or weights)
+
+
 def _of_term(outcomes: Mapping[float, Outcome | None], default: float, rules: TuneSection) -> float | None:
-    """The weight of the highest persistence by energy among those that cost at most `rules.cost`."""
+    """The weight above 0 of the highest persistence by energy among those that cost at most `rules.cost`.
+
+    Where all cost more, the smallest.
+    """
     met = _met(outcomes)
     least = met[0.0].explained_variance - rules.cost
     found = {
         value: outcome.persistence_energy
         for value, outcome in met.items()
-        if outcome.explained_variance >= least
+        if value > 0 and outcome.explained_variance >= least
     }
-    return _first(found, rules.same_persistence, default)
+    return _first(found, rules.same_persistence, default) if found else _weakest(outcomes)
 
 
 def _first(found: Mapping[float, float], same: float, default: float) -> float | None:

@@ -217,7 +217,7 @@ def test_equal_rates_at_another_length_give_what_the_shorter_search_gave(here: P
     now = values_of(params(), one, "profiles.small.tuned")
     assert dict(now)["lr_scale"] == 3.0
     assert rates_of([], one, now, [3, 5], 2 * TOKENS, rules).start == now
-    best = {"lr_scale": 4.0, "weight": 0.0}
+    best = {"lr_scale": 4.0, "weight": 1.0}
     short = [
         trial
         for rate in RATES
