@@ -7,8 +7,9 @@ writes docs/benchmarks/error-rates.md. The tests run it small (tests/compare/pai
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,12 @@ PROFILES: Mapping[str, tuple[float, ...]] = {
     "4 rows, one six times as noisy": (1.0, 1.0, 1.0, 6.0),
 }
 """The noise of each row of a table."""
+
+ROWS, TARGETS = 17, 2
+ASKED = (((0, 1), (0, 2)), ((0, 1), (0, 2), (3, 4), (3, 5), (6, 7), (6, 8)))
+"""Comparisons named in advance, each at both L0 targets: families of 4 and 12 tests, as in params.yaml."""
+NOISIER = (1.0, 2.0, 3.0, 6.0)
+STEPS = (3.0, 10.0, 30.0, 100.0)
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,56 @@ def found(spread: tuple[float, ...], seeds: int, step: float, trials: int = TRIA
     return float((holm(p_different(means[:, a] - means[:, b], np.sqrt(variance), df)) < 0.05).mean())
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Shares over all families of comparisons named in advance."""
+
+    families: float  # with a comparison called different, or found so where there is a difference
+    table: float  # the same by the table's analysis alone
+    equal: float  # with a comparison called equal that differs by the margin
+
+
+def asked(
+    pairs: Sequence[tuple[int, int]], noisier: float, seeds: int, trials: int = TRIALS, step: float = 0.0
+) -> Asked:
+    """Families of `pairs` at two L0 targets; row 0 is `noisier` than the others, and `step` better.
+
+    With a step, `families` and `table` are of the first comparison, which is of row 0.
+    """
+    rng = np.random.default_rng(0)
+    scale = np.where(np.arange(ROWS) == 0, noisier, 1.0)
+    found = [
+        [_asked(scale, step, pairs, rng.normal(size=(size, ROWS, seeds))) for _ in range(TARGETS)]
+        for size in _chunks(trials)
+    ]
+    p, table, equal = (
+        np.concatenate([np.concatenate([target[i] for target in chunk], axis=1) for chunk in found])
+        for i in range(3)
+    )
+    those = slice(0, 1) if step else slice(None)
+    rates = [float((holm(each)[:, those].min(1) < 0.05).mean()) for each in (p, table)]
+    return Asked(*rates, float((holm(equal).min(1) < 0.05).mean()))
+
+
+def _asked(
+    scale: np.ndarray, step: float, pairs: Sequence[tuple[int, int]], drawn: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(T, P) each: the larger p of both analyses, that of the table, and the larger p of equality."""
+    values = scale[:, None] * drawn
+    values[:, 0] += step
+    a, b = np.array(pairs).T
+    gap = (values[:, a] - values[:, b]).mean(-1)
+    alone = [noise(values[:, list(pair)]).of_difference(0, 1) for pair in pairs]
+    analyses = [
+        noise(values).of_difference(a, b),
+        (np.stack([variance for variance, _ in alone], 1), np.stack([df for _, df in alone], 1)),
+    ]
+    margin = 10 * scale.max()  # each true difference is moved to the edge of it
+    p = [p_different(gap, np.sqrt(variance), df) for variance, df in analyses]
+    equal = [p_equal(gap + margin, np.sqrt(variance), df, margin) for variance, df in analyses]
+    return np.maximum(*p), p[0], np.maximum(*equal)
+
+
 def page(trials: int) -> str:
     """The page's content."""
     lines = [
@@ -149,7 +206,31 @@ def page(trials: int) -> str:
         for seeds in (2, 3, 5):
             apart = " | ".join(_share(found(PROFILES[name], seeds, step)) for step in (1.0, 3.0))
             lines.append(f"| {name} | {seeds} | {apart} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_of_asked(trials)]) + "\n"
+
+
+def _of_asked(trials: int) -> Iterator[str]:
+    yield from (
+        "", "## What is asked beforehand", "",
+        f"Families of comparisons named in advance, at {TARGETS} L0 targets, in tables of {ROWS} rows, one "
+        "of which is judged and is noisier than the others. Families: with a comparison called different "
+        "(aim: at most .05); table: the same by the table's analysis alone, without the paired t test. Equal: "
+        "with a comparison called equal, where each differs by exactly the margin.", "",
+        "| tests | its noise | seeds | families | table | equal |", "|--:|--:|--:|--:|--:|--:|",
+    )  # fmt: skip
+    for pairs, noisier, seeds in product(ASKED, NOISIER, (2, 3, 5)):
+        found = asked(pairs, noisier, seeds, trials)
+        shares = " | ".join(map(_share, (found.families, found.table, found.equal)))
+        yield f"| {TARGETS * len(pairs)} | x {noisier:g} | {seeds} | {shares} |"
+    yield from (
+        "", "How often a comparison is found whose row is better by a multiple of the noise of one SAE; "
+        "equal noise.", "",
+        "| tests | seeds | " + " | ".join(f"{step:g} apart" for step in STEPS) + " |",
+        "|--:|--:|" + "--:|" * len(STEPS),
+    )  # fmt: skip
+    for pairs, seeds in product(ASKED, (2, 3, 5)):
+        power = [asked(pairs, 1.0, seeds, trials // 10, step).families for step in STEPS]
+        yield f"| {TARGETS * len(pairs)} | {seeds} | {' | '.join(map(_share, power))} |"
 
 
 def _line(name: str, seeds: int, found: Rates) -> str:

@@ -2,7 +2,11 @@
 
 Exploring all pairs has to pay for all of them: Holm over 66 pairs wants p < .0008 of the first. What a
 temporal term is for is a handful of questions, each method against its control. One family is one outcome:
-its comparisons at all L0 targets. Estimates are those of the table (paired/comparison.py).
+its comparisons at all L0 targets.
+
+A method noisier than the rest does most harm among a handful of tests that all ask about it, because its
+noise is shrunk towards the others'. So a planned comparison must hold by two analyses: that of the table
+(paired/variance.py), and the paired t test of its two rows alone, whose 5 % needs nothing of any other row.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.compare.columns import Column
 from pipeline.compare.paired.comparison import Family, Pair, judged
+from pipeline.compare.paired.variance import Table
 from pipeline.compare.scores import Name, Scores
 from pipeline.compare.section import CompareSection, Comparison
 from pipeline.console.errors import BadInput
@@ -36,7 +41,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """All tests, outcome by outcome, and the comparisons whose rows were not trained, with the reason."""
+    """All tests, outcome by outcome, and the comparisons without any pair of rows, with the reason."""
 
     tests: list[Planned]
     untrained: list[tuple[Comparison, str]]
@@ -44,11 +49,10 @@ class Plan:
 
 def planned(section: CompareSection, families: Sequence[Family]) -> Plan:
     """The verdicts on the comparisons of `section`."""
-    trained = {row.label for family in families for row in family.rows}
-    known = [each for each in section.family if {each.variant, each.against} <= trained]
     outcomes = dict.fromkeys((family.source, family.column) for family in families)
-    tests = [test for outcome in outcomes for test in _judged(list(_tests(known, families, *outcome)))]
-    return Plan(tests, [(each, _absent(each, trained)) for each in section.family if each not in known])
+    asked = [list(_tests(section.family, families, *outcome)) for outcome in outcomes]
+    tests = [test for together in asked for test in _judged(together)]
+    return Plan(tests, [(each, reason) for each in section.family for reason in _absent(each, families)])
 
 
 def _tests(
@@ -60,7 +64,16 @@ def _tests(
         for family in here if column.name in each.outcomes else []:
             pair = family.pair(each.variant, each.against)
             if pair is not None:
-                yield Planned(source, column, family.target, pair, family.margin)
+                yield Planned(source, column, family.target, _cautious(pair, column), family.margin)
+
+
+def _cautious(pair: Pair, column: Column) -> Pair:
+    """`pair` with the paired t test of its rows beside the table's analysis."""
+    if pair.verdict == "not compared" or pair.difference is None:
+        return pair
+    values = [row.values for row in (pair.a, pair.b)]
+    alone = Table.of([each.of_pairs for each in values] if column.pairs_of_seeds else values)
+    return replace(pair, difference=pair.difference.and_also(alone.difference(0, 1)))
 
 
 def _judged(tests: list[Planned]) -> list[Planned]:
@@ -71,9 +84,26 @@ def _judged(tests: list[Planned]) -> list[Planned]:
     return [replace(test, pair=pair, tests=count) for test, pair in zip(tests, pairs, strict=True)]
 
 
-def _absent(asked: Comparison, trained: set[str]) -> str:
+def _absent(asked: Comparison, families: Sequence[Family]) -> Iterable[str]:
+    """Why outcomes of `asked` have no pair, source by source."""
+    inside = [family for family in families if family.column.name in asked.outcomes]
+    for source in dict.fromkeys(family.source for family in inside):
+        here = [family for family in inside if family.source == source]
+        if not any(family.pair(asked.variant, asked.against) for family in here):
+            names = ", ".join(dict.fromkeys(family.column.name for family in here))
+            yield f"{_missing(asked, here)} ({names})"
+    known = {family.column.name for family in inside}
+    if other := [name for name in asked.outcomes if name not in known]:
+        yield f"no score at a common L0 ({', '.join(other)})"
+
+
+def _missing(asked: Comparison, families: Sequence[Family]) -> str:
+    trained = {row.label for family in families for row in family.rows}
     missing = [label for label in (asked.variant, asked.against) if label not in trained]
-    return f"{' and '.join(missing)} not trained at any L0 target of this run"
+    where = " on synthetic activations" if families[0].source == "truth" else ""
+    if not missing:
+        return f"no L0 target at which both were trained{where}"
+    return f"{' and '.join(missing)} not trained{where} at any L0 target of this run"
 
 
 def check(section: CompareSection, scores: Scores) -> None:

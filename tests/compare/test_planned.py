@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import ttest_1samp, ttest_rel
 
 from pipeline.compare.markdown import markdown
 from pipeline.compare.outcomes import answers, document
@@ -60,8 +62,11 @@ def test_a_family_is_an_outcome_at_all_targets(gather: Gather) -> None:
         if (family.column.name, family.target) == ("persistence", 4)
     )
     assert explored is not None
-    assert ce[0].pair.difference == explored.difference
-    assert (ce[0].pair.p_holm or 0) < (explored.p_holm or 0)  # 4 comparisons to pay for, not 10
+    assert ce[0].pair.difference is not None
+    assert explored.difference is not None
+    assert ce[0].pair.difference.value == explored.difference.value
+    paid = [(pair.p_holm or 0) / (pair.p or 1) for pair in (ce[0].pair, explored)]
+    assert paid[0] <= 4 < 5 < paid[1]  # 4 comparisons to pay for, not 10
     table = rows_of(plan, found)
     assert len(table) == 6
     assert all(set(row) == set(PLANNED) for row in table)
@@ -86,12 +91,56 @@ def test_rows_that_were_not_trained_are_listed(gather: Gather) -> None:
     )
     assert plan.tests == []
     assert [reason for _, reason in plan.untrained] == [
-        "topk (shuffled) not trained at any L0 target of this run",
-        "atm not trained at any L0 target of this run",
+        "topk (shuffled) not trained at any L0 target of this run (persistence)",
+        "atm not trained at any L0 target of this run (dead)",
     ]
     groups = standing(whole, found)
     text = markdown("T", report(whole, found, reached(whole, {})), answers(plan), groups, [], [])
     assert "- topk against topk (shuffled): topk (shuffled) not trained" in text
+
+
+def test_a_row_that_one_source_lacks_is_listed_for_that_source(gather: Gather) -> None:
+    """Controls are trained on the language model alone."""
+    found = families(gather(world("topk")), {}, {})
+    asked = section(
+        ("standard", "standard (pairs)", ["persistence", "exact_absorption", "firing_f1"]),
+        ("topk", "standard", ["exact_absorption", "l0"]),
+    )
+    plan = planned(asked, found)
+    assert {(test.title, test.column.name) for test in plan.tests} == {
+        ("standard against standard (pairs)", "persistence"), ("topk against standard", "exact_absorption"),
+    }  # fmt: skip
+    assert [(each.variant, reason) for each, reason in plan.untrained] == [
+        ("standard", "standard (pairs) not trained on synthetic activations at any L0 target of this run "
+                     "(firing_f1, exact_absorption)"),
+        ("topk", "no score at a common L0 (l0)"),
+    ]  # fmt: skip
+
+
+def test_a_planned_verdict_is_no_surer_than_the_paired_test_of_its_rows(gather: Gather) -> None:
+    """`topk` is far noisier than the table: shrunk towards the others its noise seems less than it is."""
+    made = World(variants=["standard", "topk", "atm", "temporal"], papers=(), targets=[4])
+    for variant, values in (("topk", (0.80, 0.90)), ("standard", (0.600, 0.601)), ("atm", (0.600, 0.602))):
+        made.values |= {
+            (variant, "l0-4", 4, seed, "persistence"): value
+            for seed, value in zip((42, 43), values, strict=True)
+        }
+    found = families(gather(made), {}, {"persistence": 0.5})
+    (test,) = planned(section(("topk", "standard", ["persistence"])), found).tests
+    by_seed = np.array([0.80, 0.90]), np.array([0.600, 0.601])
+    alone = ttest_rel(*by_seed)
+    interval = alone.confidence_interval()
+    pair = test.pair
+    explored = next(each for each in found if each.column.name == "persistence").pair("topk", "standard")
+    assert pair.difference is not None
+    assert explored is not None
+    assert (explored.p or 0) < 0.05 < alone.pvalue
+    assert pair.p == pytest.approx(alone.pvalue)
+    assert (pair.difference.low, pair.difference.high) == pytest.approx((interval.low, interval.high))
+    assert pair.verdict == "not distinguishable"
+    equal = ttest_1samp(by_seed[0] - by_seed[1], 0.5, alternative="less").pvalue
+    assert pair.p_equal == pytest.approx(equal)
+    assert (explored.p_equal or 0) < equal
 
 
 def test_markdown_the_terminal_and_standing_show_them_first(gather: Gather) -> None:

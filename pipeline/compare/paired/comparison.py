@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
+from math import isinf
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ Margins = Mapping[str, float]
 
 
 ONE_PAIR = "two seeds make one pair, which shows no spread"
+UNDEFINED = "more than half of the resamples of its items leave it undefined"
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Pair:
     def reversed(self) -> Pair:
         """Row `b` against row `a`."""
         found = self.difference
-        back = None if found is None else Estimate(-found.value, found.error, found.df)
+        back = None if found is None else found.negative
         opposite: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
         verdict = opposite.get(self.verdict, self.verdict)
         return replace(self, a=self.b, b=self.a, verdict=verdict, difference=back)
@@ -185,7 +187,8 @@ def _family(
 def _with_mean(row: Row, table: Table, place: Mapping[str, int]) -> Row:
     """`row` with its interval, if it takes part and its values vary at all."""
     found = table.mean(place[row.label]) if row.label in place else None
-    return replace(row, mean=found) if found is not None and found.error > 0 else row
+    known = found is not None and found.error > 0 and not isinf(found.error)
+    return replace(row, mean=found) if known else row
 
 
 def _row(column: Column, target: float, points: pd.DataFrame, seeds: list[int], draws: Draws) -> Row:
@@ -221,6 +224,8 @@ def _pair(a: Row, b: Row, table: Table, place: Mapping[str, int]) -> Pair:
     if reasons:
         return Pair(a, b, "not compared", reason="; ".join(reasons))
     found = table.difference(place[a.label], place[b.label])
+    if isinf(found.error):
+        return Pair(a, b, "not compared", reason=UNDEFINED)
     if found.error == 0 and found.value != 0:
         return Pair(a, b, "not compared", found, reason="no spread at all over seeds to judge it by")
     slack = None if a.slack is None or b.slack is None else abs(a.slack - b.slack)

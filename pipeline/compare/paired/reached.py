@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isinf
 
 import numpy as np
 import pandas as pd
 
 from pipeline.compare.columns import Column, Key
-from pipeline.compare.paired.comparison import ONE_PAIR
+from pipeline.compare.paired.comparison import ONE_PAIR, UNDEFINED
 from pipeline.compare.paired.estimate import Estimate
 from pipeline.compare.paired.resampling import Draws
 from pipeline.compare.paired.variance import Table, Values
@@ -95,6 +96,8 @@ def _values(source: Source, column: Column, run: Run, numbers: Numbers, draws: D
 def _found(estimate: Estimate) -> Reached:
     if estimate.error == 0:
         return Reached(None, "no spread at all over seeds")
+    if isinf(estimate.error):
+        return Reached(None, UNDEFINED)
     return Reached(estimate)
 
 

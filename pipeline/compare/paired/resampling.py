@@ -25,7 +25,7 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Resampled:
-    """One SAE's score under each resample (R,) of its N items."""
+    """One SAE's score under each resample (R,) of its N items; NaN where one leaves it undefined."""
 
     draws: np.ndarray
     items: int
@@ -75,7 +75,6 @@ def _column(column: Column, items: Items, source: Source, read: Reader) -> dict[
                     f"but results.json says {sae.value:.9g}: {remedy}."
                 )
             draws = sums.draws()
-            # a resample that leaves the score undefined says nothing of how it varies
-            if np.isfinite(draws).all():
-                found[column.key, sae.label, sae.run, sae.seed] = Resampled(draws, len(sums.names))
+            known = np.where(np.isfinite(draws), draws, np.nan)
+            found[column.key, sae.label, sae.run, sae.seed] = Resampled(known, len(sums.names))
     return found

@@ -51,7 +51,7 @@ class Values:
     """One method: its value at each seed (S,), and under each resample of the N items (R, S), if any."""
 
     by_seed: np.ndarray
-    draws: np.ndarray | None = None
+    draws: np.ndarray | None = None  # NaN where a resample leaves it undefined
     items: int = 0
 
     @property
@@ -147,16 +147,25 @@ class Table:
 
 
 def _estimate(method: Values, by_seed: np.ndarray, df: np.ndarray) -> Estimate:
-    square, of_sum = added((by_seed, df), (_covariance(method), max(method.items - 1, 1)))
+    of_items = _covariance(method)
+    if of_items is None:
+        return Estimate(float(method.by_seed.mean()), np.inf, 1.0)
+    square, of_sum = added((by_seed, df), (of_items, max(method.items - 1, 1)))
     return Estimate(float(method.by_seed.mean()), float(square) ** 0.5, float(of_sum))
 
 
-def _covariance(method: Values) -> float:
-    """What the common items add: the mean covariance of two seeds' values under resampling, at least 0."""
+def _covariance(method: Values) -> float | None:
+    """What the common items add: the mean covariance of two seeds' values under resampling, at least 0.
+
+    Of the resamples under which all seeds have a value; None where these are fewer than half.
+    """
     if method.draws is None or method.items < 2:
         return 0.0
-    seeds = method.draws.shape[1]
-    centred = method.draws - method.draws.mean(0)
+    known = method.draws[np.isfinite(method.draws).all(1)]
+    if 2 * len(known) < len(method.draws):
+        return None
+    seeds = known.shape[1]
+    centred = known - known.mean(0)
     # the mean over ordered pairs of seeds, from the variance of the sum
     of_sum, own = np.square(centred.sum(1)).sum(), np.square(centred).sum()
     found = float(of_sum - own) / (seeds * (seeds - 1) * (len(centred) - 1))

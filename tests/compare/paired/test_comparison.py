@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 
+import numpy as np
 import pytest
 
 from pipeline.compare.markdown import markdown
@@ -22,7 +24,7 @@ from pipeline.params.experiment import Experiment
 from pipeline.params.read import read_params
 from pipeline.stages.compare import evaluations, table_of
 from tests.compare.conftest import NOTHING
-from tests.compare.fake import CONTEXTS, World
+from tests.compare.fake import CONTEXTS, WORDS, World
 
 Gather = Callable[[World], Scores]
 NAMES = ("topk", "atm")
@@ -125,6 +127,26 @@ def test_a_pair_turned_round_says_the_opposite(gather: Gather) -> None:
     assert back.difference.low == pytest.approx(-there.difference.high)
     assert (back.p, back.p_holm) == (there.p, there.p_holm)
     assert found.pair("topk", "topk") is None
+
+
+def test_a_score_that_few_items_define_keeps_its_resamples_or_has_no_interval(gather: Gather) -> None:
+    """The carrier is of missed words: 4 of 60, then one, which a resample misses in 37 % of cases."""
+    world = small()
+    for variant, seed, (target, missed) in product(NAMES, (42, 43), ((4, 4), (16, 1))):
+        world.values[variant, f"l0-{target}", target, seed, "miss_rate"] = missed / WORDS
+        world.values[variant, f"l0-{target}", target, seed, "l0"] = float(target)
+    whole = gather(world)
+    draws = resample(whole, partial(table_of, evaluations(Experiment.read(read_params()))))
+    drawn = {(which[1], which[2]): each.draws for which, each in draws.items() if which[0][1] == "carrier"}
+    lost = {place: float(np.isnan(each).mean()) for place, each in drawn.items()}
+    assert 0 < lost["topk", "l0-4"] < 0.05
+    assert 0.3 < lost["topk", "l0-16"] < 0.45
+    found = families(whole, draws, {})
+    few, one = (family(found, "carrier", target).pairs[0] for target in (4, 16))
+    assert few.difference is not None
+    assert (one.verdict, one.difference) == ("not compared", None)
+    assert one.reason == "more than half of the resamples of its items leave it undefined"
+    assert all(row.mean is not None for row in family(found, "carrier", 16).rows)  # each alone has 63 %
 
 
 def test_items_widen_an_interval_that_seeds_alone_make_narrow(gather: Gather) -> None:

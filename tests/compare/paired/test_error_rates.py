@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from benchmarks.error_rates import PROFILES, Rates, found, rates
+from benchmarks.error_rates import ASKED, NOISIER, PROFILES, Rates, asked, found, rates
 
 TRIALS = 2500
 TWELVE = [name for name, spread in PROFILES.items() if len(spread) == 12]
@@ -58,3 +58,23 @@ def test_large_differences_are_found_even_by_two_seeds_and_small_ones_by_five() 
     equal = PROFILES["equal noise"]
     assert found(equal, 2, 3.0, 400) > 0.7
     assert found(equal, 5, 1.0, 400) > 0.6 > found(equal, 2, 1.0, 400)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize("noisier", NOISIER)
+@pytest.mark.parametrize("pairs", ASKED, ids=["4 tests", "12 tests"])
+def test_what_is_asked_beforehand_holds_its_error_however_noisy_the_judged_row(
+    pairs: tuple[tuple[int, int], ...], noisier: float, seeds: int
+) -> None:
+    got = asked(pairs, noisier, seeds, TRIALS)
+    assert got.families <= 0.055
+    assert got.equal <= 0.055
+
+
+def test_the_tables_analysis_alone_would_not_hold_it() -> None:
+    assert asked(ASKED[0], 6.0, 2, TRIALS).table > 0.2
+
+
+def test_what_is_asked_beforehand_is_found_by_three_seeds_where_two_mostly_fail() -> None:
+    two, three = (asked(ASKED[0], 1.0, seeds, 400, step=10.0).families for seeds in (2, 3))
+    assert two < 0.4 < 0.9 < three

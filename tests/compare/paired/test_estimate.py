@@ -21,6 +21,26 @@ def test_the_interval_is_students() -> None:
     assert (found.low, found.high, found.half) == pytest.approx((low, high, high - 0.3))
 
 
+def test_two_analyses_give_the_wider_interval_and_the_larger_p() -> None:
+    """At 95 % the first is wider, far out the second: with one degree of freedom its tails are heavier."""
+    first, second = Estimate(0.9, 0.1, 50), Estimate(0.9, 0.015, 1)
+    for both in (first.and_also(second), second.and_also(first)):
+        assert (both.low, both.high) == (first.low, first.high)
+        assert both.p() == second.p() > first.p()
+        assert both.p_equal(1.0) == max(first.p_equal(1.0), second.p_equal(1.0))
+        assert both.negative.p(0.1) == both.p(0.1)
+        assert both.negative.low == pytest.approx(-both.high)
+
+
+@given(st.floats(-1, 1), st.floats(0.01, 1), st.floats(1, 50), st.floats(0.01, 1), st.floats(1, 50))
+def test_the_interval_of_two_analyses_agrees_with_their_p(
+    value: float, error: float, df: float, other: float, other_df: float
+) -> None:
+    both = Estimate(value, error, df).and_also(Estimate(value, other, other_df))
+    if abs(abs(value) - both.half) > 1e-6:
+        assert (both.p() < 0.05) == (abs(value) > both.half)
+
+
 def test_an_allowance_is_taken_off_before_testing() -> None:
     found = Estimate(0.5, 0.1, 10)
     assert found.p(0.2) == pytest.approx(Estimate(0.3, 0.1, 10).p())

@@ -194,6 +194,39 @@ def test_a_mean_over_pairs_of_seeds_is_as_sure_as_its_simulation(seeds: int) -> 
     assert np.mean(errors) == pytest.approx(values.mean(1).var(), rel=0.1)
 
 
+def undefined(rows: list[Values], at: dict[tuple[int, int], slice]) -> Table:
+    """The table of `rows` when these resamples leave the value of (row, seed) undefined."""
+    given = []
+    for place, row in enumerate(rows):
+        assert row.draws is not None
+        draws = row.draws.copy()
+        for (which, seed), lost in at.items():
+            if which == place:
+                draws[lost, seed] = np.nan
+        given.append(Values(row.by_seed, draws, row.items))
+    return Table.of(given)
+
+
+def test_undefined_resamples_are_left_out_of_the_items_share_only_where_they_are_undefined() -> None:
+    rows = World(methods=3, training=0.001, rest=0).draw(np.random.default_rng(4))
+    whole, seeds = Table.of(rows), Table.of([Values(row.by_seed) for row in rows])
+    found = undefined(rows, {(0, 0): slice(0, 1), (1, 1): slice(1, 30)})
+    less = Table.of([Values(row.by_seed, row.draws[30:], row.items) for row in rows if row.draws is not None])
+    assert found.difference(0, 1) == less.difference(0, 1)
+    assert found.difference(0, 1).error == pytest.approx(whole.difference(0, 1).error, rel=0.2)
+    assert found.difference(0, 1).error > 3 * seeds.difference(0, 1).error
+    assert found.mean(2) == whole.mean(2)
+
+
+def test_without_half_of_the_resamples_nothing_is_known_and_nothing_claimed() -> None:
+    rows = World(methods=3).draw(np.random.default_rng(4))
+    table = undefined(rows, {(0, 0): slice(0, 50), (1, 1): slice(50, 100)})
+    found = table.difference(0, 1)
+    assert np.isinf(found.error)
+    assert (found.p(), found.p_equal(9.0)) == (1.0, 0.5)
+    assert np.isfinite([table.mean(0).error, table.mean(1).error, table.difference(0, 2).error]).all()
+
+
 def test_equal_rows_without_any_noise_are_not_different() -> None:
     level = Values(np.ones(2))
     found = Table.of([level, level]).difference(0, 1)
