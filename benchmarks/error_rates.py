@@ -214,8 +214,8 @@ def _of_asked(trials: int) -> Iterator[str]:
         "", "## What is asked beforehand", "",
         f"Families of comparisons named in advance, at {TARGETS} L0 targets, in tables of {ROWS} rows, one "
         "of which is judged and is noisier than the others. Families: with a comparison called different "
-        "(aim: at most .05); table: the same by the table's analysis alone, without the paired t test. Equal: "
-        "with a comparison called equal, where each differs by exactly the margin.", "",
+        "(aim: at most .05); table: the same by the table's analysis alone, without the paired t test. "
+        "Equal: with a comparison called equal, where each differs by exactly the margin.", "",
         "| tests | its noise | seeds | families | table | equal |", "|--:|--:|--:|--:|--:|--:|",
     )  # fmt: skip
     for pairs, noisier, seeds in product(ASKED, NOISIER, (2, 3, 5)):
