@@ -102,16 +102,13 @@ def _narrowed(group: Group, mark: Mark) -> Group:
         place for place, column in enumerate(group.columns)
         if column.name == L0 or ((not stages or column.stage in stages) and (column.narrow or not narrow))
     ]  # fmt: skip
-    return replace(
-        group,
-        columns=[group.columns[place] for place in places],
-        rows=[
-            replace(row, cells=[row.cells[place] for place in places])
-            for row in group.rows
-            if (not rows or row.reference or row.label.split(" (")[0] in rows)
-            and (controls or not row.control)
-        ],
-    )
+    kept = [
+        replace(row, cells=[row.cells[place] for place in places])
+        for row in group.rows
+        if (not rows or row.reference or row.label.split(" (")[0] in rows) and (controls or not row.control)
+    ]
+    filled = [row for row in kept if not row.reference or any(cell.text for cell in row.cells)]
+    return replace(group, columns=[group.columns[place] for place in places], rows=filled)
 
 
 def _planned(found: Document) -> str:
