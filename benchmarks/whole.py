@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 DONE = re.compile(r"^\[\d+/\d+\] (\w+)(?:@\S+)?: ([\d.]+) s\b")
 """What `reproduce` says of a stage that ran."""
-CHANGE = "atm.threshold=0.5"
+CHANGE = "atm.threshold=0.25"
 LOOK_EVERY_SECONDS = 0.5
 
 

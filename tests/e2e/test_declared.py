@@ -37,7 +37,7 @@ def test_a_stage_needs_only_what_it_declares(
 
 PLANTED = """
 from pathlib import Path
-import pipeline.parallel.world
+import pipeline.tasks.common.batches
 from pipeline.params import read_params
 Path("README.md").read_text()
 Path("models").mkdir(exist_ok=True)
@@ -51,15 +51,17 @@ def test_planted_inputs_are_caught(first_run: tuple[Clone, Outcome], tmp_path: P
     stage = locked(clone, "reconstruction@atm")
     sandbox = build(stage, clone, tmp_path / "sandbox")
     (sandbox.root / "README.md").write_text("not declared\n")
-    world = "pipeline/parallel/world.py"  # beside its package file, which holds no code and is always there
-    shutil.copy2(clone.root / world, sandbox.root / world)
+    batches = (
+        "pipeline/tasks/common/batches.py"  # beside its package file, which holds no code and is always there
+    )
+    shutil.copy2(clone.root / batches, sandbox.root / batches)
     sandbox.set_params({**sandbox.params(), "behavior": 1})
     with (sandbox.root / "pipeline/stages/reconstruction.py").open("a", encoding="utf-8") as file:
         file.write(PLANTED)
     assert undeclared(stage, trace(stage, sandbox, tmp_path / "notes.json")) == [
-        "imports pipeline/parallel/world.py",
+        "imports pipeline/tasks/common/batches.py",
         "reads README.md",
-        "reads pipeline/parallel/world.py",
+        "reads pipeline/tasks/common/batches.py",
         "writes models/notes.txt",
         "reads the parameter behavior",
     ]

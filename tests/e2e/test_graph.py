@@ -43,7 +43,7 @@ def sweep(
 ) -> Iterator[tuple[Clone, Outcome]]:
     """One number changed by `dvc exp run`, for the tests of what DVC then shows. Not to be changed."""
     clone = first_run[0].copy(tmp_path_factory.mktemp("sweep") / "clone")
-    yield clone, clone.dvc("exp", "run", "-S", "atm.threshold=0.5")
+    yield clone, clone.dvc("exp", "run", "-S", "atm.threshold=0.25")
     shutil.rmtree(clone.root)
 
 
@@ -61,7 +61,7 @@ def test_metrics_diff_shows_that_variant_only(sweep: tuple[Clone, Outcome]) -> N
 
 def test_params_diff_shows_the_number(sweep: tuple[Clone, Outcome]) -> None:
     shown = json.loads(sweep[0].dvc("params", "diff", "--json").stdout)
-    assert shown["params.yaml"]["atm.threshold"]["new"] == 0.5
+    assert shown["params.yaml"]["atm.threshold"]["new"] == 0.25
 
 
 def test_plots_diff_renders(sweep: tuple[Clone, Outcome], tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_plots_diff_renders(sweep: tuple[Clone, Outcome], tmp_path: Path) -> Non
 
 
 def test_exp_show_lists_it(sweep: tuple[Clone, Outcome]) -> None:
-    assert "0.5" in sweep[0].dvc("exp", "show", "--csv").stdout
+    assert "0.25" in sweep[0].dvc("exp", "show", "--csv").stdout
 
 
 def test_a_probing_number_reruns_probing_and_compare(clone: Clone) -> None:
@@ -109,6 +109,8 @@ def test_a_new_variant_reruns_nothing_but_its_own_stages(clone: Clone) -> None:
     (clone.root / "pipeline/sae/toy.py").write_text(code, encoding="utf-8")
     tree = clone.params()
     tree["toy"] = dict(tree["topk"])
+    for place in (tree["ground_truth_tuned"], *(each["tuned"] for each in tree["profiles"].values())):
+        place["toy"] = {}
     clone.set_params({**tree, "variants": [*tree["variants"], "toy"]})
     assert clone.dvc("repro").executed == stages_of("toy").union(GATHERING)
     assert set(clone.git("status", "--short").split()) == {
@@ -165,7 +167,7 @@ def test_a_new_evaluation_is_a_folder_a_stage_a_block_and_a_section(clone: Clone
 
 def test_a_line_of_one_evaluation_reruns_it_what_reuses_it_and_compare(clone: Clone) -> None:
     """Its numbers change, so what reads them follows; no other evaluation and no training does."""
-    code = clone.root / "pipeline/metrics/absorption/measure.py"
+    code = clone.root / "pipeline/metrics/absorption/scoring.py"
     text = code.read_text(encoding="utf-8")
     assert "SILENT = 1e-8" in text
     code.write_text(text.replace("SILENT = 1e-8", "SILENT = 1e8"), encoding="utf-8")

@@ -19,7 +19,7 @@ NOWHERE = Path("none")
 def test_embedded_sets_are_balanced_and_reproducible() -> None:
     section = embedded(domains=8, words=400)
     found = labelled_sets(section, NOWHERE, per_class=7, seed=1)
-    classes = {"language": 2, "domain": 6, "sub_domain": 6, "register": 2, "speaker": 2, "tense": 2}
+    classes = {"language": 2, "domain": 4, "sub_domain": 4, "register": 2, "speaker": 2, "tense": 2}
     assert {each.name: len(set(each.labels)) for each in found} == classes
     for each in found:
         assert set(Counter(each.labels).values()) == {7}

@@ -46,7 +46,8 @@ def test_a_control_differs_in_what_it_says_alone(variant: str, control: str) -> 
 @pytest.mark.parametrize(("variant", "control"), ALL)
 def test_a_control_trains_beside_its_method(variant: str, control: str) -> None:
     """Another SAE from the same number of tokens, named after both."""
-    [own], [one] = toy.trained(variant), toy.trained(variant, control=control)
+    values = {"lr_scale": 8.0}  # rows must turn far enough for a soft-frozen decoder to be held
+    [own], [one] = toy.trained(variant, values), toy.trained(variant, values, control=control)
     assert (one.run.name, one.run.label) == (f"{control}-l0-3", f"{variant} ({control})")
     assert (one.run.variant, one.run.control) == (variant, control)
     assert one.log[-1]["tokens"] == own.log[-1]["tokens"]
