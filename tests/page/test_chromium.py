@@ -56,7 +56,7 @@ def column(page: Page, place: int) -> list[str]:
 
 def test_every_chart_is_drawn(page: Page) -> None:
     figures = page.locator(".figure")
-    assert figures.count() == 8 + 4 + 2 + 2 + 2 + 5 * 2
+    assert figures.count() == 10 + 4 + 2 + 2 + 2 + 1 + 5 * 2
     for figure in figures.all():
         figure.scroll_into_view_if_needed()
         expect(figure.locator("svg")).to_be_visible(timeout=PATIENT)
