@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from pipeline.console.errors import BadInput
-from pipeline.params import Section
+from pipeline.params import Section, read_params
 
 FILE = Path("study.yaml")
 
@@ -63,12 +59,4 @@ class Study(Section):
 
 def read_study(path: Path = FILE) -> Study:
     """The study of the file at `path`; raises BadInput for a missing or wrong one."""
-    try:
-        tree = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput(f"{path} is not here: run from the repository root.") from None
-    except YAMLError as error:
-        raise BadInput(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(tree, Mapping):
-        raise BadInput(f"{path} must be a mapping: profile, hours, models, blocks.")
-    return Study.parse(tree, path.stem, path.name)
+    return Study.parse(read_params(path).tree, path.stem, path.name)
