@@ -94,10 +94,12 @@ class Fired:
         cell = ranked.latent * values + label[ranked.token]
         size = (self.n, values)
         among = np.bincount(cell, minlength=self.n * values).reshape(size)
-        ranks = np.bincount(cell, ranked.rank, self.n * values).reshape(size)
         positive = np.bincount(label[which], minlength=values)
         silent = ranked.tokens - ranked.active
-        ranks = ranks + (positive - among) * ((silent + 1) / 2)[:, None]
+        ranks = (
+            np.bincount(cell, ranked.rank, self.n * values).reshape(size)
+            + (positive - among) * ((silent + 1) / 2)[:, None]
+        )
         with np.errstate(invalid="ignore", divide="ignore"):
             return (ranks - positive * (positive + 1) / 2) / (positive * (ranked.tokens - positive))
 

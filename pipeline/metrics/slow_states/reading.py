@@ -40,7 +40,7 @@ class Candidates:
         return cls(state, (aucs[0], aucs[1]), (rates[0], rates[1]))
 
     def best(self, fired: Fired, densest: float = 1.0) -> Reading:
-        """The latent with the largest AUC for each value, of those on at no more than `densest` of the tokens."""
+        """For each value the latent of largest AUC, of those on at no more than `densest` of the tokens."""
         chosen = [
             np.where((self.rate[1 - half] > densest)[:, None], -1.0, self.auc[1 - half]).argmax(0)
             for half in (0, 1)
