@@ -25,6 +25,7 @@ from pipeline.stages.common.method_code import code_of
 from pipeline.store import open_store
 from pipeline.training.run import require
 from pipeline.training.section import TrainSection
+from pipeline.tuning import ablation
 from pipeline.tuning.beds import SOURCE, place_of, profile_bed, source_bed
 from pipeline.tuning.length import nearest, points, write_lengths
 from pipeline.tuning.methods import Method, method_of
@@ -101,10 +102,12 @@ def lengths(ground: Ground, params: Params) -> None:
 def vouch(variant: str | None, source: bool) -> None:
     """Count the record's rows of `variant`, None for all methods, as made by the code as it is now."""
     params = read_params()
-    path = path_of(SOURCE if source else params.profile)
+    bed = SOURCE if source else params.profile
+    path = path_of(bed)
     trials = read_trials(path)
     for name in variants(params) if variant is None else [variant]:
         trials = vouched(trials, name, code_of(name))
+        ablation.vouch(bed, name, code_of(name))
     write_trials(path, trials)
     print(f"Written: {path}", file=sys.stderr)
 

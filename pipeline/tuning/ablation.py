@@ -80,6 +80,13 @@ def write(path: Path, rows: Iterable[Ablated]) -> None:
     )  # fmt: skip
 
 
+def vouch(bed: str, variant: str, code: str) -> None:
+    """Count the record, if there is one, as made by `code`."""
+    path = path_of(bed, variant)
+    if rows := read(path):
+        write(path, [replace(each, trial=replace(each.trial, code=code)) for each in rows])
+
+
 def combinations(switches: Sequence[str]) -> list[On]:
     """All on first, all off last."""
     states = product((True, False), repeat=len(switches))

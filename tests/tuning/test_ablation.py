@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from pipeline.tuning.ablated import Ablation
-from pipeline.tuning.ablation import Ablated, best_of, combinations, largest_jump, path_of, read, wanted
+from pipeline.tuning.ablation import (
+    Ablated,
+    best_of,
+    combinations,
+    largest_jump,
+    path_of,
+    read,
+    vouch,
+    wanted,
+)
 from pipeline.tuning.ablation_page import write_page
 from pipeline.tuning.methods import method_of
 from tests.tuning.test_sweep import TOKENS, TREE, ground, here, params, planted
@@ -75,6 +84,8 @@ def test_an_ablation_is_kept_goes_on_and_is_made_again_for_changed_code(here: Pa
     }
     assert not penalised[()] & penalised[("temporal_penalty",)]  # the switch did something
     assert len(ablation(code=lambda _: "changed").missing()) == 4 * 3 * 2
+    vouch("small", "temporal", "changed")
+    assert ablation(code=lambda _: "changed").missing() == []
     text = write_page(ground().bed, "temporal", SWITCHES).read_text()
     assert "## 640 tokens, L0 5" in text
     assert "| gradient_scaling | the others on |" in text
