@@ -1,7 +1,7 @@
 """An SAE whose code gives the reconstructions of several tokens, with its codes laid end to end (ours).
 
-Elsewhere each token has a code of its own, as an SAE for single tokens has. A window's code says T tokens at
-once, so T times as many codes are stored then as need be: what it can save shows where windows do not overlap.
+Elsewhere each token has a code of its own, as an SAE for single tokens has. A window's code says T tokens
+at once, so that is T times as many codes as need be: what it can save shows where windows do not overlap.
 """
 
 from __future__ import annotations
@@ -77,12 +77,12 @@ def _explained(sums: Sums) -> np.ndarray:
 METRICS = [
     Definition(
         "total_l0", "neither", "latents", 1,
-        "active latents per token where codes do not overlap: those of a window's code over its tokens; l0 of "
-        "an SAE for single tokens (ours)",
+        "active latents per token where codes do not overlap: those of a window's code over its tokens; l0 "
+        "of an SAE for single tokens (ours)",
     ),
     Definition(
         "tiled_explained_variance", "higher", "share", 1,
-        "explained variance at total_l0: of all tokens of windows that do not overlap, each from its window's "
-        "one code; explained_variance of an SAE for single tokens (ours)",
+        "explained variance at total_l0: of all tokens of windows that do not overlap, each from its "
+        "window's one code; explained_variance of an SAE for single tokens (ours)",
     ),
 ]  # fmt: skip
