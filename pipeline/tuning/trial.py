@@ -68,7 +68,7 @@ class Ground:
         return Trial(
             variant=piece.method.variant, values=piece.setting, others=piece.method.hash,
             tokens=section.tokens, target=section.l0[0], status=run.status, on_target=bool(run.on_target),
-            l0=found.l0, explained_variance=found.explained_variance, norm_ratio=found.norm_ratio,
+            l0=run.l0, explained_variance=found.explained_variance, norm_ratio=found.norm_ratio,
             persistence=_value(steady["persistence"]),
             persistence_energy=_value(steady["persistence_energy"]),
             dead=int(trained.log[-1]["dead"]) if trained.log else 0, seconds=round(seconds, 1),
