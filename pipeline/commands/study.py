@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pipeline.console.errors import BadInput
 from pipeline.params import Params, read_params
-from pipeline.study import gather, plan, provenance
+from pipeline.study import gather, items, plan, provenance
 from pipeline.study.found import Held, held
 from pipeline.study.plan import Cost
 from pipeline.study.section import Study, read_study
@@ -69,6 +69,7 @@ def _write(study: Study, params: Params, root: Path) -> None:
     """The tables of study/: all that is there, finished or not."""
     found = _found(study, params, root)
     gather.write(gather.gather(found))
+    items.write(items.items(study, found))
     provenance.write(provenance.provenance(space, it) for space, it in found)
     plan.write(plan.plan(study, params.tree, root, _done(found)))
     names = ", ".join(space.name for space, _ in found) or "no workspace"

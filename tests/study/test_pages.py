@@ -132,7 +132,8 @@ def test_time_without_a_gain_is_said_so() -> None:
 def test_a_part_of_the_models_says_which_and_what_is_left() -> None:
     text = short(gathered(effects(atm_score=0.2)))
     assert "Rests on 1 language model (first), 3 SAE seeds each, L0 4 and 8: at least 12 SAEs" in text
-    assert "still to run: second; the intervals hold SAE seeds alone" in text
+    assert "still to run: second; the intervals hold SAE seeds and test items of this language model" in text
+    assert "for score and price SAE seeds alone" in text  # these list no items
     both = gathered(effects(atm_score=0.2), effects(atm_score=0.2))
     assert "Rests on 2 language models (first, second)" in short(both)
     assert "still to run" not in short(both)
