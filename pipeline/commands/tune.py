@@ -84,7 +84,7 @@ def lengths(ground: Ground, params: Params) -> None:
     place, targets = place_of(ground.bed.name), ground.section.l0
     found = [
         point
-        for name in variants(params)
+        for name in sorted({each.variant for each in read_trials(path_of(ground.bed.name))})
         for method in [method_of(params, name)]
         for point in points(_own(ground, method), values_of(params, method, place), targets)
     ]
@@ -100,12 +100,12 @@ def lengths(ground: Ground, params: Params) -> None:
 
 
 def vouch(variant: str | None, source: bool) -> None:
-    """Count the record's rows of `variant`, None for all methods, as made by the code as it is now."""
+    """Count the record's rows of `variant`, None for all it has, as made by the code as it is now."""
     params = read_params()
     bed = SOURCE if source else params.profile
     path = path_of(bed)
     trials = read_trials(path)
-    for name in variants(params) if variant is None else [variant]:
+    for name in sorted({each.variant for each in trials}) if variant is None else [variant]:
         trials = vouched(trials, name, code_of(name))
         ablation.vouch(bed, name, code_of(name))
     write_trials(path, trials)
