@@ -10,8 +10,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.handbook.marks import marks
+from tests.common import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CARDS = [*(ROOT / each for each in ("dvc.yaml", "params.yaml", "Makefile")), *ROOT.glob("requirements/*.txt")]
 CODE = [path for room in ("pipeline", "tests", "benchmarks") for path in (ROOT / room).rglob("*.py")]

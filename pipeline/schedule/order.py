@@ -9,7 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DURATIONS = Path(".scratch/durations.json")
+from pipeline.console.scratch import SCRATCH
+
+DURATIONS = SCRATCH / "durations.json"
 
 TYPICAL = {
     "model": 60.0, "train": 15.0, "ground_truth": 15.0, "probing": 10.0, "absorption": 9.0, "behavior": 8.0,
@@ -28,10 +30,10 @@ class Durations:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def read(cls) -> Durations:
-        """What earlier runs kept; nothing where there is no file, or no good one."""
+    def read(cls, repository: Path = Path()) -> Durations:
+        """What earlier runs in `repository` kept; nothing where there is no file, or no good one."""
         with suppress(OSError, ValueError, AttributeError):
-            kept = json.loads(DURATIONS.read_text(encoding="utf-8")).items()
+            kept = json.loads((repository / DURATIONS).read_text(encoding="utf-8")).items()
             return cls({name: float(value) for name, value in kept})
         return cls()
 

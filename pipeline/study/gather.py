@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.numbers.definition import Definition
-from pipeline.numbers.document import Identity, read_results
+from pipeline.numbers.document import Identity, read_results, stage_of
 from pipeline.numbers.table import Columns, read_table, write_table
 from pipeline.study.workspace import Workspace
 
@@ -57,7 +57,7 @@ def _measured(
     """Of every evaluation and SAE: its table, who it is, its headline numbers and what they mean."""
     for evaluation in space.evaluations:
         for variant in space.params["variants"]:
-            results = read_results(space.results(evaluation, variant), f"{evaluation}@{variant}")
+            results = read_results(space.results(evaluation, variant), stage_of(evaluation, variant))
             shown = [each for each in results.definitions.values() if each.headline is not None]
             table = TRUTH if results.own_saes else TEXT
             meaning = [_meaning(each) for each in shown]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pipeline.schedule.order import TYPICAL, UNKNOWN
+from pipeline.schedule.order import TYPICAL, UNKNOWN, Durations
 from pipeline.study.section import Block, Study
-from pipeline.study.workspace import durations, workspaces
+from pipeline.study.workspace import workspaces
 
 HOUR = 3600.0
 TYPICAL_SAES, TYPICAL_TRAINING = 4, 2 * 400_000
@@ -113,7 +112,7 @@ def _units(tree: Mapping[str, Any], stage: str, variant: str) -> float:
 
 def _runs(study: Study, params: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, float], Mapping[str, Any]]]:
     """What was timed: the repository's own run, and the study so far."""
-    yield durations(Path()), params
+    yield Durations.read().seconds, params
     for block in study.blocks:
         for space in workspaces(study, params, block):
-            yield durations(space.folder), space.params
+            yield Durations.read(space.folder).seconds, space.params

@@ -5,7 +5,8 @@ a reason: words are sorted by token id and everything random is seeded (SAEBench
 hash map); tokens of one letter are left out (they are the answers, not words); the 80/20 split is made
 per letter, so that a rare letter has words on both sides, and is used five times, each fifth being
 the test words once (cross-fitting: every word is scored by probes that never saw it, five times the
-words); tokens that are one word in several forms (` the`, `The`) are never parted by it; the probe's objective is minimised exactly instead of by 50 epochs of Adam.
+words); it never parts the forms of one word (` the`, `The`); the probe's objective is minimised exactly
+instead of by 50 epochs of Adam.
 """
 
 from __future__ import annotations
