@@ -181,7 +181,7 @@ def test_python_with_options_runs_the_ordinary_way(folder: Path) -> None:
 
 def test_a_dead_socket_is_no_harm_and_is_replaced(folder: Path) -> None:
     """Several commands at once start one server."""
-    until(lambda: ask(folder, IS_WARM) == "True\n")  # on a busy machine it may have ended, unasked for too long
+    until(lambda: ask(folder, IS_WARM) == "True\n")  # a busy machine may have ended it: nobody asked
     (server,), (place,) = servers(folder), sockets(folder)
     os.kill(server, signal.SIGKILL)
     until(lambda: not alive(server))
