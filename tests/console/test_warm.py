@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.common import alive, until
-from tests.test_layout import ROOT
+from tests.common import ROOT, alive, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the warm start is for Linux")
 

@@ -15,8 +15,7 @@ import pytest
 
 from pipeline.console.errors import BadInput
 from pipeline.schedule.bookkeeping import KNOWN, opened
-from tests.common import until
-from tests.test_layout import ROOT
+from tests.common import ROOT, until
 
 pytestmark = [
     pytest.mark.e2e,
