@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +29,7 @@ from pipeline.sae.formats.external import Location
 from pipeline.sae.formats.read import read
 from pipeline.store import Batch, Store
 from pipeline.store import open_store as _open
-from pipeline.store.blocks import blocks
+from pipeline.store.blocks import blocks, rows_at
 
 BLOCK = 16
 """Contexts encoded at once."""
@@ -96,7 +97,7 @@ def top_contexts(
         raise BadInput(f"latent {latent} is not among the SAE's latents, 0 to {sae.n - 1}.")
     peaks = Peaks(latent, count)
     for block in _blocks(store, split):
-        peaks.add(sae.encode(block.x), block.context)
+        peaks.add(sae.encode(block.x, block.past), block.context)
     tokenizer = load_tokenizer(Path(lm))
     return [_peak(sae, store, latent, int(context), tokenizer) for context in peaks.context]
 
@@ -104,11 +105,12 @@ def top_contexts(
 def _peak(sae: SAE, store: Store, latent: int, context: int, tokenizer: Any) -> Peak:
     start, length = context * store.context_length, store.context_length
     span = slice(start, start + length)
-    codes = sae.encode(store.rows(start, start + length))
+    valid = np.flatnonzero(store.valid[span])
+    rows = rows_at(store, start + valid)
+    codes = sae.encode(rows.x, rows.past)
     own = codes.pairs.latent == latent
     activations = torch.zeros(length)
-    activations[codes.pairs.token[own]] = codes.value[own]
-    activations *= torch.from_numpy(store.valid[span])
+    activations[torch.from_numpy(valid)[codes.pairs.token[own]]] = codes.value[own]
     tokens = [int(token) for token in store.tokens[span]]
     position = int(activations.argmax())
     words = [word(tokenizer, token) for token in tokens]

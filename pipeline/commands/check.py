@@ -20,6 +20,7 @@ from pipeline.params import Params, read_params
 from pipeline.params.experiment import external, seeds, variants
 from pipeline.params.read import TUNED
 from pipeline.sae.formats.section import ExternalSection, require_name
+from pipeline.stages.common.method_code import code_of
 from pipeline.text.section import EmbeddedText, parse_text
 from pipeline.tuning.methods import config_of
 from pipeline.tuning.section import TuneSection
@@ -83,8 +84,8 @@ def run() -> None:
 
 def _standing(params: Params) -> Iterator[str]:
     """Per bed: which methods' values were not tuned on it, with the reason."""
-    beds = {f"profiles.{name}": of_profile(params.under(name)) for name in params.value("profiles")}
-    for where, found in (beds | {GROUND_TRUTH: of_source(params)}).items():
+    beds = {f"profiles.{name}": of_profile(params.under(name), code_of) for name in params.value("profiles")}
+    for where, found in (beds | {GROUND_TRUTH: of_source(params, code_of)}).items():
         wrong = {name: reason for name, reason in found.items() if reason}
         if found and all(found[name] == NEVER for name in found):
             yield f"{where}: no method's values were tuned on it."

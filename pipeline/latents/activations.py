@@ -46,7 +46,7 @@ def activations_of(
     place[list(latents)] = torch.arange(len(latents))
     kept = torch.zeros(len(rows), len(latents))
     for block in blocks:
-        codes = sae.encode(block.x)
+        codes = sae.encode(block.x, block.past)
         mine = place.to(codes.pairs.latent.device)[codes.pairs.latent]
         own = mine >= 0
         at = (block.context * length + block.position - rows.start)[codes.pairs.token[own].cpu()]

@@ -28,7 +28,7 @@ class Method(Variant):
         """No b_enc: each path has its own bias."""
         return ("W_enc", "W_dec", "b_dec")
 
-    def parameters(self) -> Weights:
+    def parameters(self, generator: torch.Generator) -> Weights:
         """b_gate, b_mag and r_mag, (n,) each."""
         return {name: torch.zeros(self.n) for name in ("b_gate", "b_mag", "r_mag")}
 

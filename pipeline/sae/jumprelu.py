@@ -54,7 +54,7 @@ class Method(Variant):
 
     config: Config
 
-    def parameters(self) -> Weights:
+    def parameters(self, generator: torch.Generator) -> Weights:
         """theta / sqrt(d), (n,)."""
         return {"threshold": torch.full((self.n,), self.config.threshold)}
 

@@ -81,7 +81,8 @@ def prepare(setting: Setting[BehaviorSection]) -> Evaluation:
 def batches(store: Store, chosen: list[int], size: int, device: torch.device) -> Iterator[Contexts]:
     """The `chosen` contexts, `size` at a time."""
     length = store.context_length
-    tokens, valid = (torch.from_numpy(each).view(-1, length) for each in (store.tokens, store.valid))
+    columns = store.tokens, store.valid, store.document
+    tokens, valid, document = (torch.from_numpy(each).view(-1, length) for each in columns)
     for start in range(0, len(chosen), size):
         index = chosen[start : start + size]
         residual = torch.stack([store.rows(each * length, (each + 1) * length) for each in index])
@@ -90,4 +91,5 @@ def batches(store: Store, chosen: list[int], size: int, device: torch.device) ->
             residual=residual.to(device),
             special=~valid[index].to(device),
             index=torch.tensor(index),
+            document=document[index].to(device),
         )

@@ -29,7 +29,7 @@ from pipeline.stages.common.files import ACTIVATIONS, REPORTS, evaluation_folder
 from pipeline.stages.common.language import model_of
 from pipeline.stages.common.saes import Trained, require_width, trained_saes
 from pipeline.store import Store, open_store
-from pipeline.store.blocks import blocks
+from pipeline.store.blocks import blocks, rows_at
 
 TEXT_TOKENS = 64
 """Tokens of the shared text: the first valid ones of the test split's first context."""
@@ -58,9 +58,8 @@ class Inspection:
     @torch.no_grad()
     def strongest(self, sae: SAE) -> list[int]:
         """The latents of the largest summed activation over the shared text, in that order."""
-        start = self.store.split("test").start
-        x = self.store.rows(start, start + self.store.context_length)[self.text].to(self.device)
-        codes = sae.encode(x)
+        text = rows_at(self.store, self.store.split("test").start + self.text.numpy()).to(self.device)
+        codes = sae.encode(text.x, text.past)
         total = codes.pairs.sum_by_latent(codes.value)
         order = total.argsort(descending=True, stable=True)[:TEXT]
         return [int(each) for each in order if total[each] > 0]

@@ -45,7 +45,9 @@ def prepare(setting: Setting[SlowStatesSection]) -> Evaluation:
     memo = setting.memo(known)
 
     def codes(sae: SAE) -> Iterator[Codes]:
-        return (sae.encode(each.x) for each in blocks(store, section.batch_contexts, setting.device))
+        return (
+            sae.encode(each.x, each.past) for each in blocks(store, section.batch_contexts, setting.device)
+        )
 
     def dense() -> dict[str, object]:
         x = torch.cat([each.x for each in blocks(store, section.batch_contexts, torch.device("cpu"))])

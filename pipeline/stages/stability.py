@@ -56,8 +56,8 @@ def _measured(
     if len(well) > 1:
         tested = {}
         for each in well:
-            rows = (block.x for block in _first(store, section, device))
-            tested[each.run.seed] = Trained(each.sae, activity(each.sae, rows))
+            found = _first(store, section, device)
+            tested[each.run.seed] = Trained(each.sae, activity(each.sae, found))
             bar.advance(1)
         known = measure(tested, section)
     return {each.run.seed: known.get(each.run.seed) or nothing(METRICS, _why(each)) for each in of_run}

@@ -32,6 +32,17 @@ def blocks(
         )
 
 
+def rows_at(store: Store, rows: np.ndarray) -> Batch:
+    """The rows of the ascending numbers `rows` (B,), at least one."""
+    index = torch.from_numpy(rows)
+    return Batch(
+        x=store.rows(int(rows[0]), int(rows[-1]) + 1)[index - rows[0]],
+        document=torch.from_numpy(store.document[rows]).long(),
+        position=torch.from_numpy(store.position[rows]).long(),
+        context=index // store.context_length,
+    )
+
+
 def evenly(values: Sequence[int], count: int) -> list[int]:
     """At most `count` of `values`, evenly spaced."""
     count = min(count, len(values))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from pipeline.store.order import (
     split_chunks,
     stream_length,
 )
+from pipeline.store.past import past
 from pipeline.store.pool import Pools, load
 from pipeline.store.rows import Chunks
 from pipeline.store.store import Store
@@ -36,6 +38,18 @@ class Batch:
     document: Tensor  # (B,) int64
     position: Tensor  # (B,) int64, position in its context
     context: Tensor  # (B,) int64, index of the context in the store
+
+    @cached_property
+    def past(self) -> Tensor:
+        """(B,) int64: how many rows right above each are the tokens right before it (rows in order)."""
+        return past(self.context, self.document, self.position)
+
+    def to(self, device: torch.device) -> Batch:
+        """On `device`."""
+        if self.x.device == device:
+            return self
+        moved = (getattr(self, each.name).to(device, non_blocking=True) for each in fields(self))
+        return Batch(*moved)
 
 
 class Reader:

@@ -7,7 +7,7 @@ each target, in a section of its own, to a process of its own (`Job.apart`, pipe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +68,15 @@ def train(
     log: list[list[dict[str, Any]]] = [[] for _ in trainers]
     if checkpoint is not None:
         log = load_checkpoint(checkpoint, trainers, reader) or log
-    x = validation_rows(store, section.validation_tokens).to(device)
+    held_out = validation_rows(store, section.validation_tokens).to(device)
     steps, rows = trainers[0].recipe.steps, trainers[0].recipe.batch
     for done in range(max(trainer.step_index for trainer in trainers) + 1, steps + 1):
-        batch = _to(reader.next(), device)
+        batch = reader.next().to(device)
         logged = done % section.log_every == 0 or done == steps
         for trainer in trainers:
             trainer.step(batch, logged)
         if _checked(done, steps):
-            _check(trainers, done, x)
+            _check(trainers, done, held_out)
         if logged:
             _record(trainers, log, done)
         if on_step is not None:
@@ -85,7 +85,7 @@ def train(
             save_checkpoint(checkpoint, trainers, reader, log)
         if all(trainer.diverged for trainer in trainers):
             break
-    return [_finish(job, trainer, rows, x) for trainer, rows in zip(trainers, log, strict=True)]
+    return [_finish(job, trainer, rows, held_out) for trainer, rows in zip(trainers, log, strict=True)]
 
 
 def require(section: TrainSection, store: Store, world: World = ALONE) -> None:
@@ -140,21 +140,15 @@ def _sample(store: Store, seed: int, batch: int) -> Tensor:
     return torch.cat([reader.next().x for _ in range(SAMPLE_BATCHES)])
 
 
-def _to(batch: Batch, device: torch.device) -> Batch:
-    if device.type == "cpu":
-        return batch
-    return Batch(*(getattr(batch, each.name).to(device, non_blocking=True) for each in fields(batch)))
-
-
 def _checked(done: int, steps: int) -> bool:
     """Whether the run is checked for divergence after `done` of `steps` steps."""
     return done == steps or (done % max(1, steps // CHECKS) == 0 and done / steps >= SETTLED)
 
 
-def _check(trainers: list[Trainer], done: int, x: Tensor) -> None:
+def _check(trainers: list[Trainer], done: int, held_out: Batch) -> None:
     for trainer in trainers:
         if trainer.diverged is None:
-            fault = validate(trainer.export(), x, trainer.world).fault()
+            fault = validate(trainer.export(), held_out, trainer.world).fault()
             if fault is not None:
                 trainer.diverged = f"{fault} after step {done} of {trainer.recipe.steps}"
 
@@ -165,9 +159,9 @@ def _record(trainers: list[Trainer], log: list[list[dict[str, Any]]], done: int)
             rows.append({"step": done, "tokens": done * trainer.recipe.batch, **trainer.figures})
 
 
-def _finish(job: Job, trainer: Trainer, rows: list[dict[str, Any]], x: Tensor) -> Trained:
+def _finish(job: Job, trainer: Trainer, rows: list[dict[str, Any]], held_out: Batch) -> Trained:
     sae = trainer.export()
-    measured = validate(sae, x, trainer.world)
+    measured = validate(sae, held_out, trainer.world)
     target = trainer.variant.l0
     name = "paper" if target is None else f"l0-{target}"
     run = Run(
@@ -183,10 +177,10 @@ def _finish(job: Job, trainer: Trainer, rows: list[dict[str, Any]], x: Tensor) -
         coefficient=trainer.coefficient if trainer.variant.controlled else None,
         on_target=None if target is None else abs(measured.l0 - target) <= TOLERANCE * target,
     )
-    return Trained(run, sae, trainer.variant.statistics(), rows, _gap(trainer, sae, x))
+    return Trained(run, sae, trainer.variant.statistics(), rows, _gap(trainer, sae, held_out))
 
 
-def _gap(trainer: Trainer, sae: SAE, x: Tensor) -> dict[str, dict[str, float]] | None:
+def _gap(trainer: Trainer, sae: SAE, held_out: Batch) -> dict[str, dict[str, float]] | None:
     """How the SAE as training last saw it differs from the one that is saved."""
     trained = trainer.variant.training_view(trainer.weights)
     if trained is None or trainer.diverged:
@@ -194,4 +188,4 @@ def _gap(trainer: Trainer, sae: SAE, x: Tensor) -> dict[str, dict[str, float]] |
     trained = trained.scaled(trainer.scale)
     trained = trained if trainer.recipe.unit_decoder else trained.unit_decoder()
     views = {"training": trained, "inference": sae}
-    return {name: vars(validate(view, x, trainer.world)) for name, view in views.items()}
+    return {name: vars(validate(view, held_out, trainer.world)) for name, view in views.items()}

@@ -240,6 +240,6 @@ def initial_weights(variant: Variant, sample: Tensor, generator: torch.Generator
         "b_enc": torch.zeros(variant.n),
         "b_dec": sample.mean(0).cpu(),
     }
-    weights = {name: shared[name] for name in variant.parameter_names()} | variant.parameters()
+    weights = {name: shared[name] for name in variant.parameter_names()} | variant.parameters(generator)
     frozen = variant.frozen()
     return {name: w.to(sample.device).requires_grad_(name not in frozen) for name, w in weights.items()}

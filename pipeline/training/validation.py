@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from pipeline.console.errors import BadInput
 from pipeline.parallel.world import ALONE, World
 from pipeline.sae.core.inference import SAE
-from pipeline.store import Store
+from pipeline.store import Batch, Store
+from pipeline.store.blocks import rows_at
 
 RATIO_BOUNDS = (0.25, 1.5)
 """Of |x^|/|x|. The lower tells a collapse from L1 shrinkage, that reaches 0.46 where inputs lack a mean."""
@@ -40,11 +41,13 @@ class Validation:
 
 
 @torch.no_grad()
-def validate(sae: SAE, x: Tensor, world: World = ALONE) -> Validation:
-    """Measure `sae` on rows `x` (N, d), the same in all processes, which share the work."""
-    active, error, out = 0.0, 0.0, 0.0
-    for block in x.split(BLOCK)[world.rank :: world.size]:
-        codes = sae.encode(block)
+def validate(sae: SAE, rows: Batch, world: World = ALONE) -> Validation:
+    """Measure `sae` on N `rows` in order, the same in all processes, which share the work."""
+    x, active, error, out = rows.x, 0.0, 0.0, 0.0
+    blocks = list(zip(x.split(BLOCK), rows.past.split(BLOCK), strict=True))
+    for block, past in blocks[world.rank :: world.size]:
+        # a block's first row has no past
+        codes = sae.encode(block, past.minimum(torch.arange(len(past), device=past.device)))
         reconstruction = sae.decode(codes)
         active += len(codes.pairs)
         error += float((block - reconstruction).double().square().sum())
@@ -56,13 +59,12 @@ def validate(sae: SAE, x: Tensor, world: World = ALONE) -> Validation:
     return Validation(active / len(x), 1 - error / max(spread, 1e-30), out / max(size, 1e-30))
 
 
-def validation_rows(store: Store, count: int) -> Tensor:
-    """The first `count` usable rows of the validation split, (count, d)."""
+def validation_rows(store: Store, count: int) -> Batch:
+    """The first `count` usable rows of the validation split."""
     rows = store.split("validation")
-    x = store.rows(rows.start, rows.stop)
-    usable = torch.from_numpy(store.valid[rows.start : rows.stop])
-    if not bool(usable.any()):
+    usable = rows.start + np.flatnonzero(store.valid[rows.start : rows.stop])[:count]
+    if not len(usable):
         raise BadInput(
             "the validation split has no token that is not special: give the text more validation contexts."
         )
-    return x[usable][:count]
+    return rows_at(store, usable)

@@ -2,7 +2,7 @@
 
 What a trial was made on is part of its row: `basis`, a hash of the parameters that the bed depends on, and
 `weights`, the language model's. A trial with the same of both, the same length, seed and values is not run
-again.
+again, unless the `code` of the method has changed since; the new row then takes its place.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,11 @@ class Trial:
     seed: int
     basis: str
     weights: str
+    code: str  # hash of the method's code
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What says that a trial is the same one."""
+        """What says that a trial is the same one, with whatever code."""
         made = (self.tokens, self.target, self.seed, self.basis, self.weights)
         return (self.variant, self.values, self.others, *made)
 
@@ -98,13 +99,26 @@ def hashed(values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:HASH]
 
 
-def of_method(trials: Iterable[Trial], bed: Bed, variant: str, others: str, seed: int) -> list[Trial]:
-    """The trials of `variant` on `bed` as it is now, whatever their length."""
+def of_method(
+    trials: Iterable[Trial], bed: Bed, variant: str, others: str, seed: int, code: str | None = None
+) -> list[Trial]:
+    """The trials of `variant` on `bed` as it is now, whatever their length; with `code`, made by it."""
     wanted = (variant, others, seed, bed.basis, bed.weights)
     return [
         each for each in trials
         if (each.variant, each.others, each.seed, each.basis, each.weights) == wanted
+        and code in (None, each.code)
     ]  # fmt: skip
+
+
+def put_in(trials: Iterable[Trial], new: Trial) -> list[Trial]:
+    """`trials` with `new`, in place of the same trial made by older code."""
+    return [*(each for each in trials if each.key != new.key), new]
+
+
+def vouched(trials: Iterable[Trial], variant: str, code: str) -> list[Trial]:
+    """`trials` with those of `variant` counted as made by `code`: somebody says that nothing else changed."""
+    return [replace(each, code=code) if each.variant == variant else each for each in trials]
 
 
 def outcomes(trials: Iterable[Trial], targets: Iterable[int], tokens: int) -> dict[Setting, Outcome | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pipeline.lm.shipped.folder import ShippedModel
@@ -15,29 +15,32 @@ from pipeline.tuning.search import Setting, Space, search
 from pipeline.tuning.section import TuneSection
 
 NEVER = "not tuned on it"
+OLDER = "tuned with older code of this method (`tune --same-code` where no number has changed)"
+Codes = Callable[[str], str]
+"""The hash of a method's code now, by its name."""
 
 
-def of_profile(params: Params) -> dict[str, str]:
+def of_profile(params: Params, code: Codes) -> dict[str, str]:
     """For each chosen method "" where the record gives the profile's values, or what is wrong."""
     weights, trials = shipped_weights(params), read_trials(path_of(params.profile))
     bed = profile_bed(params, weights or "")
     if weights is None:  # known only where the data is: the latest in the record stands for them
         bed = replace(bed, weights=next((each.weights for each in trials if each.basis == bed.basis), ""))
     return _standing(
-        params, bed, trials, params.value("profile.train.l0"), params.value("profile.train.tokens")
+        params, bed, trials, params.value("profile.train.l0"), params.value("profile.train.tokens"), code
     )
 
 
-def of_source(params: Params) -> dict[str, str]:
+def of_source(params: Params, code: Codes) -> dict[str, str]:
     """The same of ground truth's source."""
     section = params.value(SOURCE)
     return _standing(
-        params, source_bed(params), read_trials(path_of(SOURCE)), section["l0"], section["tokens"]
+        params, source_bed(params), read_trials(path_of(SOURCE)), section["l0"], section["tokens"], code
     )
 
 
 def _standing(
-    params: Params, bed: Bed, trials: list[Trial], targets: list[int], tokens: int
+    params: Params, bed: Bed, trials: list[Trial], targets: list[int], tokens: int, code: Codes
 ) -> dict[str, str]:
     rules = params.get("tune", TuneSection)
     place = place_of(bed.name)
@@ -46,10 +49,12 @@ def _standing(
         method = method_of(params, variant)
         if method.defaults:
             own = of_method(trials, bed, variant, method.hash, rules.seed)
+            made = [each for each in own if each.code == code(variant)]
             values = values_of(params, method, place)
             found[variant] = (
-                _method(own, method, values, targets, tokens, rules) if own else _why(trials, bed, variant)
-            )
+                _method(made, method, values, targets, tokens, rules) if made
+                else OLDER if own else _why(trials, bed, variant)
+            )  # fmt: skip
     return found
 
 

@@ -11,7 +11,7 @@ from pipeline.console.progress import Progress
 from pipeline.parallel.processes import Say, at_once, spread
 from pipeline.store import hold
 from pipeline.tuning.methods import Method
-from pipeline.tuning.record import Trial, of_method, outcomes, path_of, read_trials, write_trials
+from pipeline.tuning.record import Trial, of_method, outcomes, path_of, put_in, read_trials, write_trials
 from pipeline.tuning.search import Search, Space, search
 from pipeline.tuning.section import TuneSection
 from pipeline.tuning.trial import Ground, Piece
@@ -48,12 +48,12 @@ class Sweep:
     def state(self, variant: str, space: Space) -> Search:
         """How far the search of `variant` is."""
         method, bed, targets = self.methods[variant], self.ground.bed, self.ground.section.l0
-        own = of_method(self.known, bed, variant, method.hash, self.ground.seed)
+        own = of_method(self.known, bed, variant, method.hash, self.ground.seed, self.ground.code(variant))
         return search(space, outcomes(own, targets, self.tokens), self.rules)
 
     def _pieces(self, states: Mapping[str, Search]) -> list[Piece]:
         """What is missing, targets apart, without those that an earlier run has made."""
-        made = {each.key for each in self.known}
+        made = {each.key for each in self.known if each.code == self.ground.code(each.variant)}
         return [
             piece
             for variant, state in states.items()
@@ -72,7 +72,7 @@ class Sweep:
         with Progress(f"tune {self.ground.bed.name}", len(pieces), "trials") as bar:
 
             def heard(trial: Trial) -> None:
-                self.known.append(trial)
+                self.known = put_in(self.known, trial)
                 write_trials(self.path, self.known)
                 bar.advance(1, explained_variance=trial.explained_variance)
 

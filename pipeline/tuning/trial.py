@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -45,6 +46,7 @@ class Ground:
     section: TrainSection
     device: torch.device
     seed: int
+    code: Callable[[str], str]  # of a method by its name
 
     def sections(self, tokens: int) -> list[TrainSection]:
         """`section` with `tokens` for each L0 target apart, one process, no checkpoints."""
@@ -71,6 +73,7 @@ class Ground:
             persistence_energy=_value(steady["persistence_energy"]),
             dead=int(trained.log[-1]["dead"]) if trained.log else 0, seconds=round(seconds, 1),
             seed=self.seed, basis=self.bed.basis, weights=self.bed.weights,
+            code=self.code(piece.method.variant),
         )  # fmt: skip
 
 

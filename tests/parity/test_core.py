@@ -44,7 +44,7 @@ def behavior(world: World, sae: SAE, batches: list[Tensor]) -> dict[str, Number]
     for ids in batches:
         special = torch.isin(ids, torch.tensor(lm.special_ids))
         index = torch.arange(first, first := first + len(ids))
-        made.append(Contexts(ids, lm.forward_to(ids, SITE), special, index))
+        made.append(Contexts(ids, lm.forward_to(ids, SITE), special, index, torch.zeros_like(ids)))
 
     def suffix(residual: Tensor) -> Tensor:
         return lm.forward_from(residual, SITE)

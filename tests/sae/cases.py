@@ -55,7 +55,7 @@ def case(
 
     drawn = {"W_enc": randn(n, d).T, "W_dec": randn(n, d), "b_enc": 0.3 * randn(n), "b_dec": randn(d)}
     weights = {key: drawn[key] for key in variant.parameter_names()}
-    weights |= {key: value + 0.2 * randn(*value.shape).abs() for key, value in variant.parameters().items()}
+    weights |= {key: value + 0.2 * randn(*value.shape).abs() for key, value in variant.parameters(g).items()}
     weights = {key: value.requires_grad_() for key, value in weights.items()}
     x = randn(batch, d) + 1
     bias = weights.get("b_enc", torch.zeros(n)) - weights["b_dec"] @ weights["W_enc"]

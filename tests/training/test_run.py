@@ -215,7 +215,7 @@ def test_validation_rows_are_usable_rows_of_that_split() -> None:
     rows = validation_rows(source, 40)
     span = source.split("validation")
     expected = [r for r in span if r % toy.T][:40]
-    assert torch.equal(rows, torch.stack([source.rows(r, r + 1)[0] for r in expected]))
+    assert torch.equal(rows.x, torch.stack([source.rows(r, r + 1)[0] for r in expected]))
 
 
 # --- presets

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.store import Batch
 from pipeline.training.validation import Validation, validate
 from tests.sae.core.test_inference import ARCHITECTURES, D, numpy_codes, sae
 
@@ -20,7 +21,8 @@ def test_validate(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wide = x.double().numpy()
     f = numpy_codes(made, wide)
     back = f @ made.W_dec.double().numpy() + made.b_dec.double().numpy()
-    found = validate(made, x)
+    rows = torch.arange(50)
+    found = validate(made, Batch(x, rows, torch.zeros_like(rows), rows))
     assert found.l0 == pytest.approx((f > 0).sum(1).mean())
     spread = ((wide - wide.mean(0)) ** 2).sum()
     assert found.explained_variance == pytest.approx(1 - ((wide - back) ** 2).sum() / spread, rel=1e-4)

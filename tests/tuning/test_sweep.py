@@ -15,10 +15,10 @@ from pipeline.params import Params, read_params
 from pipeline.tuning.beds import profile_bed
 from pipeline.tuning.methods import method_of
 from pipeline.tuning.page import write_page
-from pipeline.tuning.record import Trial, outcomes, path_of, read_trials, write_trials
+from pipeline.tuning.record import Trial, outcomes, path_of, read_trials, vouched, write_trials
 from pipeline.tuning.search import Space, put, search
 from pipeline.tuning.section import TuneSection
-from pipeline.tuning.standing import NEVER, of_profile, rates_of, values_of
+from pipeline.tuning.standing import NEVER, OLDER, of_profile, rates_of, values_of
 from pipeline.tuning.sweep import Sweep
 from pipeline.tuning.trial import Ground, Piece
 from pipeline.tuning.write import write_values
@@ -45,6 +45,7 @@ TREE: dict[str, Any] = {
     },
 }  # fmt: skip
 TOKENS = 640
+CODE = "as it is now"
 
 
 def params() -> Params:
@@ -53,7 +54,9 @@ def params() -> Params:
 
 def ground() -> Ground:
     section = toy.section(l0=[3, 5], tokens=TOKENS, log_every=1000)
-    return Ground(profile_bed(params(), "w" * 64), toy.store(), section, torch.device("cpu"), 7)
+    return Ground(
+        profile_bed(params(), "w" * 64), toy.store(), section, torch.device("cpu"), 7, lambda _: CODE
+    )
 
 
 def sweep(ends: float | None = None) -> Sweep:
@@ -91,7 +94,7 @@ def test_a_sweep_is_kept_used_and_not_run_again(here: Path, monkeypatch: pytest.
     text = write_page(ground().bed, params(), sweep().rules, [3, 5]).read_text()
     assert "## temporal" in text
     assert bold in text
-    assert of_profile(params()) == {"topk": "", "temporal": ""}
+    assert of_profile(params(), lambda _: CODE) == {"topk": "", "temporal": ""}
 
 
 def test_a_stopped_sweep_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +173,7 @@ def test_what_was_changed_since_is_said(
     node[last] = value
     path_of("small").parent.mkdir(parents=True)
     path_of("small").write_text(record[1])
-    found = of_profile(Params(tree))["temporal"]
+    found = of_profile(Params(tree), lambda _: CODE)["temporal"]
     assert says in found
     assert bool(says) == bool(found)
 
@@ -184,17 +187,40 @@ def test_a_rate_searched_at_full_length_completes_a_shorter_search(
     path_of("small").parent.mkdir(parents=True)
     path_of("small").write_text(record[1])
     Path("params.yaml").write_text(json.dumps(tree))
-    assert "tuned at 640 tokens" in of_profile(params())["temporal"]
+    assert "tuned at 640 tokens" in of_profile(params(), lambda _: CODE)["temporal"]
     values = tree["profiles"]["small"]["tuned"]["temporal"]
     rules, one = params().get("tune", TuneSection), sweep()
     space = Space.of("temporal", rules, values, rate=True)
     longer = Sweep(one.ground, rules, one.methods, 2 * TOKENS).run({"temporal": space})["temporal"]
     write_values(Path("params.yaml"), "profiles.small.tuned", {"temporal": longer.best})
-    assert of_profile(params())["temporal"] == ""
+    assert of_profile(params(), lambda _: CODE)["temporal"] == ""
     write_values(
         Path("params.yaml"), "profiles.small.tuned", {"temporal": put(longer.best, "lr_scale", 99.0)}
     )
-    assert "its record gives" in of_profile(params())["temporal"]
+    assert "its record gives" in of_profile(params(), lambda _: CODE)["temporal"]
+
+
+def test_trials_of_older_code_do_not_count_and_are_replaced(
+    record: tuple[dict[str, Any], str], here: Path
+) -> None:
+    path_of("small").parent.mkdir(parents=True)
+    path_of("small").write_text(record[1])
+    Path("params.yaml").write_text(json.dumps(record[0]))
+    before = read_trials(path_of("small"))
+
+    def newer(variant: str) -> str:
+        return "changed" if variant == "topk" else CODE
+
+    assert of_profile(params(), newer) == {"topk": OLDER, "temporal": ""}
+    one = sweep()
+    run(Sweep(replace(one.ground, code=newer), one.rules, one.methods, TOKENS))
+    after = read_trials(one.path)
+    assert [each.key for each in after] == [each.key for each in before]  # again, each in its own place
+    assert {each.code for each in after if each.variant == "topk"} == {"changed"}
+    assert of_profile(params(), newer) == {"topk": "", "temporal": ""}
+    assert of_profile(params(), lambda _: CODE)["topk"] == OLDER
+    write_trials(one.path, vouched(after, "topk", CODE))
+    assert of_profile(params(), lambda _: CODE) == {"topk": "", "temporal": ""}
 
 
 def planted(values: dict[str, float], tokens: int = TOKENS, **other: Any) -> list[Trial]:
@@ -203,7 +229,7 @@ def planted(values: dict[str, float], tokens: int = TOKENS, **other: Any) -> lis
     made = Trial(
         variant="temporal", values=tuple(sorted(values.items())), others=method.hash, tokens=tokens, target=3,
         status="ok", on_target=True, l0=3.0, explained_variance=0.9, norm_ratio=1.0, persistence=0.5,
-        persistence_energy=0.5, dead=0, seconds=1.0, seed=7, basis=bed.basis, weights=bed.weights,
+        persistence_energy=0.5, dead=0, seconds=1.0, seed=7, basis=bed.basis, weights=bed.weights, code=CODE,
     )  # fmt: skip
     return [replace(made, target=target, **other) for target in (3, 5)]
 
@@ -238,7 +264,7 @@ def test_equal_rates_at_another_length_give_what_the_shorter_search_gave(here: P
     Path("params.yaml").write_text(json.dumps(tree))
     write_trials(path_of("small"), [*short, *longer])
     write_values(Path("params.yaml"), "profiles.small.tuned", {"temporal": state.best})
-    assert of_profile(params())["temporal"] == ""
+    assert of_profile(params(), lambda _: CODE)["temporal"] == ""
 
 
 def test_the_page_says_where_a_weight_s_cost_is_not_known(here: Path) -> None:
@@ -255,4 +281,4 @@ def test_the_page_says_where_a_weight_s_cost_is_not_known(here: Path) -> None:
 
 
 def test_without_a_record_nothing_was_tuned(here: Path) -> None:
-    assert of_profile(params()) == {"topk": NEVER, "temporal": NEVER}
+    assert of_profile(params(), lambda _: CODE) == {"topk": NEVER, "temporal": NEVER}

@@ -8,6 +8,7 @@ from pipeline.metrics.absorption import ablation_results, results, saebench
 from pipeline.metrics.absorption.ablation import Ablated, ablate
 from pipeline.metrics.absorption.measure import Absorption, measure
 from pipeline.metrics.absorption.section import AbsorptionSection
+from pipeline.metrics.common.context import no_context
 from pipeline.numbers.document import Measured, nothing
 from pipeline.numbers.number import Number
 from pipeline.numbers.table import Columns
@@ -38,7 +39,9 @@ class Letters:
     section: AbsorptionSection
 
     def of(self, sae: SAE) -> Measured:
-        """What is measured of one SAE."""
+        """What is measured of one SAE; nothing of one that reads more than the word's own row."""
+        if sae.context > 1:
+            return nothing(METRICS, no_context(sae, "the letter task keeps"))
         found = measure(sae, self.task, self.section)
         numbers = results.values(found, self.task, self.section)
         numbers |= saebench.values(sae, self.task, self.probe, self.section)

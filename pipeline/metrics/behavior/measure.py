@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from pipeline.numbers.definition import Definition, Headline, Items
 from pipeline.numbers.number import Number, missing
 from pipeline.sae.core.inference import SAE
 from pipeline.stats.intervals import Statistic, Sums
+from pipeline.store.past import since
 
 Suffix = Callable[[Tensor], Tensor]
 """The rest of the model: from the residual stream (B, T, d) after the layer to logits (B, T, V)."""
@@ -38,12 +40,21 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Contexts:
-    """A batch of whole contexts: `ids` (B, T), `residual` (B, T, d), `special` (B, T) bool, `index` (B,)."""
+    """A batch of B whole contexts of T tokens, special ones among them."""
 
-    ids: Tensor
-    residual: Tensor
-    special: Tensor
-    index: Tensor
+    ids: Tensor  # (B, T)
+    residual: Tensor  # (B, T, d)
+    special: Tensor  # (B, T) bool
+    index: Tensor  # (B,)
+    document: Tensor  # (B, T)
+
+    @cached_property
+    def past(self) -> Tensor:
+        """(B * T,): how many rows above each are the tokens before it; special ones are not among them."""
+        begins = torch.ones_like(self.special)
+        same = self.document[:, 1:] == self.document[:, :-1]
+        begins[:, 1:] = ~same | self.special[:, 1:] | self.special[:, :-1]
+        return since(begins.flatten())
 
 
 class Clean:
@@ -98,7 +109,11 @@ Reconstruct = Callable[[Contexts], Tensor]
 
 def of_sae(sae: SAE) -> Reconstruct:
     """The reconstructions of `sae`."""
-    return lambda batch: sae.reconstruct(batch.residual.reshape(-1, sae.d)).view_as(batch.residual)
+
+    def reconstruct(batch: Contexts) -> Tensor:
+        return sae.reconstruct(batch.residual.reshape(-1, sae.d), batch.past).view_as(batch.residual)
+
+    return reconstruct
 
 
 def spliced(clean: Clean, new: Tensor, names: Sequence[str]) -> dict[str, Tensor]:

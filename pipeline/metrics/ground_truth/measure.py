@@ -151,7 +151,7 @@ class Truth:
 
 def measure(sae: SAE, source: Source, sample: Sample) -> Truth:
     """Every metric of `sae` on held-out `sample` of `source`; the SAE works in the units of `sample.x`."""
-    codes, unexplained = encode(sae, sample.x)
+    codes, unexplained = encode(sae, sample)
     matches = match(sae.W_dec, source.directions)
     truth = sample.truth.pairs
     active = hits(codes.pairs, truth, matches.latent)

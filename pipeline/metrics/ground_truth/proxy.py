@@ -17,6 +17,7 @@ from pipeline.metrics.absorption.measure import measure
 from pipeline.metrics.absorption.results import METRICS as ABSORPTION
 from pipeline.metrics.absorption.results import values
 from pipeline.metrics.absorption.section import AbsorptionSection
+from pipeline.metrics.common.context import no_context
 from pipeline.metrics.ground_truth.synthetic import Sample, Source
 from pipeline.numbers.number import Number, all_missing
 from pipeline.sae.core.inference import SAE
@@ -69,6 +70,8 @@ def proxy_values(sae: SAE, task: LetterTask | str) -> dict[str, Number]:
     """The proxy's metrics of one SAE."""
     if isinstance(task, str):
         return all_missing(NAMES, task)
+    if sae.context > 1:
+        return all_missing(NAMES, no_context(sae, "the proxy's items are"))
     section = AbsorptionSection.parse({"min_letters": 1}, "absorption")
     if not bool((task.f1_probe > section.min_probe_f1).any()):
         reason = f"no parent has a linear probe with F1 above {section.min_probe_f1:g}"

@@ -130,6 +130,11 @@ class Sample:
     document: Tensor  # (N,) int64; every context is one document
     position: Tensor  # (N,) int64, position in its context
 
+    @property
+    def length(self) -> int:
+        """Tokens per context."""
+        return int(self.position.max()) + 1
+
 
 def make_source(section: SourceSection, seed: int) -> Source:
     """The dictionary of `seed`: F independent random unit directions.

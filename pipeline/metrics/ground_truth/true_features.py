@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.metrics.ground_truth.synthetic import Source
+from pipeline.metrics.ground_truth.synthetic import Sample, Source
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
+from pipeline.store.past import past
 
 ROWS = 8192
-"""Tokens encoded at a time."""
+"""Tokens encoded at a time, about: whole contexts."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,13 @@ class Misses:
     matched: Tensor  # the difference within strata of equal true L0
 
 
-def encode(sae: SAE, x: Tensor) -> tuple[Codes, float]:
-    """The codes of `x` (N, d) and its unexplained variance, sum |x - x^|^2 / sum |x - mean x|^2."""
+def encode(sae: SAE, sample: Sample) -> tuple[Codes, float]:
+    """The codes of a sample's x (N, d) and its unexplained variance, sum |x - x^|^2 / sum |x - mean x|^2."""
     token, latent, value, error = [], [], [], 0.0
-    for start in range(0, x.shape[0], ROWS):
-        part = x[start : start + ROWS]
-        codes = sae.encode(part)
+    x, before, length = sample.x, past(sample.document, sample.document, sample.position), sample.length
+    for start in range(0, x.shape[0], step := max(ROWS // length, 1) * length):
+        part = x[start : start + step]
+        codes = sae.encode(part, before[start : start + step])
         token.append(codes.pairs.token + start)
         latent.append(codes.pairs.latent)
         value.append(codes.value)

@@ -19,7 +19,10 @@ def pooled_codes(sae: SAE, x: Tensor, offsets: Tensor) -> Tensor:
     """(X, n) float32 on the CPU: mean code of each text's tokens `x` (N, d); text i owns offsets[i:i + 2]."""
 
     def encode(rows: slice) -> Codes:
-        return sae.encode(x[rows].to(sae.W_enc.device))
+        return sae.encode(x[rows].to(sae.W_enc.device), past[rows].to(sae.W_enc.device))
+
+    # special tokens are left out of `x`, at a text's beginning
+    past = torch.arange(len(x)) - torch.repeat_interleave(offsets[:-1], offsets.diff())
 
     return _pooled(encode, sae.n, offsets)
 

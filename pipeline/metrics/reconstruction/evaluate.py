@@ -96,7 +96,7 @@ class _Counts:
 
     def add(self, block: Batch, with_temporal: bool) -> None:
         """Count a block of whole contexts; `with_temporal`: also its neighbouring tokens."""
-        codes = self.sae.encode(block.x)
+        codes = self.sae.encode(block.x, block.past)
         self.reconstruction.add(block.x, self.sae.decode(codes), codes, block.context)
         self.permuted_error += float((block.x - self.permuted.decode(codes)).double().square().sum())
         if with_temporal:
@@ -160,7 +160,7 @@ def _windows(saes: Sequence[SAE], split: Split) -> list[TrainingWindow]:
     found = [TrainingWindow(sae.n) for sae in saes]
     for block in split.window():
         for sae, window in zip(saes, found, strict=True):
-            window.add(sae.encode(block.x))
+            window.add(sae.encode(block.x, block.past))
     return found
 
 

@@ -74,6 +74,6 @@ def steadiness(sae: SAE, blocks: Iterable[Batch], seed: int = 0) -> dict[str, Nu
     """The temporal metrics of `sae` on `blocks` of whole contexts, without its dense latents apart."""
     held, orders = list(blocks), Orders(sae.n, window=128)
     for block in held:
-        orders.add(block, sae.encode(block.x))
+        orders.add(block, sae.encode(block.x, block.past))
     orders.shuffle(Shuffled(held, seed))
     return orders.values(Resampling(100, seed))

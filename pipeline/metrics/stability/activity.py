@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.sae.core.inference import SAE
+from pipeline.store import Batch
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,16 @@ class Activity:
         return csc_array((self.value, (self.token, place[self.latent])), shape=shape)
 
 
-def activity(sae: SAE, blocks: Iterable[Tensor]) -> Activity:
-    """What `sae` does on the rows of all `blocks` (B, d), at least one."""
+def activity(sae: SAE, blocks: Iterable[Batch]) -> Activity:
+    """What `sae` does on the rows of all `blocks` of whole contexts, at least one."""
     token, latent, value, tokens = [], [], [], 0
-    for x in blocks:
-        codes = sae.encode(x)
+    for block in blocks:
+        codes = sae.encode(block.x, block.past)
         on = codes.value > 0
         token.append((codes.pairs.token[on] + tokens).cpu())
         latent.append(codes.pairs.latent[on].cpu())
         value.append(codes.value[on].double().cpu())
-        tokens += len(x)
+        tokens += len(block.x)
     return Activity(_joined(token), _joined(latent), _joined(value), tokens, sae.n)
 
 

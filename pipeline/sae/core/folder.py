@@ -19,8 +19,11 @@ from torch import Tensor
 
 from pipeline.console.errors import BadInput
 from pipeline.sae.core.inference import SAE
+from pipeline.sae.core.window import Window
 
 TENSORS = ("W_enc", "W_dec", "b_enc", "b_dec", "threshold", "r_mag", "b_mag", "b_gate")
+OF_WINDOW = {"W_past": "W_enc", "W_dec_past": "W_dec", "b_past": "b_dec"}
+"""Tensors of an SAE that reads windows, and which field of `Window` each is. SAELens has no such SAE."""
 WEIGHTS = "sae_weights.safetensors"
 SAELENS_FORMAT = "6.54.12"
 """The SAELens release whose layout this is; loaders treat a cfg without it as a pre-6.0 file."""
@@ -30,6 +33,8 @@ def save_sae(folder: Path, sae: SAE, metadata: dict[str, Any]) -> None:
     """Write `cfg.json` and weights for SAELens to load as they stand. `sae` is in the model's units."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: getattr(sae, name) for name in TENSORS if getattr(sae, name) is not None}
+    if sae.window is not None:
+        tensors |= {name: getattr(sae.window, of) for name, of in OF_WINDOW.items()}
     save_file({name: t.detach().float().cpu().contiguous() for name, t in tensors.items()}, folder / WEIGHTS)
     cfg: dict[str, Any] = {
         "architecture": sae.architecture,
@@ -44,6 +49,8 @@ def save_sae(folder: Path, sae: SAE, metadata: dict[str, Any]) -> None:
     }
     if sae.architecture == "topk":
         cfg |= {"k": sae.k, "rescale_acts_by_decoder_norm": False}
+    if sae.window is not None:
+        cfg |= {"k": sae.k, "window": sae.window.tokens, "groups": sae.window.groups}
     (folder / "cfg.json").write_text(json.dumps(cfg, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -52,7 +59,8 @@ def load_sae(folder: Path, device: torch.device | str = "cpu") -> tuple[SAE, dic
     try:
         cfg = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
         tensors: dict[str, Tensor] = load_file(folder / WEIGHTS, device=str(device))
-        sae = SAE(architecture=cfg["architecture"], k=cfg.get("k"), **tensors)
+        window = _window(cfg, tensors)
+        sae = SAE(architecture=cfg["architecture"], k=cfg.get("k"), window=window, **tensors)
         shape, lacks = (cfg["d_in"], cfg["d_sae"]), _lacks(sae)
     except FileNotFoundError as error:
         missing = error.filename or folder / WEIGHTS
@@ -66,6 +74,19 @@ def load_sae(folder: Path, device: torch.device | str = "cpu") -> tuple[SAE, dic
     return sae, cfg
 
 
+def _window(cfg: dict[str, Any], tensors: dict[str, Tensor]) -> Window | None:
+    """What a window has beside, taken out of `tensors`; KeyError where a part is missing."""
+    if cfg["architecture"] != "window":
+        return None
+    window = Window(**{of: tensors.pop(name) for name, of in OF_WINDOW.items()}, groups=cfg["groups"])
+    before, d, n = cfg["window"] - 1, cfg["d_in"], cfg["d_sae"]
+    wanted = {"W_enc": (before, d, n), "W_dec": (before, n, d), "b_dec": (before, d)}
+    for name, tensor in window.tensors().items():
+        if tensor.shape != wanted[name]:
+            raise ValueError(f"a window's {name} has shape {tuple(tensor.shape)}, not {wanted[name]}")
+    return window
+
+
 def _lacks(sae: SAE) -> str | None:
     """What the SAE's architecture needs and its folder did not give; KeyError for an unknown one."""
     needs = {
@@ -73,6 +94,7 @@ def _lacks(sae: SAE) -> str | None:
         "topk": ("b_enc", "k"),
         "jumprelu": ("b_enc", "threshold"),
         "gated": ("r_mag", "b_mag", "b_gate"),
+        "window": ("b_enc", "k"),
     }
     return next((name for name in needs[sae.architecture] if getattr(sae, name) is None), None)
 

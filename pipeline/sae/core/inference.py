@@ -1,4 +1,4 @@
-"""A trained SAE at inference: one of four encoders, one decoder, the model's own units.
+"""A trained SAE at inference: one of five encoders, one decoder, the model's own units.
 
 Row vectors throughout, as in SAELens: pre = (x - b_dec) W_enc + b_enc, x^ = f W_dec + b_dec with
 W_enc (d, n), W_dec (n, d). Variants differ in training; what is left of each is one of
@@ -7,6 +7,10 @@ W_enc (d, n), W_dec (n, d). Variants differ in training; what is left of each is
 - `topk`      f = relu of the k largest pre of each token
 - `jumprelu`  f = pre where pre > max(threshold, 0), strictly
 - `gated`     f = relu(c exp(r_mag) + b_mag) where c + b_gate > 0, c = (x - b_dec) W_enc
+- `window`    f = relu of the k largest pre of each window of tokens (window.py)
+
+The first four read a row by itself. The last reads `context` tokens, its own and those before it: whoever
+encodes for it says how many rows above a row are its past (past.py), or says why it cannot.
 
 Evaluations import this file and never a variant's.
 """
@@ -22,24 +26,39 @@ from torch import Tensor
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.sparse import bag
 from pipeline.sae.core.topk import row_top
+from pipeline.sae.core.window import Window
 
-Architecture = Literal["standard", "topk", "jumprelu", "gated"]
+Architecture = Literal["standard", "topk", "jumprelu", "gated", "window"]
 
 
 @dataclass(frozen=True)
 class SAE:
-    """A sparse autoencoder over d-dimensional activations with n latents. Decoder rows have unit norm."""
+    """A sparse autoencoder over d-dimensional activations with n latents.
+
+    Decoder rows have unit norm; those of a window have it jointly over its tokens.
+    """
 
     architecture: Architecture
     W_enc: Tensor  # (d, n)
     W_dec: Tensor  # (n, d)
     b_dec: Tensor  # (d,)
     b_enc: Tensor | None = None  # (n,); None for gated
-    k: int | None = None  # topk only
+    k: int | None = None  # topk and window only
     threshold: Tensor | None = None  # (n,), jumprelu only; +inf removes a latent
     r_mag: Tensor | None = None  # (n,), gated only
     b_mag: Tensor | None = None
     b_gate: Tensor | None = None
+    window: Window | None = None  # window only: the tokens before
+
+    @property
+    def context(self) -> int:
+        """How many tokens a code reads, its own among them."""
+        return 1 if self.window is None else self.window.tokens
+
+    @property
+    def stride(self) -> int:
+        """Of how many tokens a code gives the reconstructions: so far codes can lie apart."""
+        return 1 if self.window is None else self.window.tokens
 
     @property
     def d(self) -> int:
@@ -53,19 +72,34 @@ class SAE:
 
     def to(self, device: torch.device | str) -> SAE:
         """The same SAE with its tensors on `device`."""
-        moved = {name: each.to(device) for name, each in vars(self).items() if isinstance(each, Tensor)}
+        own = (Tensor, Window)
+        moved = {name: each.to(device) for name, each in vars(self).items() if isinstance(each, own)}
         return replace(self, **moved)  # type: ignore[arg-type]
 
     def pre(self, x: Tensor) -> Tensor:
-        """(B, n) pre-activations of `x` (B, d), b_dec folded into the bias; for gated, c without any bias."""
+        """(B, n) pre-activations of `x` (B, d), b_dec folded into the bias; for gated, c without any bias.
+
+        Of a window's last token alone.
+        """
         folded = -(self.b_dec @ self.W_enc)
         if self.b_enc is not None:
             folded = folded + self.b_enc
         return torch.addmm(folded, x, self.W_enc)
 
-    def encode(self, x: Tensor) -> Codes:
-        """Sparse codes of `x` (B, d), values in the units of `x`."""
+    def encode(self, x: Tensor, past: Tensor | None = None) -> Codes:
+        """Sparse codes of `x` (B, d), values in the units of `x`.
+
+        `past` (B,): how many rows right above each are the tokens before it (`Batch.past`). Only an SAE with
+        a `context` above 1 reads it; raises ValueError where such a one is not told.
+        """
         pre = self.pre(x)
+        if self.window is not None:
+            assert self.k is not None
+            if past is None:
+                raise ValueError(f"codes of {self.context} tokens need to know which rows are their past")
+            pre = self.window.add(pre, x, past)
+            pairs = self.window.top(pre, self.k)
+            return Codes(pairs, pairs.at(pre))
         if self.architecture == "topk":
             assert self.k is not None
             pairs = row_top(pre, self.k)
@@ -87,9 +121,9 @@ class SAE:
         """(B, d) reconstructions of sparse `codes`."""
         return bag(codes.value, self.W_dec, codes.pairs.latent, codes.pairs.offsets) + self.b_dec
 
-    def reconstruct(self, x: Tensor) -> Tensor:
+    def reconstruct(self, x: Tensor, past: Tensor | None = None) -> Tensor:
         """decode(encode(x)), (B, d)."""
-        return self.decode(self.encode(x))
+        return self.decode(self.encode(x, past))
 
     def scaled(self, s: float) -> SAE:
         """Fold an input scale: the SAE of x/s-sized inputs equal to this one on s-sized inputs.
@@ -104,13 +138,14 @@ class SAE:
             threshold=None if self.threshold is None else self.threshold / s,
             b_mag=None if self.b_mag is None else self.b_mag / s,
             b_gate=None if self.b_gate is None else self.b_gate / s,
+            window=None if self.window is None else self.window.scaled(s),
         )
 
     def unit_decoder(self) -> SAE:
         """The same function with decoder rows of unit norm: the norms |d_i| move into the encoder.
 
-        A row of norm zero stays as it is. Not for topk with unequal norms, whose selection would change:
-        there the selection is on pre * |d_i|, as SAELens' rescaling does.
+        A row of norm zero stays as it is. Not for a window, nor for topk with unequal norms, whose selection
+        would change: there the selection is on pre * |d_i|, as SAELens' rescaling does.
         """
         norm = self.W_dec.norm(dim=1)
         norm = torch.where(norm > 0, norm, torch.ones_like(norm))

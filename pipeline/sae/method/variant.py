@@ -196,8 +196,8 @@ class Variant(ABC):
         """The loop's settings for this method; a fixed coefficient switches the controller off."""
         return replace(base, coefficient=getattr(self.config, "coefficient", None))
 
-    def parameters(self) -> Weights:
-        """Extra trainable parameters, besides W_enc, W_dec, b_enc and b_dec."""
+    def parameters(self, generator: torch.Generator) -> Weights:
+        """Extra trainable parameters, besides W_enc, W_dec, b_enc and b_dec; random ones by `generator`."""
         return {}
 
     def parameter_names(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,13 +10,14 @@ import torch
 from torch import Tensor
 
 from pipeline.metrics.behavior.evaluate import ablations, evaluate
-from pipeline.metrics.behavior.measure import COLUMNS, CONTEXTS, METRICS, Clean, Contexts, values
+from pipeline.metrics.behavior.measure import COLUMNS, CONTEXTS, METRICS, Clean, Contexts, of_sae, values
 from pipeline.metrics.behavior.section import BehaviorSection
 from pipeline.metrics.common.resampling import ItemSums, Resampling
 from pipeline.numbers.document import Measured
 from pipeline.numbers.number import Number
 from pipeline.sae.core.inference import SAE
 from tests.metrics.codes import perfect_sae
+from tests.sae.windows import windowed
 
 SECTION = BehaviorSection(resamples=200, seed=0)
 D, V, T = 5, 11, 20
@@ -37,7 +39,7 @@ def contexts(count: int, seed: int) -> Contexts:
     ids = suffix(residual).roll(1, 1).argmax(-1)  # text that the toy predicts well
     ids[:, 0] = BOS
     ids[torch.arange(count), torch.randint(1, T, (count,), generator=generator)] = BOS
-    return Contexts(ids, residual, ids == BOS, torch.arange(count))
+    return Contexts(ids, residual, ids == BOS, torch.arange(count), (ids == BOS).cumsum(1))
 
 
 def measured(sae: SAE, batches: list[Contexts], model=suffix) -> Measured:
@@ -101,9 +103,7 @@ def reference(sae: SAE, batch: Contexts) -> dict[str, float]:
 
 def split(batch: Contexts, size: int) -> list[Contexts]:
     return [
-        Contexts(
-            *(getattr(batch, name)[start : start + size] for name in ("ids", "residual", "special", "index"))
-        )
+        Contexts(*(getattr(batch, each.name)[start : start + size] for each in fields(batch)))
         for start in range(0, len(batch.ids), size)
     ]
 
@@ -207,7 +207,9 @@ def test_a_broken_model_is_missing_not_nan(batch: Contexts, sae: SAE):
 
 def test_no_token_to_score(sae: SAE):
     whole = contexts(2, seed=3)
-    one_token = Contexts(whole.ids[:, :1], whole.residual[:, :1], whole.special[:, :1], whole.index)
+    columns = (each[:, :1] for each in (whole.ids, whole.residual, whole.special, whole.document))
+    ids, residual, special, document = columns
+    one_token = Contexts(ids, residual, special, whole.index, document)
     for found in (values(ItemSums(COLUMNS), Resampling(200)), numbers(sae, [one_token])):
         assert {value.reason for value in found.values()} == {"no token to score was evaluated"}
 
@@ -229,3 +231,15 @@ def test_the_clean_model_sees_the_residual_as_given(batch: Contexts):
     seen = []
     Clean(lambda residual: (seen.append(residual), suffix(residual))[1], batch)
     assert torch.equal(seen[0], batch.residual)
+
+
+def test_codes_of_windows_read_runs_and_no_special_token() -> None:
+    """Reconstructions of whole contexts are those of each run of tokens by itself."""
+    batch, made = contexts(4, seed=8), windowed(tokens=3)
+    found = of_sae(made)(batch)
+    for row in range(4):
+        special = batch.special[row].nonzero().flatten().tolist()
+        cuts = [*special, *(each + 1 for each in special), T]
+        for start, stop in pairwise(sorted({0, *cuts})):
+            alone = made.reconstruct(batch.residual[row, start:stop], torch.arange(stop - start))
+            torch.testing.assert_close(found[row, start:stop], alone, atol=1e-4, rtol=1e-4)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from pipeline.metrics.ground_truth.proxy import ITEMS, METRICS, proxy_task, proxy_values
 from pipeline.metrics.ground_truth.synthetic import Sample, Source, SourceSection, draw, make_source
+from pipeline.metrics.ground_truth.true_features import encode
 from pipeline.tasks.letters.task import LetterTask
 from tests.metrics.ground_truth.test_ground_truth import absorbing, oracle
+from tests.sae.windows import late
 
 SECTION = SourceSection(
     d=32, parents=6, children=3, states=0, orders=0, independents=6, independent_l0=1.0, context_length=16,
@@ -105,3 +109,17 @@ def test_parents_that_no_probe_sees_are_a_reason(task: LetterTask, source: Sourc
     assert all(
         "no parent has a linear probe" in str(v.reason) for v in proxy_values(oracle(source), task).values()
     )
+
+
+def test_codes_of_windows_have_no_proxy_but_the_truth(
+    sample: Sample, source: Source, task: LetterTask
+) -> None:
+    """Items are single tokens; the exact counts read the tokens in order, as codes that come late show."""
+    own = replace(oracle(source), architecture="topk", k=source.section.features, threshold=None)
+    whole = late(own)
+    assert {number.reason for number in proxy_values(whole, task).values()} == {
+        "its codes read 2 tokens, and the proxy's items are single tokens without those before them"
+    }
+    codes, _ = encode(whole, sample)
+    before, inside = own.encode(sample.x).dense(), sample.position > 0
+    torch.testing.assert_close(codes.dense()[inside], before[inside.roll(-1)], atol=1e-4, rtol=1e-4)

@@ -30,6 +30,7 @@ from pipeline.tasks.probing.dense import dense_logits
 from pipeline.tasks.probing.problems import Padded, accuracy, make_problems
 from pipeline.tasks.probing.section import ProbingTaskSection
 from pipeline.tasks.probing.task import ProbingTask, load_probing, save_probing, text_means
+from tests.sae.windows import windowed
 
 SECTION = ProbingTaskSection(seed=1, validation=0.2, test=0.3)
 PROBING = ProbingSection(k=[1, 3], resamples=100)
@@ -107,6 +108,16 @@ def test_text_means_and_pooled_codes_are_means_over_tokens() -> None:
         np.testing.assert_allclose(found[text], expected, atol=1e-5)
         mean = x[bounds[text] : bounds[text + 1]].double().mean(0)
         np.testing.assert_allclose(text_means(x, offsets)[text], mean, atol=1e-5)
+
+
+def test_pooled_codes_of_windows_stay_in_their_text() -> None:
+    sae, lengths = windowed(tokens=3), torch.tensor([4, 1, 9, 2])
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
+    x = torch.randn(16, sae.d, generator=torch.Generator().manual_seed(0))
+    found = pooled_codes(sae, x, offsets)
+    for text, own in enumerate(x.split(lengths.tolist())):
+        expected = sae.encode(own, torch.arange(len(own))).dense().mean(0)
+        torch.testing.assert_close(found[text], expected, atol=1e-5, rtol=1e-5)
 
 
 def test_sparse_probes_equal_scikit_learn() -> None:

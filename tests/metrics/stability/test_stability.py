@@ -19,6 +19,7 @@ from pipeline.metrics.stability.measure import LATENTS, METRICS, SHARED, Trained
 from pipeline.metrics.stability.section import StabilitySection
 from pipeline.numbers.document import Measured
 from pipeline.sae.core.inference import SAE
+from pipeline.store import Batch
 
 D, N, T, K = 16, 40, 600, 4
 SECTION = StabilitySection(resamples=200)
@@ -51,8 +52,14 @@ def without(sae: SAE, latents: list[int]) -> SAE:
     return replace(sae, b_enc=bias)
 
 
+def block(part: Tensor) -> Batch:
+    """As tokens of one context."""
+    place = torch.arange(len(part))
+    return Batch(part, torch.zeros_like(place), place, torch.zeros_like(place))
+
+
 def trained(sae: SAE) -> Trained:
-    return Trained(sae, activity(sae, x().split(250)))
+    return Trained(sae, activity(sae, [block(part) for part in x().split(250)]))
 
 
 def measured(*saes: SAE) -> dict[int, Measured]:
@@ -127,7 +134,7 @@ def test_latents_that_never_fire_are_left_out() -> None:
     sae, dead = made(0), [0, 7, 11]
     found = measured(without(sae, dead), sae)
     half, whole = values(found[0]), values(found[1])
-    alive = int((activity(sae, [x()]).fired > 0).sum())
+    alive = int((activity(sae, [block(x())]).fired > 0).sum())
     assert found[0].numbers["stability"].items < alive
     assert half["stability"] == pytest.approx(1)
     assert half["alive"] == pytest.approx((N - 3) / N)
