@@ -25,7 +25,7 @@ TABLES = (
     "training.tsv", "letters.tsv", "probing.tsv", "ranking.tsv", "pairs.tsv", "planned.tsv",
     "curves.tsv", "stability.tsv",
 )  # fmt: skip
-FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "temporal.png")
+FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "persistence.png")
 WRITTEN = {
     "reports/metrics.json",
     "reports/intervals.json",
