@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from pipeline.metrics.absorption import metrics as absorption_metrics
 from pipeline.metrics.absorption import results as absorption_results
 from pipeline.metrics.absorption.measure import gather, k_sparse, main_latents, measure
 from pipeline.metrics.absorption.scoring import ranks, score
@@ -259,7 +260,7 @@ def test_two_runs_are_equal_and_names_are_defined() -> None:
     made, sae = task({0, 5})
     first, second = (absorption_results.values(measure(sae, made, SECTION), made, SECTION) for _ in range(2))
     assert first == second
-    names = {metric.name for metric in absorption_results.METRICS}
+    names = {metric.name for metric in absorption_metrics.METRICS}
     assert {name for name in names if not name.endswith("_random_sae")} == set(first)
 
 
