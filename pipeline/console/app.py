@@ -115,6 +115,10 @@ def tune(
         int | None, typer.Option(min=1, help="Tokens of a trial; training's by default.")
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="After these minutes no trial begins.")] = None,
+    near: Annotated[
+        bool,
+        typer.Option(help="With --times: the best rate of the next shorter length, and half of it."),
+    ] = False,
     same_code: Annotated[
         bool, typer.Option(help="Train nothing: count the record as made by today's code.")
     ] = False,
@@ -125,7 +129,19 @@ def tune(
     if same_code:
         importlib.import_module("pipeline.commands.tune").vouch(variant, source)
         return
-    _run("commands.tune", variant, source, times or [], tokens, minutes)
+    _run("commands.tune", variant, source, times or [], tokens, minutes, near)
+
+
+@app.command()
+def ablate(
+    variant: Annotated[str, typer.Argument(help="A method with `tune.switches` in params.yaml.")],
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of each SAE; training's by default.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="After these minutes none begins.")] = None,
+) -> None:
+    """Train a method with every combination of its switches; write docs/tuning."""
+    _run("commands.ablate", variant, tokens, minutes)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.params import Params, read_params
-from pipeline.study import gather, plan, provenance
+from pipeline.study import gather, items, plan, provenance
 from pipeline.study.findings import Finding, findings
 from pipeline.study.section import FILE, Study, read_study
 
@@ -31,7 +31,8 @@ class Answers:
         """Those of the repository at `root`; raises BadInput for a missing or damaged file."""
         study, params = read_study(root / FILE), read_params(root / "params.yaml")
         tables, margins = gather.read(root), params.value("compare.margins")
-        found = {name: findings(name, block, tables, margins) for name, block in study.blocks.items()}
+        drawn = items.read(root)
+        found = {name: findings(name, block, tables, margins, drawn) for name, block in study.blocks.items()}
         return cls(study, params, tables, plan.read(root), provenance.read(root), found)
 
     def of(self, method: str) -> dict[str, list[Finding]]:

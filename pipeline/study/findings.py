@@ -3,14 +3,16 @@
 A comparison is of two rows of one block, on the language models and at the L0 targets at which every SAE of
 both was measured and met its target; its effect is the mean over these targets. All comparisons of one method
 in a block are one family (Holm). Where there are several language models their spread is part of every
-interval (pipeline/compare/paired/models.py). A difference must hold by two analyses: with the noise of all
-rows of the block, and by the paired t test of its two rows alone (pipeline/compare/planned.py says why).
+interval (pipeline/compare/paired/models.py); with one, its test items are (items.py). A difference must hold
+by two analyses: with the noise of all rows of the block, and by the paired t test of its two rows alone
+(pipeline/compare/planned.py says why).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ import pandas as pd
 
 from pipeline.compare.paired.estimate import LEVEL, Estimate
 from pipeline.compare.paired.models import over_models
-from pipeline.compare.paired.variance import Table, Values
+from pipeline.compare.paired.variance import Table, Values, added
 from pipeline.compare.paired.verdict import Verdict, holm
 from pipeline.study.gather import TEXT, TRUTH
 from pipeline.study.section import Asks, Block, Comparison
@@ -26,6 +28,9 @@ from pipeline.study.section import Asks, Block, Comparison
 ON_EACH = "on each language model alone"
 Grids = Mapping[str, np.ndarray]
 """By label (models, seeds, targets)."""
+ItemVariances = Mapping[tuple[str, ...], tuple[float, int]]
+"""By block, model, row, against, outcome and targets: what the items add, and how many (study/items.tsv)."""
+NO_ITEMS: ItemVariances = {}
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Finding:
     by_target: tuple[float, ...] = ()  # the effect at each of them
     left_out: str = ""  # targets that do not count, and why
     estimate: Estimate | None = None
+    with_items: bool = False  # whether the interval of one language model holds its test items
     verdict: Verdict = "not compared"
     p_holm: float | None = None
     reason: str | None = None
@@ -72,15 +78,19 @@ class Finding:
 
 
 def findings(
-    name: str, block: Block, tables: Mapping[str, pd.DataFrame], margins: Mapping[str, float]
+    name: str,
+    block: Block,
+    tables: Mapping[str, pd.DataFrame],
+    margins: Mapping[str, float],
+    items: ItemVariances = NO_ITEMS,
 ) -> list[Finding]:
     """Those of the block called `name`, every outcome of every comparison; a method's are judged together.
 
     Where a finding rests on several language models, so are those of each of them.
     """
-    found = _findings(name, block, tables, margins)
+    found = _findings(name, block, tables, margins, items)
     every = dict.fromkeys(model for each in found for model in each.models if len(each.models) > 1)
-    single = {model: _findings(name, block, _of_model(tables, model), margins) for model in every}
+    single = {model: _findings(name, block, _of_model(tables, model), margins, items) for model in every}
     return [
         replace(each, alone=tuple(single[model][i] for model in each.models if len(each.models) > 1))
         for i, each in enumerate(found)
@@ -92,9 +102,13 @@ def _of_model(tables: Mapping[str, pd.DataFrame], model: str) -> dict[str, pd.Da
 
 
 def _findings(
-    name: str, block: Block, tables: Mapping[str, pd.DataFrame], margins: Mapping[str, float]
+    name: str,
+    block: Block,
+    tables: Mapping[str, pd.DataFrame],
+    margins: Mapping[str, float],
+    items: ItemVariances,
 ) -> list[Finding]:
-    found = [_finding(name, each, outcome, tables) for each in block.compared for outcome in each.outcomes]
+    found = [_finding(name, each, name_, tables, items) for each in block.compared for name_ in each.outcomes]
     judged = {method: iter(_judged(own, margins)) for method, own in _by_method(found).items()}
     return [next(judged[each.method]) for each in found]
 
@@ -106,7 +120,9 @@ def _by_method(found: Iterable[Finding]) -> dict[str, list[Finding]]:
     return own
 
 
-def _finding(name: str, pair: Comparison, outcome: str, tables: Mapping[str, pd.DataFrame]) -> Finding:
+def _finding(
+    name: str, pair: Comparison, outcome: str, tables: Mapping[str, pd.DataFrame], items: ItemVariances
+) -> Finding:
     table, column = TRUTH if outcome.startswith("truth.") else TEXT, outcome.removeprefix("truth.")
     meaning = tables["columns"]
     meant = meaning[(meaning.table == table) & (meaning["name"] == column)]
@@ -130,11 +146,17 @@ def _finding(name: str, pair: Comparison, outcome: str, tables: Mapping[str, pd.
     grids = _grids(rows[rows.model.isin(models) & rows.target.isin(targets)], column, pair)
     if grids[pair.row][..., 0].size < 2:
         return replace(bare, reason="one SAE of each row: no spread")
-    return _estimated(bare, pair, grids, models, targets)
+    which = (name, models[0], pair.row, pair.against, outcome, " ".join(map(str, targets)))
+    return _estimated(bare, pair, grids, models, targets, items.get(which) if len(models) == 1 else None)
 
 
 def _estimated(
-    bare: Finding, pair: Comparison, grids: Grids, models: Sequence[str], targets: Sequence[int]
+    bare: Finding,
+    pair: Comparison,
+    grids: Grids,
+    models: Sequence[str],
+    targets: Sequence[int],
+    items: tuple[float, int] | None,
 ) -> Finding:
     both = grids[pair.row] - grids[pair.against]
     values = {label: _values(each.mean(-1)) for label, each in grids.items()}
@@ -144,8 +166,28 @@ def _estimated(
     return replace(
         bare, models=tuple(models), by_model=tuple(map(float, both.mean((1, 2)))), seeds=both.shape[1],
         targets=tuple(targets), by_target=tuple(map(float, both.mean((0, 1)))),
-        estimate=of_all.and_also(alone),
+        estimate=_strictest([each for one in (of_all, alone) for each in (one, _with_items(one, items))]),
+        with_items=items is not None,
     )  # fmt: skip
+
+
+def _strictest(analyses: Sequence[Estimate]) -> Estimate:
+    """The widest interval, and of each test the largest p.
+
+    More items than seeds raise the degrees of freedom of the sum (Satterthwaite), which may narrow it: with
+    few seeds the interval of seeds alone counts too.
+    """
+    narrow, *wider = sorted(analyses, key=lambda each: each.half)
+    return reduce(lambda strict, each: replace(each, also=strict), wider, narrow)
+
+
+def _with_items(found: Estimate, items: tuple[float, int] | None) -> Estimate:
+    """The estimate with the variance that the common items add."""
+    if items is None:
+        return found
+    variance, count = items
+    total, df = added((found.error**2, found.df), (variance, max(count - 1, 1)))
+    return replace(found, error=float(total) ** 0.5, df=float(df))
 
 
 def _models(both: pd.DataFrame, pair: Comparison) -> list[str]:

@@ -164,7 +164,9 @@ def rests_on(found: Found, wanted: Mapping[str, Sequence[str]]) -> str:
     )
     said += f"; still to run: {', '.join(missing)}" if missing else ""
     if len(models) == 1 and models != [SOURCE]:
-        said += "; the intervals hold SAE seeds alone, of this language model and its test texts"
+        without = dict.fromkeys(each.title for each in known if not each.with_items)
+        bare = f", for {joined(without)} SAE seeds alone" if without else ""
+        said += f"; the intervals hold SAE seeds and test items of this language model{bare}"
     left_out = dict.fromkeys(each.left_out for each in known if each.left_out)
     return said + (f"; left out: {'; '.join(left_out)}" if left_out else "")
 

@@ -78,6 +78,9 @@ def test_nothing_run_is_said_so_everywhere() -> None:
     assert shown(answers, "block main").strip() == "Not run."
     assert "**main** (Is atm better?) Not run." in shown(answers, "method atm")
     assert "| main | first | 24 | 0 |" in shown(answers, "run")
+    assert "does not fit" not in shown(answers, "run")
+    Path("study.yaml").write_text(Path("study.yaml").read_text().replace("hours: 10.0", "hours: 0.001"))
+    assert "| not run: it does not fit into the hours |" in shown(gathered(), "run")
     assert "Not run" in shown(answers, "models")
     assert "not run" in shown(answers, "picture")
     assert picture(answers) is None
@@ -132,7 +135,8 @@ def test_time_without_a_gain_is_said_so() -> None:
 def test_a_part_of_the_models_says_which_and_what_is_left() -> None:
     text = short(gathered(effects(atm_score=0.2)))
     assert "Rests on 1 language model (first), 3 SAE seeds each, L0 4 and 8: at least 12 SAEs" in text
-    assert "still to run: second; the intervals hold SAE seeds alone" in text
+    assert "still to run: second; the intervals hold SAE seeds and test items of this language model" in text
+    assert "for score and price SAE seeds alone" in text  # these list no items
     both = gathered(effects(atm_score=0.2), effects(atm_score=0.2))
     assert "Rests on 2 language models (first, second)" in short(both)
     assert "still to run" not in short(both)
