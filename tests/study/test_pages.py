@@ -78,6 +78,9 @@ def test_nothing_run_is_said_so_everywhere() -> None:
     assert shown(answers, "block main").strip() == "Not run."
     assert "**main** (Is atm better?) Not run." in shown(answers, "method atm")
     assert "| main | first | 24 | 0 |" in shown(answers, "run")
+    assert "does not fit" not in shown(answers, "run")
+    Path("study.yaml").write_text(Path("study.yaml").read_text().replace("hours: 10.0", "hours: 0.001"))
+    assert "| not run: it does not fit into the hours |" in shown(gathered(), "run")
     assert "Not run" in shown(answers, "models")
     assert "not run" in shown(answers, "picture")
     assert picture(answers) is None
