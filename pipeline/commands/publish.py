@@ -36,6 +36,8 @@ def run(variant: str, seed: int, name: str, to: Path, upload_to: str | None) -> 
     chosen = _run(variant, seed, name)
     source = sae_folder(variant, seed) / name
     _, cfg = load_sae(source)
+    if cfg["architecture"] == "window":
+        raise BadInput(f"{source} reads windows of tokens: SAELens, which is to load it, has none such.")
     results = [_results(stage, chosen, weights_hash(source)) for stage in evaluations()]
     text = card(
         f"{variant}, {_aim(chosen)}: a sparse autoencoder for {cfg['metadata']['model_name']}, "

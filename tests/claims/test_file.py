@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from pipeline.claims.schema import FILE, parse, read_claims
 from pipeline.console.errors import BadInput
-from pipeline.metrics.absorption import results as absorption_results
+from pipeline.metrics.absorption import metrics as absorption_metrics
 from pipeline.metrics.behavior import measure as behavior
 from pipeline.metrics.reconstruction import measure as reconstruction
 from pipeline.metrics.reconstruction import saebench
@@ -112,7 +112,7 @@ def test_our_metrics_are_measured_and_in_the_tables() -> None:
     in_tables = {
         "reconstruction": [*reconstruction.METRICS, *saebench.METRICS],
         "behavior": behavior.METRICS,
-        "absorption": absorption_results.METRICS,
+        "absorption": absorption_metrics.METRICS,
     }
     known = {f"{stage}/{m.name}" for stage, found in in_tables.items() for m in found if m.aggregate}
     ours = {name for metric in CLAIMS.metrics.values() for name in metric.ours}
