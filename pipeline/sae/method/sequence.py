@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.sae.method.variant import Step
+from pipeline.store.past import past
 
 
 def follows(step: Step) -> Tensor:
@@ -22,3 +23,8 @@ def segments(step: Step) -> list[tuple[int, int]]:
     cuts = ((step.context[1:] != step.context[:-1]).nonzero().squeeze(1) + 1).tolist()
     edges = [0, *cuts, len(step.context)]
     return list(pairwise(edges))
+
+
+def pasts(step: Step) -> Tensor:
+    """(B,) int64: how many rows right above each are the tokens before it, of its document and context."""
+    return past(step.context, step.document, step.position)
