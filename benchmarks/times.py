@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from pipeline.handbook.marks import filled
 
 PAGES = (Path("README.md"), Path("docs/dvc.md"))
+OTHER = "(Both figures are of older code, with other variants or seeds.)"
 
 
 def write(row: Mapping[str, Any]) -> None:
@@ -25,10 +28,17 @@ def figures(row: Mapping[str, Any]) -> dict[str, str]:
     times = {"time": "seconds", "no-op-time": "no_op_seconds", "exp-time": "exp_seconds"}
     said = {mark: clock(row[key]) for mark, key in times.items() if key in row}
     said["time"] += f" on {machine['cores']} cores ({machine['cpu']}, load {machine['load']})"
+    said["time-note"] = "" if row.get("experiment") == experiment(Path()) else OTHER
     said["memory"] = f"{row['memory_mb'] / 1000:.1f} GB of memory"
     spent = sorted(row["stages"].items(), key=lambda stage: -stage[1]["seconds"])
     said["stages"] = ", ".join(f"{name} {each['seconds']:.0f} ({each['runs']})" for name, each in spent)
     return said
+
+
+def experiment(root: Path) -> dict[str, Any]:
+    """What the default run under `root` trains: its `variants` and `seeds`."""
+    params = YAML(typ="safe").load(root / "params.yaml")
+    return {name: params[name] for name in ("variants", "seeds")}
 
 
 def clock(seconds: float) -> str:

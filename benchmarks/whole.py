@@ -16,6 +16,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from benchmarks.times import experiment
+
 DONE = re.compile(r"^\[\d+/\d+\] (\w+)(?:@\S+)?: ([\d.]+) s\b")
 """What `reproduce` says of a stage that ran."""
 CHANGE = "atm.threshold=0.25"
@@ -34,7 +36,7 @@ def rows(variant: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
         row = {
             "profile": YAML(typ="safe").load(root / "params.yaml")["profile"], "seconds": seconds,
             "cpu_seconds": _cpu_seconds() - cpu, "memory_mb": max(memory) - min(memory),
-            "stages": _stages(said),
+            "stages": _stages(said), "experiment": experiment(root),
         }  # fmt: skip
         row["no_op_seconds"], said = _timed(root, "dvc", "repro")
         assert "Running stage" not in said, "the second run was not idle"

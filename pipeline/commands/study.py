@@ -1,62 +1,92 @@
-"""Command `study`: the blocks of study.yaml, each on its language models, into study/ and a page in docs."""
+"""Command `study`: the blocks of study.yaml, each on its language models, into the tables of study/.
+
+What docs/study-results.md and README say of them is written by `python -m pipeline docs`.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.console.errors import BadInput
 from pipeline.params import Params, read_params
-from pipeline.study.gather import gather, read, write
-from pipeline.study.page import write_page
-from pipeline.study.plan import Cost, plan
+from pipeline.study import gather, items, plan, provenance
+from pipeline.study.found import Held, held
+from pipeline.study.plan import Cost
 from pipeline.study.section import Study, read_study
-from pipeline.study.workspace import workspaces
+from pipeline.study.workspace import Workspace, workspaces
+
+Found = list[tuple[Workspace, Held]]
 
 
-def run(blocks: list[str], only_plan: bool, only_report: bool) -> None:
-    """Run `blocks`, by default all that fit into the study's hours; or print the plan, or write the page.
+def run(blocks: list[str], only_plan: bool, only_gather: bool, root: Path) -> None:
+    """Run `blocks`, by default all that fit into the study's hours; or only print the plan, or gather.
 
-    Raises BadInput for an unknown block and where a stage failed.
+    `root`: the repository whose workspaces are priced and gathered; those of another one are only read.
+    Raises BadInput for an unknown block, for another repository's study to run, and where a stage failed.
     """
     params, study = read_params(), read_study()
     if unknown := sorted(set(blocks) - set(study.blocks)):
         raise BadInput(f"study.yaml has no block `{unknown[0]}`: choose of {', '.join(study.blocks)}.")
-    costs = plan(study, params.tree)
-    left_out = [each.block for each in costs if not each.fits]
+    if not (only_plan or only_gather) and root != Path():
+        raise BadInput("A study runs in its own repository: `--from` is for --plan and --gather.")
+    found = _found(study, params, root)
+    costs = plan.plan(study, params.tree, root, _done(found))
     if only_plan:
         Console().print(_table(study, costs))
         return
-    if not only_report:
-        _run(study, params, blocks or [each.block for each in costs if each.fits])
-    margins = params.value("compare.margins")
-    print(f"Written: {write_page(study, read(), margins, left_out)}", file=sys.stderr)
+    if only_gather:
+        _write(study, params, root)
+        return
+    _run(study, params, blocks or [each.block for each in costs if each.fits])
 
 
 def _run(study: Study, params: Params, blocks: Sequence[str]) -> None:
-    """Block by block; whenever one ends the tables hold all that is finished."""
-    every = {name: workspaces(study, params.tree, name) for name in study.blocks}
+    """Block by block; whenever a language model's part of one ends the tables hold all that is there."""
     for name in study.blocks:
-        if name not in blocks:
-            continue
-        for space in every[name]:
+        for space in workspaces(study, params.tree, name) if name in blocks else []:
             print(f"study: {space.folder}", file=sys.stderr)
             space.make()
             space.run()
-        write(gather(space for spaces in every.values() for space in spaces if space.finished()))
+            _write(study, params, Path())
+
+
+def _found(study: Study, params: Params, root: Path) -> Found:
+    """What every workspace at `root` holds; those without any result are left out."""
+    every = [space for name in study.blocks for space in workspaces(study, params.tree, name, root)]
+    return [(space, it) for space in every if (it := held(space)).results]
+
+
+def _done(found: Found) -> plan.Done:
+    return {space.name: set(it.results) for space, it in found}
+
+
+def _write(study: Study, params: Params, root: Path) -> None:
+    """The tables of study/: all that is there, finished or not."""
+    found = _found(study, params, root)
+    gather.write(gather.gather(found))
+    items.write(items.items(study, found))
+    provenance.write(provenance.provenance(space, it) for space, it in found)
+    plan.write(plan.plan(study, params.tree, root, _done(found)))
+    names = ", ".join(space.name for space, _ in found) or "no workspace"
+    said = f"Written: {gather.FOLDER}/ from {names}; `python -m pipeline docs` writes its page."
+    print(said, file=sys.stderr)
 
 
 def _table(study: Study, costs: Sequence[Cost]) -> Table:
-    columns = ("block", "SAEs", "CPU-hours", "of which timed here", "sum", "")
+    columns = ("block", "SAEs", "done", "CPU-hours", "left", "of which timed here", "sum", "")
     table = Table(*columns, title=f"study: at most {study.hours:g} CPU-hours", caption=_left_out(costs))
     total = 0.0
     for each in costs:
         total += each.hours
-        cells = (f"{each.hours:.2f}", f"{each.measured:.0%}", f"{total:.2f}", "" if each.fits else "left out")
-        table.add_row(f"{each.block}: {study.blocks[each.block].question}", str(each.saes), *cells)
+        hours = (f"{each.hours:.2f}", f"{each.left:.2f}", f"{each.measured:.0%}", f"{total:.2f}")
+        counts = (str(each.saes), str(each.complete))
+        title = f"{each.block}: {study.blocks[each.block].question}"
+        table.add_row(title, *counts, *hours, "" if each.fits else "left out")
     return table
 
 

@@ -21,6 +21,7 @@ from rich.table import Table
 from pipeline.console.errors import BadInput
 from pipeline.numbers.files import read_json
 from pipeline.stages.common.files import INTERVALS, METRICS
+from pipeline.study import gather, replicate
 
 Cells = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """label: {run: {headline: its interval, or the reason why there is none}}."""
@@ -54,16 +55,17 @@ class Held:
         return self.value is not None and abs(self.value - middle) <= widths * half * (1 + 1e-9)
 
 
-def run(against: str, share: float) -> None:
+def run(against: str, share: float, model: str | None = None) -> None:
     """Print how many numbers lie inside, per headline and in all; exit code 1 where they are too few.
 
-    `against`: a file like reports/intervals.json, or a git revision that has one.
+    `against`: a file like reports/intervals.json, or a git revision that has one. A run of a few methods is
+    held by the rows that it has. `model`: instead of a run, the SAEs of a language model of the study.
     """
-    held = list(holding(means(), committed(against)))
+    fresh = means() if model is None else replicate.means(gather.read()[gather.TEXT], model)
+    held = list(holding(fresh, committed(against)))
     if not held:
-        raise BadInput(
-            f"{INTERVALS} and the intervals of {against} have no number in common: run `dvc repro`."
-        )
+        where = INTERVALS if model is None else f"The study's language model {model}"
+        raise BadInput(f"{where} and the intervals of {against} have no number in common: run `dvc repro`.")
     Console(highlight=False).print(table(held))
     inside = counted(held)[0]
     print(f"{inside} of {len(held)} numbers lie inside the intervals of {against}; {share:.0%} must.")

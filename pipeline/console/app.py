@@ -115,6 +115,10 @@ def tune(
         int | None, typer.Option(min=1, help="Tokens of a trial; training's by default.")
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="After these minutes no trial begins.")] = None,
+    near: Annotated[
+        bool,
+        typer.Option(help="With --times: the best rate of the next shorter length, and half of it."),
+    ] = False,
     same_code: Annotated[
         bool, typer.Option(help="Train nothing: count the record as made by today's code.")
     ] = False,
@@ -125,19 +129,34 @@ def tune(
     if same_code:
         importlib.import_module("pipeline.commands.tune").vouch(variant, source)
         return
-    _run("commands.tune", variant, source, times or [], tokens, minutes)
+    _run("commands.tune", variant, source, times or [], tokens, minutes, near)
+
+
+@app.command()
+def ablate(
+    variant: Annotated[str, typer.Argument(help="A method with `tune.switches` in params.yaml.")],
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of each SAE; training's by default.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="After these minutes none begins.")] = None,
+) -> None:
+    """Train a method with every combination of its switches; write docs/tuning."""
+    _run("commands.ablate", variant, tokens, minutes)
 
 
 @app.command()
 def study(
     plan: Annotated[bool, typer.Option(help="Print what each block costs; run nothing.")] = False,
-    report: Annotated[bool, typer.Option(help="Write the page from the tables as they are.")] = False,
+    gather: Annotated[bool, typer.Option(help="Write what is there into study/; run nothing.")] = False,
+    source: Annotated[
+        Path, typer.Option("--from", help="With --plan or --gather: the repository that runs the study.")
+    ] = Path(),
     blocks: Annotated[
         list[str] | None, typer.Argument(help="Blocks of study.yaml; all that fit into its hours by default.")
     ] = None,
 ) -> None:
     """Run the study of study.yaml: several language models, seeds and targets; resumable."""
-    _run("commands.study", blocks or [], plan, report)
+    _run("commands.study", blocks or [], plan, gather, source)
 
 
 @app.command()
@@ -170,9 +189,12 @@ def verify(
         str, typer.Option(help="A git revision, or a file like reports/intervals.json.")
     ] = "HEAD",
     share: Annotated[float, typer.Option(min=0, max=1, help="Of the numbers, that must lie inside.")] = 0.9,
+    model: Annotated[
+        str | None, typer.Option(help="Instead of this run: a language model of the study's tables.")
+    ] = None,
 ) -> None:
     """Hold this run's headline numbers against the intervals of the committed run."""
-    _run("commands.verify", against, share)
+    _run("commands.verify", against, share, model)
 
 
 @app.command()

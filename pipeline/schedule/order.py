@@ -12,9 +12,10 @@ from pathlib import Path
 DURATIONS = Path(".scratch/durations.json")
 
 TYPICAL = {
-    "model": 60.0, "train": 15.0, "ground_truth": 15.0, "probing": 10.0, "absorption": 9.0, "behavior": 8.0,
-    "harvest": 8.0, "letter_task": 8.0, "probing_task": 8.0, "reconstruction": 6.0, "latents": 6.0,
-    "corpus": 6.0, "compare": 8.0, "page": 4.0, "saebench": 3.0, "claims": 2.0,
+    "model": 5.0, "train": 20.0, "ground_truth": 14.0, "reconstruction": 10.0, "behavior": 12.0,
+    "probing": 9.0, "absorption": 9.0, "slow_states": 7.0, "stability": 4.0, "harvest": 24.0,
+    "letter_task": 15.0, "probing_task": 6.0, "latents": 3.0, "corpus": 4.0, "compare": 18.0, "page": 5.0,
+    "saebench": 2.0, "claims": 2.0,
 }  # fmt: skip
 """Seconds by stage, for a stage that was never timed here."""
 

@@ -76,8 +76,8 @@ def resampled(table: np.ndarray, resamples: int, seed: int) -> np.ndarray:
 
     Equal N, `resamples` and `seed` draw equal items, which is what pairs two tables.
     """
-    # einsum, not BLAS: the same bits on any number of cores
-    return np.einsum("ri,ic->rc", _draws(len(table), resamples, seed), table)
+    # einsum, not BLAS: the same bits on any number of cores; a column in one piece is 4 times as fast for few
+    return np.einsum("ri,ci->rc", _draws(len(table), resamples, seed), np.ascontiguousarray(table.T))
 
 
 @lru_cache(maxsize=8)  # the metrics of one evaluation share their draws, one for each number of items

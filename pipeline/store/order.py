@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from pipeline.store.rows import Chunks
 from pipeline.store.store import Store
 
-Layout = Literal["tokens", "pairs", "contexts"]
-Mode = Literal["tokens", "pairs", "contexts", "shuffled pairs", "shuffled contexts"]
+Layout = Literal["tokens", "pairs", "windows", "contexts"]
+Mode = Literal[
+    "tokens", "pairs", "windows", "contexts", "shuffled pairs", "shuffled windows", "shuffled contexts"
+]
 """How a split is read: a layout, or its twin whose rows are random (`pool_source`)."""
 Rows = NDArray[np.int64]
 
@@ -20,7 +22,14 @@ def layout(mode: Mode) -> Layout:
     """How the places of a batch's rows lie in the text, in truth or, for a twin, in name."""
     if mode == "shuffled pairs":
         return "pairs"
+    if mode == "shuffled windows":
+        return "windows"
     return "contexts" if mode == "shuffled contexts" else mode
+
+
+def together(mode: Mode, window: int) -> int:
+    """How many neighbouring rows are drawn together; contexts are drawn by themselves."""
+    return {"pairs": 2, "windows": window}.get(layout(mode), 1)
 
 
 def split_chunks(store: Store, split: str) -> list[range]:
@@ -33,25 +42,24 @@ def split_chunks(store: Store, split: str) -> list[range]:
     ]
 
 
-def usable(store: Store, rows: range, mode: Layout) -> NDArray[np.bool_]:
-    """(rows,) bool: valid rows; in `pairs` mode the rows that begin a pair.
+def usable(store: Store, rows: range, together: int) -> NDArray[np.bool_]:
+    """(rows,) bool: the rows that begin a run of `together` valid ones in a row, of one context and document.
 
-    A pair is a row and its successor in the same context and document, both valid.
+    Runs overlap: each row can begin one.
     """
     valid = store.valid[rows.start : rows.stop]
-    if mode != "pairs":
+    if together == 1:
         return valid
     document, position = store.document[rows.start : rows.stop], store.position[rows.start : rows.stop]
-    begins = np.zeros(len(rows), dtype=bool)
-    begins[:-1] = (
-        valid[:-1] & valid[1:] & (document[1:] == document[:-1]) & (position[1:] == position[:-1] + 1)
-    )
+    goes_on = valid[:-1] & valid[1:] & (document[1:] == document[:-1]) & (position[1:] == position[:-1] + 1)
+    begins, starts = np.zeros(len(rows), dtype=bool), max(len(rows) - together + 1, 0)
+    begins[:starts] = np.logical_and.reduce([goes_on[i : i + starts] for i in range(together - 1)])
     return begins
 
 
-def stream_length(store: Store, rows: range, mode: Layout) -> int:
-    """How many rows an epoch takes from `rows`: each pair counts two."""
-    return int(usable(store, rows, mode).sum()) * (2 if mode == "pairs" else 1)
+def stream_length(store: Store, rows: range, together: int) -> int:
+    """How many rows an epoch takes from `rows`: a row counts once for each run that it is in."""
+    return int(usable(store, rows, together).sum()) * together
 
 
 def cuts(context: Rows, mode: Layout, size: int) -> list[int]:
@@ -80,18 +88,15 @@ def pools(chunks: list[range], pool_rows: int, seed: int, epoch: int) -> list[Ch
     return [tuple(chunks[int(index)] for index in part) for part in np.array_split(order, number)]
 
 
-def pool_order(store: Store, pool: Chunks, mode: Layout, rng: np.random.Generator) -> Rows:
+def pool_order(store: Store, pool: Chunks, mode: Layout, together: int, rng: np.random.Generator) -> Rows:
     """The order in which a pool's rows are read, as offsets into the pool.
 
-    tokens: the valid rows, shuffled. pairs: the pairs, shuffled, as offsets s, s + 1. contexts: the
-    contexts, shuffled, each with its valid rows in order.
+    tokens: the valid rows, shuffled. pairs and windows: runs of `together` rows, shuffled, each as offsets
+    s, s + 1, ... contexts: the contexts, shuffled, each with its valid rows in order.
     """
-    picked = np.flatnonzero(np.concatenate([usable(store, rows, mode) for rows in pool]))
-    if mode == "tokens":
-        return rng.permutation(picked)
-    if mode == "pairs":
-        starts = rng.permutation(picked)
-        return np.stack([starts, starts + 1], axis=1).reshape(-1)
+    picked = np.flatnonzero(np.concatenate([usable(store, rows, together) for rows in pool]))
+    if mode != "contexts":
+        return (rng.permutation(picked)[:, None] + np.arange(together)).reshape(-1)
     # chunks are whole contexts, so a pool is one too
     contexts = sum(len(rows) for rows in pool) // store.context_length
     rank = rng.permutation(contexts)[picked // store.context_length]

@@ -20,6 +20,7 @@ from pipeline.store.order import (
     pools,
     split_chunks,
     stream_length,
+    together,
 )
 from pipeline.store.past import past
 from pipeline.store.pool import Pools, load
@@ -57,10 +58,11 @@ class Reader:
 
     The reader is an endless stream of rows cut every `batch` rows: nothing is dropped at the end of a
     pool or an epoch, a batch may hold the end of one and the beginning of the next. An epoch gives
-    every valid row once (tokens, contexts) or every pair of neighbours once (pairs: rows 2j, 2j + 1).
-    The stream is a function of the store, split, mode and seed, so the state is one number.
+    every valid row once (tokens, contexts), every pair of neighbours once (pairs: rows 2j, 2j + 1) or every
+    run of `window` neighbours once (windows). The stream is a function of the store, split, mode and seed, so
+    the state is one number.
 
-    `shuffled pairs` and `shuffled contexts` are the twins of those two: the same documents, positions and
+    `shuffled pairs`, `shuffled windows` and `shuffled contexts` are twins: the same documents, positions and
     contexts in the same order, but the rows `x` are the pool's, permuted. An objective is told of neighbours
     that are none, and encodes the same rows as often.
 
@@ -70,16 +72,20 @@ class Reader:
 
     def __init__(
         self, store: Store, split: str, mode: Mode, batch: int, seed: int, pool_rows: int = POOL_ROWS,
-        part: tuple[int, int] = (0, 1),
+        part: tuple[int, int] = (0, 1), window: int = 1,
     ) -> None:  # fmt: skip
-        if layout(mode) == "pairs" and batch % 2:
-            raise BadInput(f"a batch of {batch} rows cannot hold whole pairs; make it even.")
+        self._together = together(mode, window)
+        if batch % self._together:
+            raise BadInput(
+                f"a batch of {batch} rows cannot hold whole {layout(mode)}; make it a multiple of "
+                f"{self._together}."
+            )
         self.store, self.mode, self.batch, self.seed, self.pool_rows = store, mode, batch, seed, pool_rows
         if layout(mode) == "contexts" and part[1] > 1 and batch < part[1] * store.context_length:
             raise BadInput(_too_few(batch, part[1]))
         self.part = part
         self._chunks = split_chunks(store, split)
-        self._lengths = {rows.start: stream_length(store, rows, layout(mode)) for rows in self._chunks}
+        self._lengths = {rows.start: stream_length(store, rows, self._together) for rows in self._chunks}
         self.epoch_rows = sum(self._lengths.values())
         if self.epoch_rows < batch:
             raise BadInput(
@@ -156,7 +162,7 @@ class Reader:
         self._pool = self._pools.get(self._plan[pool], then)
         here = [self.seed, self._epoch, pool]
         rng = np.random.default_rng([*here, 2])
-        self._order = pool_order(self.store, self._plan[pool], layout(self.mode), rng)
+        self._order = pool_order(self.store, self._plan[pool], layout(self.mode), self._together, rng)
         self._source = self._order  # which row is given for each place
         if layout(self.mode) != self.mode:
             self._source = pool_source(self._order, np.random.default_rng([*here, 3]))

@@ -1,96 +1,226 @@
 """What the blocks' questions are answered with: differences of rows, with language models as a random factor.
 
-A comparison is of two rows of one block over the L0 targets that all their SAEs met, mean over these targets;
-all comparisons of a question are one family (Holm). Where a block has several language models their
-spread is part of every interval (pipeline/compare/paired/models.py).
+A comparison is of two rows of one block, on the language models and at the L0 targets at which every SAE of
+both was measured and met its target; its effect is the mean over these targets. All comparisons of one method
+in a block are one family (Holm). Where there are several language models their spread is part of every
+interval (pipeline/compare/paired/models.py); with one, its test items are (items.py). A difference must hold
+by two analyses: with the noise of all rows of the block, and by the paired t test of its two rows alone
+(pipeline/compare/planned.py says why).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.compare.paired.estimate import LEVEL, Estimate
-from pipeline.compare.paired.models import compared, over_models
-from pipeline.compare.paired.variance import Values
+from pipeline.compare.paired.models import over_models
+from pipeline.compare.paired.variance import Table, Values, added
 from pipeline.compare.paired.verdict import Verdict, holm
 from pipeline.study.gather import TEXT, TRUTH
-from pipeline.study.section import Block, Comparison
+from pipeline.study.section import Asks, Block, Comparison
+
+ON_EACH = "on each language model alone"
+Grids = Mapping[str, np.ndarray]
+"""By label (models, seeds, targets)."""
+ItemVariances = Mapping[tuple[str, ...], tuple[float, int]]
+"""By block, model, row, against, outcome and targets: what the items add, and how many (study/items.tsv)."""
+NO_ITEMS: ItemVariances = {}
 
 
 @dataclass(frozen=True)
 class Finding:
     """One outcome of one comparison; without an estimate the reason why there is none."""
 
+    block: str
+    asks: Asks
     row: str
     against: str
     outcome: str  # `truth.` before those on known truth
     title: str = ""
     better: str = "neither"
     decimals: int = 3
-    models: int = 0
-    seeds: int = 0
+    models: tuple[str, ...] = ()
+    by_model: tuple[float, ...] = ()  # the effect on each of them
+    seeds: int = 0  # of each model
     targets: tuple[int, ...] = ()
     by_target: tuple[float, ...] = ()  # the effect at each of them
+    left_out: str = ""  # targets that do not count, and why
     estimate: Estimate | None = None
+    with_items: bool = False  # whether the interval of one language model holds its test items
     verdict: Verdict = "not compared"
     p_holm: float | None = None
     reason: str | None = None
+    alone: tuple[Finding, ...] = ()  # the same on each of several language models by itself
+
+    @property
+    def word(self) -> str:
+        """The verdict; where only each language model by itself gives one, that one and so much said."""
+        words = {each.verdict for each in self.alone}
+        if self.verdict == "not distinguishable" and len(words) == 1 and words & {"better", "worse"}:
+            return f"{words.pop()} {ON_EACH}"
+        return self.verdict
+
+    @property
+    def method(self) -> str:
+        """The method that it is about."""
+        return self.row.split(" (")[0]
+
+    @property
+    def saes(self) -> int:
+        """How many SAEs it rests on, of both rows."""
+        return 2 * len(self.models) * self.seeds * len(self.targets)
 
 
 def findings(
-    name: str, block: Block, tables: Mapping[str, pd.DataFrame], margins: Mapping[str, float]
+    name: str,
+    block: Block,
+    tables: Mapping[str, pd.DataFrame],
+    margins: Mapping[str, float],
+    items: ItemVariances = NO_ITEMS,
 ) -> list[Finding]:
-    """Those of the block called `name`, every outcome of every comparison, judged as one family."""
-    found = [_finding(name, each, outcome, tables) for each in block.compared for outcome in each.outcomes]
-    return _judged(found, margins)
+    """Those of the block called `name`, every outcome of every comparison; a method's are judged together.
+
+    Where a finding rests on several language models, so are those of each of them.
+    """
+    found = _findings(name, block, tables, margins, items)
+    every = dict.fromkeys(model for each in found for model in each.models if len(each.models) > 1)
+    single = {model: _findings(name, block, _of_model(tables, model), margins, items) for model in every}
+    return [
+        replace(each, alone=tuple(single[model][i] for model in each.models if len(each.models) > 1))
+        for i, each in enumerate(found)
+    ]
 
 
-def _finding(name: str, pair: Comparison, outcome: str, tables: Mapping[str, pd.DataFrame]) -> Finding:
+def _of_model(tables: Mapping[str, pd.DataFrame], model: str) -> dict[str, pd.DataFrame]:
+    return {name: each[each.model == model] if "model" in each else each for name, each in tables.items()}
+
+
+def _findings(
+    name: str,
+    block: Block,
+    tables: Mapping[str, pd.DataFrame],
+    margins: Mapping[str, float],
+    items: ItemVariances,
+) -> list[Finding]:
+    found = [_finding(name, each, name_, tables, items) for each in block.compared for name_ in each.outcomes]
+    judged = {method: iter(_judged(own, margins)) for method, own in _by_method(found).items()}
+    return [next(judged[each.method]) for each in found]
+
+
+def _by_method(found: Iterable[Finding]) -> dict[str, list[Finding]]:
+    own: dict[str, list[Finding]] = {}
+    for each in found:
+        own.setdefault(each.method, []).append(each)
+    return own
+
+
+def _finding(
+    name: str, pair: Comparison, outcome: str, tables: Mapping[str, pd.DataFrame], items: ItemVariances
+) -> Finding:
     table, column = TRUTH if outcome.startswith("truth.") else TEXT, outcome.removeprefix("truth.")
     meaning = tables["columns"]
     meant = meaning[(meaning.table == table) & (meaning["name"] == column)]
+    bare = Finding(name, pair.asks, pair.row, pair.against, outcome)
     if meant.empty:
-        return Finding(pair.row, pair.against, outcome, reason=f"no evaluation gives `{outcome}`")
-    bare = Finding(
-        pair.row, pair.against, outcome, str(meant["title"].iloc[0]), str(meant["better"].iloc[0]),
-        int(meant["decimals"].iloc[0]),
+        return replace(bare, reason=f"no SAE has `{outcome}` yet")
+    bare = replace(
+        bare, title=str(meant["title"].iloc[0]), better=str(meant["better"].iloc[0]),
+        decimals=int(meant["decimals"].iloc[0]),
     )  # fmt: skip
     rows = tables[table][tables[table].block == name]
-    targets = _met(rows, pair, column)
+    both = rows[rows.label.isin([pair.row, pair.against]) & rows[column].notna()]
+    models = _models(both, pair)
+    if not models:
+        return replace(bare, reason="no language model on which both rows were measured")
+    left_out = _missed(both[both.model.isin(models)])
+    targets = sorted(set(both[both.model.isin(models)].target) - left_out.keys())
+    bare = replace(bare, left_out="; ".join(left_out.values()))
     if not targets:
-        return replace(bare, reason="no L0 target that every SAE of both rows met and was measured at")
-    grids = _grids(rows[rows.target.isin(targets)], column)
-    if not {pair.row, pair.against} <= grids.keys() or grids[pair.row][..., 0].size < 2:
-        return replace(bare, reason="not the same models and seeds in both rows, or one SAE of each")
+        return replace(bare, reason="no L0 target that every SAE of both rows met")
+    grids = _grids(rows[rows.model.isin(models) & rows.target.isin(targets)], column, pair)
+    if grids[pair.row][..., 0].size < 2:
+        return replace(bare, reason="one SAE of each row: no spread")
+    which = (name, models[0], pair.row, pair.against, outcome, " ".join(map(str, targets)))
+    return _estimated(bare, pair, grids, models, targets, items.get(which) if len(models) == 1 else None)
+
+
+def _estimated(
+    bare: Finding,
+    pair: Comparison,
+    grids: Grids,
+    models: Sequence[str],
+    targets: Sequence[int],
+    items: tuple[float, int] | None,
+) -> Finding:
     both = grids[pair.row] - grids[pair.against]
     values = {label: _values(each.mean(-1)) for label, each in grids.items()}
-    [(estimate, _)] = compared(values, [(pair.row, pair.against)], "higher")
-    parts = tuple(float(each) for each in both.mean((0, 1)))
+    place = {label: i for i, label in enumerate(values)}
+    of_all = Table.of([*values.values()]).difference(place[pair.row], place[pair.against])
+    alone = Table.of([values[pair.row], values[pair.against]]).difference(0, 1)
     return replace(
-        bare, models=both.shape[0], seeds=both.shape[1], targets=tuple(targets), by_target=parts,
-        estimate=estimate,
+        bare, models=tuple(models), by_model=tuple(map(float, both.mean((1, 2)))), seeds=both.shape[1],
+        targets=tuple(targets), by_target=tuple(map(float, both.mean((0, 1)))),
+        estimate=_strictest([each for one in (of_all, alone) for each in (one, _with_items(one, items))]),
+        with_items=items is not None,
     )  # fmt: skip
 
 
-def _met(rows: pd.DataFrame, pair: Comparison, column: str) -> list[int]:
-    """The targets that every SAE of both rows met, with a number for each."""
-    both = rows[rows.label.isin([pair.row, pair.against])]
-    good = (both.status == "ok") & (both.on_target == "yes") & both[column].notna()
-    each = good.groupby(both.target).all()
-    complete = both.groupby("target").label.nunique() == len({pair.row, pair.against})
-    return [int(target) for target in each.index[each & complete]]
+def _strictest(analyses: Sequence[Estimate]) -> Estimate:
+    """The widest interval, and of each test the largest p.
+
+    More items than seeds raise the degrees of freedom of the sum (Satterthwaite), which may narrow it: with
+    few seeds the interval of seeds alone counts too.
+    """
+    narrow, *wider = sorted(analyses, key=lambda each: each.half)
+    return reduce(lambda strict, each: replace(each, also=strict), wider, narrow)
 
 
-def _grids(rows: pd.DataFrame, column: str) -> dict[str, np.ndarray]:
-    """By label (models, seeds, targets): of rows that have every number of the largest such grid."""
+def _with_items(found: Estimate, items: tuple[float, int] | None) -> Estimate:
+    """The estimate with the variance that the common items add."""
+    if items is None:
+        return found
+    variance, count = items
+    total, df = added((found.error**2, found.df), (variance, max(count - 1, 1)))
+    return replace(found, error=float(total) ** 0.5, df=float(df))
+
+
+def _models(both: pd.DataFrame, pair: Comparison) -> list[str]:
+    """The language models on which both rows have the same seeds and targets: those of the commonest grid."""
+    cells: dict[frozenset[tuple[int, int]], list[str]] = {}
+    for model, here in both.groupby("model", sort=False):
+        grids = [frozenset(zip(part.seed, part.target, strict=True)) for _, part in here.groupby("label")]
+        if len(grids) == len({pair.row, pair.against}) and len({*grids}) == 1 and _full(grids[0]):
+            cells.setdefault(grids[0], []).append(str(model))
+    return max(cells.values(), key=len, default=[])
+
+
+def _full(cells: frozenset[tuple[int, int]]) -> bool:
+    seeds, targets = ({*each} for each in zip(*cells, strict=True))
+    return len(cells) == len(seeds) * len(targets)
+
+
+def _missed(both: pd.DataFrame) -> dict[int, str]:
+    """The targets that not every SAE met, and by how many of which row."""
+    bad = (both.status != "ok") | (both.on_target != "yes")
+    said: dict[int, list[str]] = {}
+    for _, part in both.assign(bad=bad).groupby(["target", "label"], sort=False):
+        if part.bad.any():
+            missed = f"{part.bad.sum()} of {len(part)} SAEs of {part.label.iloc[0]} missed it"
+            said.setdefault(int(part.target.iloc[0]), []).append(missed)
+    return {target: f"L0 {target} ({', '.join(parts)})" for target, parts in said.items()}
+
+
+def _grids(rows: pd.DataFrame, column: str, pair: Comparison) -> dict[str, np.ndarray]:
+    """Both rows of `pair`, and the other rows of the block that have every number that these have."""
     wanted = pd.MultiIndex.from_product(
-        [sorted(rows.model.unique()), sorted(rows.seed.unique()), sorted(rows.target.unique())]
-    )
+        [rows[rows.label == pair.row][level].drop_duplicates() for level in ("model", "seed", "target")]
+    ).sort_values()
     shape = tuple(len(level) for level in wanted.levels)
     found = {}
     for label, part in rows.groupby("label"):

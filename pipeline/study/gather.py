@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from pipeline.numbers.definition import Definition
-from pipeline.numbers.document import Identity, read_results
+from pipeline.numbers.document import Identity
 from pipeline.numbers.table import Columns, read_table, write_table
+from pipeline.study.found import Held
 from pipeline.study.workspace import Workspace
 
-FOLDER = Path("study")
+FOLDER, COMMAND = Path("study"), "study"
 TEXT, TRUTH = "text", "truth"
 """The tables: SAEs of a language model's activations, and those of a source whose truth is known."""
 SOURCE = "source"
@@ -30,41 +31,40 @@ MEANING: Columns = {
 KEY = ["model", "label", "seed", "run"]
 
 
-def gather(spaces: Iterable[Workspace]) -> dict[str, pd.DataFrame]:
-    """The tables of `spaces`, of which each SAE counts once, and `columns`: what the numbers mean."""
+def gather(found: Iterable[tuple[Workspace, Held]]) -> dict[str, pd.DataFrame]:
+    """The tables of what workspaces hold, and `columns`: what the numbers mean.
+
+    A SAE that two blocks share has a row in each: a block's rows are all that its question is answered by.
+    """
     rows: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {TEXT: {}, TRUTH: {}}
     meaning: dict[tuple[str, str], dict[str, Any]] = {}
-    for space in spaces:
-        for table, identity, values, definitions in _measured(space):
+    for space, held in found:
+        for table, identity, values, definitions in _measured(held):
             model = SOURCE if table == TRUTH else space.model
-            key = (model, identity.label, identity.seed, identity.run)
-            row = rows[table].setdefault(key, _who(space, model, identity))
-            if row["block"] == space.block:
-                row |= values
+            key = (space.block, model, identity.label, identity.seed, identity.run)
+            rows[table].setdefault(key, _who(space, model, identity)).update(values)
             for each in definitions:
                 meaning.setdefault((table, str(each["name"])), {"table": table, **each})
     columns = pd.DataFrame(meaning.values(), columns=list(MEANING)).sort_values(["table", "order", "name"])
-    found = {"columns": columns}
+    tables = {"columns": columns}
     for table, named in rows.items():
         names = columns[columns.table == table]["name"]
-        found[table] = pd.DataFrame(named.values(), columns=[*WHO, *names]).sort_values(["block", *KEY])
-    return found
+        tables[table] = pd.DataFrame(named.values(), columns=[*WHO, *names]).sort_values(["block", *KEY])
+    return tables
 
 
 def _measured(
-    space: Workspace,
+    held: Held,
 ) -> Iterator[tuple[str, Identity, dict[str, float | None], list[dict[str, Any]]]]:
     """Of every evaluation and SAE: its table, who it is, its headline numbers and what they mean."""
-    for evaluation in space.evaluations:
-        for variant in space.params["variants"]:
-            results = read_results(space.results(evaluation, variant), f"{evaluation}@{variant}")
-            shown = [each for each in results.definitions.values() if each.headline is not None]
-            table = TRUTH if results.own_saes else TEXT
-            meaning = [_meaning(each) for each in shown]
-            for row in results.rows:
-                pairs = zip(meaning, shown, strict=True)
-                numbers = {str(m["name"]): row.numbers[each.name].value for m, each in pairs}
-                yield table, row.identity, numbers, meaning
+    for results in held.results.values():
+        shown = [each for each in results.definitions.values() if each.headline is not None]
+        table = TRUTH if results.own_saes else TEXT
+        meaning = [_meaning(each) for each in shown]
+        for row in results.rows:
+            pairs = zip(meaning, shown, strict=True)
+            numbers = {str(m["name"]): row.numbers[each.name].value for m, each in pairs}
+            yield table, row.identity, numbers, meaning
 
 
 def _meaning(definition: Definition) -> dict[str, Any]:
@@ -85,18 +85,19 @@ def _who(space: Workspace, model: str, identity: Identity) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write(tables: dict[str, pd.DataFrame]) -> None:
+def write(tables: Mapping[str, pd.DataFrame]) -> None:
     """Write them into the folder `study`."""
     write_table(FOLDER / "columns.tsv", MEANING, tables["columns"])
     for name in (TEXT, TRUTH):
         write_table(FOLDER / f"{name}.tsv", _columns(tables["columns"], name), tables[name])
 
 
-def read() -> dict[str, pd.DataFrame]:
-    """What `write` wrote; raises BadInput where it is missing or damaged."""
-    columns = read_table(FOLDER / "columns.tsv", MEANING, "study")
+def read(root: Path = Path()) -> dict[str, pd.DataFrame]:
+    """What `write` wrote in the repository at `root`; raises BadInput where it is missing or damaged."""
+    columns = read_table(root / FOLDER / "columns.tsv", MEANING, COMMAND)
     tables = {
-        name: read_table(FOLDER / f"{name}.tsv", _columns(columns, name), "study") for name in (TEXT, TRUTH)
+        name: read_table(root / FOLDER / f"{name}.tsv", _columns(columns, name), COMMAND)
+        for name in (TEXT, TRUTH)
     }
     return {"columns": columns, **tables}
 

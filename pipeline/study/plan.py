@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import pandas as pd
+
+from pipeline.numbers.table import Columns, read_table, write_table
 from pipeline.schedule.order import TYPICAL, UNKNOWN
-from pipeline.study.section import Block, Study
-from pipeline.study.workspace import durations, workspaces
+from pipeline.study.gather import COMMAND, FOLDER
+from pipeline.study.section import Study
+from pipeline.study.workspace import Workspace, durations, workspaces
+
+FILE = FOLDER / "plan.tsv"
+Done = Mapping[str, Collection[tuple[str, str]]]
+"""By workspace the evaluations and variants that have a result."""
+NOTHING: Done = {}
 
 HOUR = 3600.0
 TYPICAL_SAES, TYPICAL_TRAINING = 4, 2 * 400_000
@@ -20,14 +29,50 @@ SHARED = ("corpus", "harvest", "letter_task", "probing_task")
 
 
 @dataclass(frozen=True)
+class Part:
+    """A block's price on one language model, and how far it is."""
+
+    block: str
+    model: str
+    saes: int
+    complete: int  # SAEs with every evaluation of the block
+    hours: float  # of one core
+    left: float  # hours of what has no result yet
+    measured: float  # hours that rest on times of stages measured here
+
+
+@dataclass(frozen=True)
 class Cost:
     """A block's price."""
 
     block: str
-    saes: int
-    hours: float  # of one core
-    measured: float  # share of the hours that rests on times of stages measured here
+    parts: tuple[Part, ...]
     fits: bool
+
+    @property
+    def saes(self) -> int:
+        """How many it has on all models."""
+        return sum(each.saes for each in self.parts)
+
+    @property
+    def complete(self) -> int:
+        """Those with every evaluation."""
+        return sum(each.complete for each in self.parts)
+
+    @property
+    def hours(self) -> float:
+        """CPU-hours of all of it."""
+        return sum(each.hours for each in self.parts)
+
+    @property
+    def left(self) -> float:
+        """CPU-hours of what has no result yet."""
+        return sum(each.left for each in self.parts)
+
+    @property
+    def measured(self) -> float:
+        """Share of the hours that rests on times of stages measured here."""
+        return sum(each.measured for each in self.parts) / self.hours
 
 
 @dataclass(frozen=True)
@@ -58,45 +103,56 @@ class Prices:
         return TYPICAL.get(stage, UNKNOWN) / (TYPICAL_TRAINING if stage == "train" else TYPICAL_SAES), False
 
 
-def plan(study: Study, params: Mapping[str, Any]) -> list[Cost]:
-    """The blocks in their order; once one does not fit, none after it does."""
-    prices = Prices.of(_runs(study, params))
-    trained: set[str] = set()
+def plan(study: Study, params: Mapping[str, Any], root: Path = Path(), done: Done = NOTHING) -> list[Cost]:
+    """The blocks in their order, of the study that the repository at `root` runs and has `done` so far.
+
+    Once one does not fit, none after it does.
+    """
+    prices = Prices.of(_runs(study, params, root))
+    begun = {each.partition("-")[2] for each in done}
+    priced: set[str] = set()
     costs: list[Cost] = []
-    total, fits = 0.0, True
-    for name, block in study.blocks.items():
-        new = [study.models[each].hours for each in block.models if each not in trained]
-        trained |= set(block.models)
-        seconds, known, saes = _block(study, params, name, prices)
-        seconds += HOUR * sum(new) + len(new) * sum(TYPICAL[stage] for stage in SHARED)
-        total += seconds / HOUR
-        fits = fits and total <= study.hours
-        costs.append(Cost(name, saes, seconds / HOUR, known / seconds, fits))
+    total = 0.0
+    for name in study.blocks:
+        parts = []
+        for space in workspaces(study, params, name):
+            shared = 0.0 if space.model in priced else _shared(study, space.model)
+            priced.add(space.model)
+            part = _part(space, prices, done.get(space.name, frozenset()))
+            open_ = 0.0 if space.model in begun else shared
+            parts.append(replace(part, hours=part.hours + shared, left=part.left + open_))
+        total += sum(each.hours for each in parts)
+        costs.append(Cost(name, tuple(parts), total <= study.hours))
     return costs
 
 
-def _block(study: Study, params: Mapping[str, Any], name: str, prices: Prices) -> tuple[float, float, int]:
-    """Seconds, those of them that rest on measured times, and how many SAEs."""
-    seconds = known = saes = 0.0
-    block = study.blocks[name]
-    for space in workspaces(study, params, name):
-        for variant in block.variants:
-            saes += _units(space.params, "behavior", variant)
-            for stage in _stages(block):
-                each, measured = prices.of_stage(stage, variant)
-                part = (
-                    each
-                    * _units(space.params, stage, variant)
-                    * (len(block.seeds) if stage == "train" else 1)
-                )
-                seconds += part
-                known += part if measured else 0.0
-    return seconds, known, int(saes)
+def _shared(study: Study, model: str) -> float:
+    """Hours of what runs once for a language model."""
+    return study.models[model].hours + sum(TYPICAL[stage] for stage in SHARED) / HOUR
 
 
-def _stages(block: Block) -> list[str]:
+def _part(space: Workspace, prices: Prices, done: Collection[tuple[str, str]]) -> Part:
+    seconds = known = left = 0.0
+    saes = complete = 0
+    for variant in space.params["variants"]:
+        here = {evaluation for evaluation, name in done if name == variant}
+        count = int(_units(space.params, "behavior", variant))
+        saes += count
+        complete += count if here.issuperset(space.evaluations) else 0
+        for stage in _stages(space.evaluations):
+            each, measured = prices.of_stage(stage, variant)
+            times = len(space.params["seeds"]) if stage == "train" else 1
+            part = each * _units(space.params, stage, variant) * times
+            seconds += part
+            known += part if measured else 0.0
+            # an evaluation needs all its SAEs
+            left += 0.0 if stage in here or (stage == "train" and here) else part
+    return Part(space.block, space.model, saes, complete, seconds / HOUR, left / HOUR, known / HOUR)
+
+
+def _stages(evaluations: tuple[str, ...]) -> list[str]:
     """What is done for each SAE."""
-    return block.evaluations if block.evaluations == ["ground_truth"] else ["train", *block.evaluations]
+    return [*evaluations] if evaluations == ("ground_truth",) else ["train", *evaluations]
 
 
 def _units(tree: Mapping[str, Any], stage: str, variant: str) -> float:
@@ -111,9 +167,33 @@ def _units(tree: Mapping[str, Any], stage: str, variant: str) -> float:
     return float(rows * len(train["l0"]) * len(tree["seeds"]))
 
 
-def _runs(study: Study, params: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, float], Mapping[str, Any]]]:
+def _runs(
+    study: Study, params: Mapping[str, Any], root: Path
+) -> Iterator[tuple[Mapping[str, float], Mapping[str, Any]]]:
     """What was timed: the repository's own run, and the study so far."""
-    yield durations(Path()), params
+    yield durations(root), params
     for block in study.blocks:
-        for space in workspaces(study, params, block):
+        for space in workspaces(study, params, block, root):
             yield durations(space.folder), space.params
+
+
+COLUMNS: Columns = {
+    "block": str, "model": str, "saes": int, "complete": int, "hours": float, "left": float,
+    "measured": float,
+}  # fmt: skip
+
+
+def write(costs: Iterable[Cost]) -> None:
+    """Write study/plan.tsv: a row per block and language model."""
+    write_table(FILE, COLUMNS, [_rounded(part) for each in costs for part in each.parts])
+
+
+def _rounded(part: Part) -> dict[str, Any]:
+    """Prices are no better than to a hundredth of an hour."""
+    row = asdict(part)
+    return {**row, **{name: round(row[name], 2) for name in ("hours", "left", "measured")}}
+
+
+def read(root: Path = Path()) -> pd.DataFrame:
+    """What `write` wrote in the repository at `root`; raises BadInput where it is missing or damaged."""
+    return read_table(root / FILE, COLUMNS, COMMAND)

@@ -19,8 +19,15 @@ class Model(Section):
     hours: float = Field(0.0, ge=0, description="CPU-hours to train it, if it does not ship")
 
 
+Asks = Literal["gain", "time", "part", "base"]
+"""What a comparison is for: what a method improves and at what price, against the same without its idea;
+whether time does it, against a twin on shuffled neighbours; which part of it; whether on another base too."""
+
+
 class Comparison(Section):
     """Two rows, the first hoped to be better, and the headline numbers that decide."""
+
+    asks: Asks = Field("gain", description="gain | time | part | base")
 
     row: str = Field(min_length=1, description="label of a row, for example `temporal`")
     against: str = Field(min_length=1, description="and of what it is held against, `temporal (shuffled)`")

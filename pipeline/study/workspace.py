@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from pipeline.console.errors import BadInput
 from pipeline.params import Params
 from pipeline.study.section import Block, Model, Study
 
 FOLDER = Path(".scratch/study")
-COPIED = ("pipeline", "requirements", "dvc.yaml", ".dvcignore", "data/none")
+CODE = ("pipeline", "requirements", "dvc.yaml")
+"""What decides a stage's result beside its parameters."""
+COPIED = (*CODE, ".dvcignore", "data/none")
 """What the stages need of the repository."""
 CONFIG = """[core]
     no_scm = true
@@ -46,11 +47,17 @@ class Workspace:
     model: str
     params: Mapping[str, Any]  # the tree of its params.yaml
     evaluations: tuple[str, ...]
+    root: Path = Path()  # the repository that runs it
+
+    @property
+    def name(self) -> str:
+        """What its folder is called."""
+        return f"{self.block}-{self.model}"
 
     @property
     def folder(self) -> Path:
         """Where it lies; not tracked by git."""
-        return FOLDER / f"{self.block}-{self.model}"
+        return self.root / FOLDER / self.name
 
     def make(self) -> None:
         """Copy the code and write the parameters; outputs of an earlier run stay where they are."""
@@ -61,15 +68,6 @@ class Workspace:
         (self.folder / ".dvc/config").write_text(CONFIG.format(cache=cache), encoding="utf-8")
         with (self.folder / "params.yaml").open("w", encoding="utf-8") as file:
             YAML(typ="safe").dump(_plain(self.params), file)
-
-    def finished(self) -> bool:
-        """Whether every evaluation is there, made with these parameters."""
-        try:
-            made = YAML(typ="safe").load((self.folder / "params.yaml").read_text(encoding="utf-8"))
-        except (OSError, YAMLError):
-            return False
-        wanted = [self.results(stage, name) for stage in self.evaluations for name in self.params["variants"]]
-        return bool(made == _plain(self.params) and all((each / "results.json").is_file() for each in wanted))
 
     def results(self, evaluation: str, variant: str) -> Path:
         """The folder of an evaluation's results."""
@@ -92,13 +90,11 @@ def durations(repository: Path) -> dict[str, float]:
         return {}
 
 
-def workspaces(study: Study, params: Mapping[str, Any], block: str) -> list[Workspace]:
-    """Those of a block, one per language model."""
+def workspaces(study: Study, params: Mapping[str, Any], block: str, root: Path = Path()) -> list[Workspace]:
+    """Those of a block, one per language model, that the repository at `root` runs."""
     wanted = study.blocks[block]
-    return [
-        Workspace(block, name, tree_of(study, params, study.models[name], wanted), tuple(wanted.evaluations))
-        for name in wanted.models
-    ]
+    trees = {name: tree_of(study, params, study.models[name], wanted) for name in wanted.models}
+    return [Workspace(block, name, tree, tuple(wanted.evaluations), root) for name, tree in trees.items()]
 
 
 def tree_of(study: Study, params: Mapping[str, Any], model: Model, block: Block) -> dict[str, Any]:

@@ -99,7 +99,8 @@ def _set_up(
     job: Job, section: TrainSection, store: Store, device: torch.device, world: World
 ) -> tuple[list[Trainer], Reader]:
     recipe, variants = job.recipe(section), job.variants(section, store.d)
-    reader = Reader(store, "train", job.reading, recipe.batch, job.seed, part=(world.rank, world.size))
+    part, window = (world.rank, world.size), variants[0].window
+    reader = Reader(store, "train", job.reading, recipe.batch, job.seed, part=part, window=window)
     scale = store.attrs.scale if recipe.input_scaled else 1.0
     sample = _sample(store, job.seed, recipe.batch).to(device) * scale
     trainers = [_trainer(variant, recipe, scale, section, job.seed, sample, world) for variant in variants]
@@ -162,6 +163,7 @@ def _record(trainers: list[Trainer], log: list[list[dict[str, Any]]], done: int)
 def _finish(job: Job, trainer: Trainer, rows: list[dict[str, Any]], held_out: Batch) -> Trained:
     sae = trainer.export()
     measured = validate(sae, held_out, trainer.world)
+    l0 = measured.l0 / trainer.variant.shared
     target = trainer.variant.l0
     name = "paper" if target is None else f"l0-{target}"
     run = Run(
@@ -173,9 +175,9 @@ def _finish(job: Job, trainer: Trainer, rows: list[dict[str, Any]], held_out: Ba
         target=target,
         status="diverged" if trainer.diverged else "ok",
         reason=trainer.diverged,
-        l0=measured.l0,
+        l0=l0,
         coefficient=trainer.coefficient if trainer.variant.controlled else None,
-        on_target=None if target is None else abs(measured.l0 - target) <= TOLERANCE * target,
+        on_target=None if target is None else abs(l0 - target) <= TOLERANCE * target,
     )
     return Trained(run, sae, trainer.variant.statistics(), rows, _gap(trainer, sae, held_out))
 

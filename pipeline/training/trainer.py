@@ -99,7 +99,8 @@ class Trainer:
 
     def _prepare(self, batch: Batch) -> Step:
         w = self.weights
-        x = batch.x * self.scale
+        x = (batch.x * self.scale).view(-1, self.variant.d)
+        last = slice(self.variant.joined - 1, None, self.variant.joined)
         with torch.no_grad():
             bias = optim.folded_bias(w)
             pre = self.pre_activations(x, w["W_enc"]).add_(bias)
@@ -108,15 +109,15 @@ class Trainer:
             pre=pre,
             bias=bias.requires_grad_(),
             weights=w,
-            context=batch.context,
-            document=batch.document,
-            position=batch.position,
+            context=batch.context[last],
+            document=batch.document[last],
+            position=batch.position[last],
             dead=self.fired >= self.dead_tokens,
             coefficient=self.coefficient,
             index=self.step_index,
             steps=self.recipe.steps,
             world=self.world,
-            share=len(x) / self.recipe.batch if self.world.size > 1 else 1.0,
+            share=len(batch.x) / self.recipe.batch if self.world.size > 1 else 1.0,
         )
 
     def pre_activations(self, x: Tensor, W_enc: Tensor) -> Tensor:
@@ -171,10 +172,10 @@ class Trainer:
 
     @torch.no_grad()
     def _after(self, step: Step, objective: Objective, sums: Sums, loss: float) -> None:
-        self.fired += step.tokens
+        self.fired += step.tokens * self.variant.joined
         self.fired.masked_fill_(sums.fires > 0, 0)
         self.variant.after_step(step, objective, self.loop_state())
-        l0 = float(sums.active) / step.tokens
+        l0 = float(sums.active) / step.tokens / min(self.variant.joined, self.variant.shared)
         if self.controller is not None:
             self.controller.update(l0, self.step_index)
         self.figures = {"loss": loss, "l0": l0}
@@ -228,9 +229,10 @@ class Trainer:
 
 
 def initial_weights(variant: Variant, sample: Tensor, generator: torch.Generator) -> Weights:
-    """Random unit decoder rows, the encoder their transpose, b_dec the mean of `sample` (rows, d), scaled.
+    """Random unit decoder rows, the encoder their transpose, b_dec the mean of `sample`, scaled.
 
-    W_enc is held as the transpose of an (n, d) block: its sparse gradient comes in that layout.
+    `sample` has rows of single tokens. W_enc is held as the transpose of an (n, d) block: its sparse gradient
+    comes in that layout.
     """
     rows = torch.randn(variant.n, variant.d, generator=generator)
     rows /= rows.norm(dim=1, keepdim=True)
@@ -238,7 +240,7 @@ def initial_weights(variant: Variant, sample: Tensor, generator: torch.Generator
         "W_enc": rows.clone().T,
         "W_dec": rows.clone(),
         "b_enc": torch.zeros(variant.n),
-        "b_dec": sample.mean(0).cpu(),
+        "b_dec": sample.mean(0).cpu().repeat(variant.joined),
     }
     weights = {name: shared[name] for name in variant.parameter_names()} | variant.parameters(generator)
     frozen = variant.frozen()

@@ -75,20 +75,22 @@ def read_trials(path: Path) -> list[Trial]:
     if not path.exists():
         return []
     table = read_table(path, COLUMNS, "tune")
-    return [_trial(row) for row in table.to_dict("records")]
+    return [trial_of(row) for row in table.to_dict("records")]
 
 
 def write_trials(path: Path, trials: Iterable[Trial]) -> None:
     """All of them, in an order that does not depend on which ended first."""
-    write_table(path, COLUMNS, [_row(each) for each in sorted(trials, key=lambda each: each.key)])
+    write_table(path, COLUMNS, [row_of(each) for each in sorted(trials, key=lambda each: each.key)])
 
 
-def _row(trial: Trial) -> dict[str, Any]:
+def row_of(trial: Trial) -> dict[str, Any]:
+    """Its row of the table."""
     values = " ".join(f"{name}={value!r}" for name, value in trial.values)
     return asdict(trial) | {"values": values, "on_target": "yes" if trial.on_target else "no"}
 
 
-def _trial(row: Mapping[Any, Any]) -> Trial:
+def trial_of(row: Mapping[Any, Any]) -> Trial:
+    """The trial of a row of the table."""
     pairs = [each.split("=") for each in row["values"].split()]
     values = tuple((name, float(value)) for name, value in pairs)
     return Trial(**{**row, "values": values, "on_target": row["on_target"] == "yes"})

@@ -42,6 +42,7 @@ class Space:
     rates: tuple[float, ...]
     grids: Mapping[str, tuple[float, ...]]
     term: str | None  # of `grids`: chosen by persistence
+    closed: bool = False  # no rate but `rates` is tried
 
     @classmethod
     def of(cls, variant: str, section: TuneSection, start: Mapping[str, float], rate: bool = False) -> Space:
@@ -90,11 +91,17 @@ def put(setting: Setting, name: str, value: float) -> Setting:
     return tuple(sorted((dict(setting) | {name: value}).items()))
 
 
+def without_rate(setting: Setting) -> Setting:
+    """`setting` but for its rate."""
+    return tuple(each for each in setting if each[0] != RATE)
+
+
 def _rounds(space: Space) -> Iterator[tuple[str, tuple[float, ...] | None]]:
     """What is searched, in order: a name and its grid, None for half and twice the best so far."""
     if space.rates:
         yield RATE, space.rates
-        yield RATE, None
+        if not space.closed:
+            yield RATE, None
     yield from space.grids.items()
     if space.rates and space.grids:
         yield RATE, None

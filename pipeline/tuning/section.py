@@ -25,6 +25,12 @@ class TuneSection(Section):
         {},
         description="which value weighs a method's temporal term: chosen by persistence",
     )
+    switches: dict[str, list[str]] = Field(
+        {}, description="switches of a method that `ablate` turns on and off, one by one and all"
+    )
+    switch_seeds: list[int] = Field(
+        [7, 8, 9], min_length=1, description="of `ablate`: rates with the first; none that a result uses"
+    )
     cost: float = Field(
         0.01, ge=0, description="explained variance that a term may cost against its own weight 0"
     )

@@ -13,7 +13,7 @@ from pipeline.numbers.number import Number
 from pipeline.store import Store
 from pipeline.store.blocks import blocks
 from pipeline.training.job import Job
-from pipeline.training.run import Trained, train
+from pipeline.training.run import OnStep, Trained, train
 from pipeline.training.section import TrainSection
 from pipeline.training.validation import validate, validation_rows
 from pipeline.tuning.methods import Method
@@ -53,10 +53,10 @@ class Ground:
         alone = {"tokens": tokens, "world_size": 1}
         return [self.section.model_copy(update={**alone, "l0": [target]}) for target in self.section.l0]
 
-    def try_out(self, piece: Piece) -> Trial:
+    def try_out(self, piece: Piece, on_step: OnStep | None = None) -> Trial:
         """Train and measure; a diverged SAE is a result."""
         before = time.thread_time()
-        [trained] = train(piece.job(self.seed), piece.section, self.store, self.device)
+        [trained] = train(piece.job(self.seed), piece.section, self.store, self.device, on_step)
         return self._measured(piece, trained, time.thread_time() - before)
 
     def _measured(self, piece: Piece, trained: Trained, seconds: float) -> Trial:
@@ -68,7 +68,7 @@ class Ground:
         return Trial(
             variant=piece.method.variant, values=piece.setting, others=piece.method.hash,
             tokens=section.tokens, target=section.l0[0], status=run.status, on_target=bool(run.on_target),
-            l0=found.l0, explained_variance=found.explained_variance, norm_ratio=found.norm_ratio,
+            l0=run.l0, explained_variance=found.explained_variance, norm_ratio=found.norm_ratio,
             persistence=_value(steady["persistence"]),
             persistence_energy=_value(steady["persistence_energy"]),
             dead=int(trained.log[-1]["dead"]) if trained.log else 0, seconds=round(seconds, 1),

@@ -6,12 +6,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from pipeline.commands.verify import Means, counted, holding, run
 from pipeline.console.errors import BadInput
 from pipeline.numbers.files import write_json
 from pipeline.stages.common.files import INTERVALS, METRICS
+from pipeline.study import gather
 
 
 def interval(low: float, high: float) -> dict[str, float]:
@@ -87,6 +89,28 @@ def test_too_few_are_exit_code_one() -> None:
     with pytest.raises(SystemExit) as ended:
         run("committed.json", 0.9)
     assert ended.value.code == 1
+
+
+def test_a_language_model_of_the_study_is_held_like_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    who = {
+        "block": "time", "variant": "topk", "label": "topk", "target": 4, "run": "l0-4", "status": "ok",
+        "on_target": "yes",
+    }  # fmt: skip
+    rows = [
+        {**who, "model": model, "seed": seed, "l0": l0, "kl": 0.3}
+        for model, seed, l0 in [("second", 1, 3.8), ("second", 2, 4.1), ("third", 1, 9.0), ("third", 2, 9.0)]
+    ]
+    meaning = {"title": "", "better": "lower", "decimals": 3, "order": 1, "definition": ""}
+    columns = [{"table": "text", "name": name, **meaning} for name in ("kl", "l0")]
+    names = [*gather.WHO, "kl", "l0"]
+    text, truth = pd.DataFrame(rows)[names], pd.DataFrame(columns=[*gather.WHO])
+    gather.write({"columns": pd.DataFrame(columns), "text": text, "truth": truth})
+    run("committed.json", 1.0, "second")
+    assert "2 of 2 numbers lie inside" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        run("committed.json", 1.0, "third")
+    with pytest.raises(BadInput, match="The study's language model fourth and the intervals"):
+        run("committed.json", 1.0, "fourth")
 
 
 def test_a_revision_of_git_is_read() -> None:

@@ -53,6 +53,7 @@ def case(
     def randn(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=g)
 
+    d, n = variant.d, variant.n  # a row of windows is wider, a stack has more latents
     drawn = {"W_enc": randn(n, d).T, "W_dec": randn(n, d), "b_enc": 0.3 * randn(n), "b_dec": randn(d)}
     weights = {key: drawn[key] for key in variant.parameter_names()}
     weights |= {key: value + 0.2 * randn(*value.shape).abs() for key, value in variant.parameters(g).items()}

@@ -20,9 +20,9 @@ from pipeline.console.errors import BadInput
 from pipeline.store import Batch, Reader, Store, open_store, pool
 from tests.store import made
 
-MODES = ["tokens", "pairs", "contexts", "shuffled pairs", "shuffled contexts"]
-TRUE = MODES[:3]
-TWINS = {"shuffled pairs": "pairs", "shuffled contexts": "contexts"}
+TRUE = ["tokens", "pairs", "windows", "contexts"]
+TWINS = {"shuffled pairs": "pairs", "shuffled windows": "windows", "shuffled contexts": "contexts"}
+MODES = [*TRUE, *TWINS]
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,17 @@ class Case:
     batch: int
     seed: int
 
+    @property
+    def window(self) -> int:
+        """Rows of a window: whole ones make up a batch."""
+        return 3 if self.batch % 3 == 0 else 2
+
     def store(self) -> Store:
         return made.in_memory(self.contexts, self.length, self.chunk_contexts, self.seed)
 
     def reader(self, mode: Any, store: Store | None = None, split: str = "train") -> Reader:
-        return Reader(store or self.store(), split, mode, self.batch, self.seed, self.pool_rows)
+        of, window = store or self.store(), self.window
+        return Reader(of, split, mode, self.batch, self.seed, self.pool_rows, window=window)
 
 
 cases = st.builds(
@@ -115,6 +121,25 @@ def test_pairs_are_never_torn(case: Case) -> None:
         assert torch.equal(batch.context[1::2], batch.context[::2])
 
 
+@given(cases, st.integers(1, 4))
+def test_an_epoch_gives_every_window_once_and_windows_are_neighbours(case: Case, window: int) -> None:
+    """Of one row they are the tokens, of two the pairs, in the same order."""
+    store = made.in_memory(80, 12, case.chunk_contexts, case.seed)
+    reader = Reader(store, "train", "windows", window, case.seed, case.pool_rows, window=window)
+    rows = epoch(reader)
+    found = [tuple(rows[start : start + window]) for start in range(0, len(rows), window)]
+    pairs = set(pairs_of(store, store.split("train")))
+    expected = [
+        tuple(range(row, row + window))
+        for row in store.split("train")
+        if store.valid[row] and all((row + i, row + i + 1) in pairs for i in range(window - 1))
+    ]
+    assert sorted(found) == expected
+    same = {1: "tokens", 2: "pairs"}.get(window)
+    if same:
+        assert rows == epoch(Reader(store, "train", same, window, case.seed, case.pool_rows))
+
+
 @given(cases)
 def test_contexts_come_whole_and_in_order(case: Case) -> None:
     store = case.store()
@@ -168,7 +193,7 @@ def test_a_twin_tells_the_same_places_and_gives_the_same_rows_permuted(case: Cas
 def test_a_twin_has_no_neighbours(mode: Any) -> None:
     """Rows that it calls neighbours are as far apart, and as seldom of one document, as random rows."""
     store = made.in_memory(400, 12, 4)
-    reader = Reader(store, "train", mode, 64, 3)
+    reader = Reader(store, "train", mode, 64, 3, window=4)
     said = true = document = 0
     for _ in range(reader.epoch_rows // 64):
         batch = reader.next()
@@ -189,7 +214,7 @@ def test_a_twin_has_no_neighbours(mode: Any) -> None:
 def test_parts_of_a_twin_are_its_batch(mode: Any) -> None:
     """Two processes together read what one reads, and cut no pair or context."""
     store = made.in_memory(60, 8, 4)
-    whole, *parts = (Reader(store, "train", mode, 32, 1, 100, part) for part in ((0, 1), (0, 2), (1, 2)))
+    whole, *parts = (Reader(store, "train", mode, 32, 1, 100, part, 4) for part in ((0, 1), (0, 2), (1, 2)))
     for _ in range(40):
         batch, first, second = whole.next(), parts[0].next(), parts[1].next()
         for name in ("x", "document", "position", "context"):
@@ -220,7 +245,7 @@ def test_a_restored_reader_goes_on_exactly(case: Case, mode: str, before: int, a
 def test_pools_hold_what_memory_holds(case: Case, mode: str) -> None:
     store = case.store()
     pooled = epoch(case.reader(mode, store))
-    whole = epoch(Reader(store, "train", mode, case.batch, case.seed))
+    whole = epoch(Reader(store, "train", mode, case.batch, case.seed, window=case.window))
     assert Counter(pooled) == Counter(whole)
 
 
@@ -274,9 +299,11 @@ def test_bfloat16_rows_come_out_as_float32() -> None:
     assert torch.equal(batch.x, x[rows].float())
 
 
-def test_an_odd_batch_holds_no_pairs() -> None:
-    with pytest.raises(BadInput, match="make it even"):
+def test_a_batch_holds_whole_pairs_and_windows() -> None:
+    with pytest.raises(BadInput, match="whole pairs; make it a multiple of 2"):
         Reader(made.in_memory(9, 8, 2), "train", "pairs", 7, 0)
+    with pytest.raises(BadInput, match="whole windows; make it a multiple of 4"):
+        Reader(made.in_memory(9, 8, 2), "train", "windows", 6, 0, window=4)
 
 
 def test_fewer_rows_than_one_batch() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.study.findings import Finding, findings
+from pipeline.study.found import held
 from pipeline.study.gather import gather, read, write
-from pipeline.study.page import write_page
 from pipeline.study.section import Study
 from pipeline.study.workspace import Workspace, workspaces
 from tests.study.made import PARAMS, STUDY, Score, study, write_params, write_results
@@ -44,8 +44,12 @@ def measured(one: Study, by_model: float = 0.0, **wrong: Any) -> list[Workspace]
     return spaces
 
 
+def tables(spaces: list[Workspace]) -> dict[str, Any]:
+    return gather((space, held(space)) for space in spaces)
+
+
 def found(one: Study, spaces: list[Workspace], block: str = "main", **margins: float) -> dict[str, Finding]:
-    return {each.outcome: each for each in findings(block, one.blocks[block], gather(spaces), margins)}
+    return {each.outcome: each for each in findings(block, one.blocks[block], tables(spaces), margins)}
 
 
 def test_a_planted_effect_is_found_in_its_own_direction() -> None:
@@ -56,8 +60,8 @@ def test_a_planted_effect_is_found_in_its_own_direction() -> None:
     assert price.estimate is not None
     assert score.estimate.low < 0.2 < score.estimate.high
     assert price.estimate.value == pytest.approx(-0.1, abs=0.005)
-    assert (score.verdict, price.verdict) == ("better", "better")  # price: lower is better
-    assert (score.models, score.seeds, score.targets) == (2, 2, (4, 8))
+    assert (score.word, price.word) == ("better", "better")  # price: lower is better
+    assert (score.models, score.seeds, score.targets, score.saes) == (("first", "second"), 2, (4, 8), 16)
     assert score.by_target == pytest.approx((0.2, 0.2), abs=0.005)
 
 
@@ -67,6 +71,39 @@ def test_models_that_disagree_widen_the_interval() -> None:
     assert same is not None
     assert apart is not None
     assert apart.half > 20 * same.half
+
+
+def test_what_each_model_shows_and_their_mean_does_not_is_said_so() -> None:
+    """Two models are one degree of freedom; each by itself has its seeds."""
+    one = study()
+    score = found(one, measured(one, by_model=0.05))["score"]
+    assert score.verdict == "not distinguishable"
+    assert [each.verdict for each in score.alone] == ["better", "better"]
+    assert score.word == "better on each language model alone"
+    assert score.by_model == pytest.approx((0.15, 0.25), abs=0.005)
+    apart = found(one, measured(one, by_model=0.3))["score"]
+    assert apart.word == "not distinguishable"
+    assert [each.verdict for each in apart.alone] == ["worse", "better"]
+
+
+def test_a_model_that_has_one_row_only_does_not_count_yet() -> None:
+    one = study()
+    spaces = measured(one)
+    (spaces[1].results("reconstruction", "topk") / "results.json").unlink()
+    score = found(one, spaces)["score"]
+    assert (score.models, score.alone, score.saes) == (("first",), (), 8)
+    assert score.estimate is not None
+    (spaces[0].results("reconstruction", "atm") / "results.json").unlink()
+    assert found(one, spaces)["score"].reason == "no language model on which both rows were measured"
+
+
+def test_a_number_that_one_sae_lacks_leaves_its_model_out() -> None:
+    one = study()
+    spaces = measured(one)
+    full = planted("second")
+    write_results(spaces[1], lambda *of: None if of == ("price", "atm", 2, 8) else full(*of))
+    result = found(one, spaces)
+    assert (result["score"].models, result["price"].models) == (("first", "second"), ("first",))
 
 
 def test_equal_within_a_margin() -> None:
@@ -79,7 +116,7 @@ def test_equal_within_a_margin() -> None:
 def test_a_target_that_was_missed_does_not_count() -> None:
     one = study()
     result = found(one, measured(one, missed=("atm", 8)))["score"]
-    assert result.targets == (4,)
+    assert (result.targets, result.left_out) == ((4,), "L0 8 (4 of 4 SAEs of atm missed it)")
     nowhere = study(blocks={"main": {**STUDY["blocks"]["main"], "set": {}}})
     reason = found(nowhere, measured(nowhere, missed=("atm", 4)))["score"].reason
     assert reason is not None
@@ -89,15 +126,15 @@ def test_a_target_that_was_missed_does_not_count() -> None:
 def test_known_truth_is_a_table_of_its_own() -> None:
     one = study()
     result = found(one, measured(one), "truth")["truth.recovery"]
-    assert (result.models, result.seeds) == (1, 2)
+    assert (result.models, result.seeds) == (("source",), 2)
     assert result.estimate is not None
 
 
 @pytest.mark.parametrize(
     ("compared", "says"),
     [
-        ({"row": "atm", "against": "topk", "outcomes": ["nosuch"]}, "no evaluation gives `nosuch`"),
-        ({"row": "atm", "against": "nosuch", "outcomes": ["score"]}, "no L0 target"),
+        ({"row": "atm", "against": "topk", "outcomes": ["nosuch"]}, "no SAE has `nosuch` yet"),
+        ({"row": "atm", "against": "nosuch", "outcomes": ["score"]}, "no language model"),
     ],
 )
 def test_what_cannot_be_compared_says_why(compared: dict[str, Any], says: str) -> None:
@@ -107,21 +144,13 @@ def test_what_cannot_be_compared_says_why(compared: dict[str, Any], says: str) -
     assert says in str(result.reason)
 
 
-def test_a_sae_counts_once_and_the_tables_come_back_from_disk() -> None:
+def test_blocks_that_share_saes_each_have_their_rows_and_the_tables_come_back_from_disk() -> None:
     twice = {"one": STUDY["blocks"]["main"], "two": STUDY["blocks"]["main"]}
-    tables = gather(measured(study(blocks=twice)))
-    assert len(tables["text"]) == 2 * 2 * 2 * 2
-    assert set(tables["text"].block) == {"one"}
-    write(tables)
+    one = study(blocks=twice)
+    spaces = measured(one)
+    gathered = tables(spaces)
+    assert gathered["text"].groupby("block").size().to_dict() == {"one": 16, "two": 16}
+    assert found(one, spaces, "two")["score"].estimate is not None
+    write(gathered)
     again = read()
-    assert again["text"].to_dict("records") == tables["text"].round(9).to_dict("records")
-
-
-def test_the_page_answers_each_question_or_says_why_not() -> None:
-    one = study()
-    spaces = [space for space in measured(one) if space.block == "main"]
-    text = write_page(one, gather(spaces), {}, ["truth"]).read_text()
-    assert "## main: Is atm better?" in text
-    assert "| atm | topk | score ↑ | +0.2" in text
-    assert "What would overturn it: a third text." in text
-    assert "No result: left out: it did not fit into the budget." in text
+    assert again["text"].to_dict("records") == gathered["text"].round(9).to_dict("records")

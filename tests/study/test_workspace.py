@@ -9,7 +9,7 @@ from pipeline.console.errors import BadInput
 from pipeline.params import read_params
 from pipeline.study.section import read_study
 from pipeline.study.workspace import workspaces
-from tests.study.made import PARAMS, STUDY, study, write_params, write_results
+from tests.study.made import PARAMS, STUDY, study, write_params
 
 
 @pytest.fixture(autouse=True)
@@ -40,17 +40,6 @@ def test_make_writes_a_repository_of_its_own_that_shares_the_cache() -> None:
     assert (space.folder / "models").is_dir()  # outputs of an earlier run: DVC knows what is up to date
     assert str(Path(".dvc/cache").absolute()) in (space.folder / ".dvc/config").read_text()
     assert read_params(space.folder / "params.yaml").tree == space.params
-
-
-def test_finished_is_measured_with_these_parameters() -> None:
-    [space, _] = workspaces(study(), PARAMS, "main")
-    assert not space.finished()
-    space.make()
-    assert not space.finished()
-    write_results(space, lambda *_: 1.0)
-    assert space.finished()
-    changed = study(blocks={"main": {**STUDY["blocks"]["main"], "seeds": [1, 3]}})
-    assert not workspaces(changed, PARAMS, "main")[0].finished()
 
 
 def test_a_key_without_place_is_one_sentence() -> None:

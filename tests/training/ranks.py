@@ -42,6 +42,7 @@ CONTROLS = (
     ("topk", "soft_frozen_decoder"), ("topk", "frozen_encoder"), ("atm", "permuted"),
     ("atm", "batchtopk_base"), ("temporal", "shuffled"), ("temporal", "batchtopk_base"),
     ("tsae", "shuffled"), ("tsae", "batchtopk_base"), ("contrastive", "l1_base"),
+    ("txc", "stacked"),
 )  # fmt: skip
 """Of each thing that a control changes, one."""
 DENSER = (("tsae", "shuffled"), ("contrastive", "l1_base"))

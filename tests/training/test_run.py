@@ -14,6 +14,7 @@ from pipeline.console.errors import BadInput
 from pipeline.parallel.world import World
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.method.variant import Recipe
+from pipeline.store import Batch
 from pipeline.training.controller import SparsityController
 from pipeline.training.job import Job, method
 from pipeline.training.run import train
@@ -84,17 +85,19 @@ def test_exported_saes_are_folded_and_have_unit_rows() -> None:
         one, reader = toy.trainer(variant, steps=30)
         for _ in range(30):
             one.step(reader.next())
-        x = reader.next().x
+        x, past = (batch := reader.next()).x, batch.past
         exported = one.export()
         inside = one.variant.export(one.weights)
-        torch.testing.assert_close(exported.W_dec.norm(dim=1), torch.ones(48))
-        expected = inside.reconstruct(one.scale * x) / one.scale
-        torch.testing.assert_close(exported.reconstruct(x), expected, atol=1e-4, rtol=1e-4)
-        codes = inside.encode(one.scale * x).dense() / one.scale
-        torch.testing.assert_close(exported.encode(x).dense(), codes, atol=1e-4, rtol=1e-4)
+        before = exported.window.W_dec if exported.window else exported.W_dec[:0, None]
+        rows = torch.cat([exported.W_dec, *before], dim=1)
+        torch.testing.assert_close(rows.norm(dim=1), torch.ones(48))
+        expected = inside.reconstruct(one.scale * x, past) / one.scale
+        torch.testing.assert_close(exported.reconstruct(x, past), expected, atol=1e-4, rtol=1e-4)
+        codes = inside.encode(one.scale * x, past).dense() / one.scale
+        torch.testing.assert_close(exported.encode(x, past).dense(), codes, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("variant", ["topk", "batchtopk", "matryoshka", "contrastive"])
+@pytest.mark.parametrize("variant", ["topk", "batchtopk", "matryoshka", "contrastive", "txc"])
 def test_selected_sparsity_is_met(variant: str) -> None:
     [one] = toy.trained(variant, l0=[4], tokens=200 * 64)
     assert one.run.l0 == pytest.approx(4, rel=0.15)
@@ -147,10 +150,10 @@ def test_divergence_at_the_last_step_is_seen(monkeypatch: pytest.MonkeyPatch) ->
 
     real, checks = run.validate, []
 
-    def late(sae: SAE, x: torch.Tensor, world: World) -> Validation:
+    def late(sae: SAE, rows: Batch, world: World) -> Validation:
         checks.append(1)
         value = 0.5 if len(checks) <= 10 else -3.0
-        return replace(real(sae, x), explained_variance=value, norm_ratio=1.0)
+        return replace(real(sae, rows), explained_variance=value, norm_ratio=1.0)
 
     monkeypatch.setattr(run, "validate", late)
     [one] = toy.trained("topk", tokens=61 * 64)
@@ -196,6 +199,9 @@ def test_a_nan_input_ends_the_run_with_its_weights_untouched() -> None:
         ("tsae", {"scales": [0.1]}, {}, "scales"),
         ("contrastive", {"high": 1.0}, {}, "high"),
         ("contrastive", {"prefix_weights": [1.0]}, {}, "prefix_weights"),
+        ("txc", {"window": 0}, {}, "window"),
+        ("txc", {"window": 3}, {}, "multiple of 3"),
+        ("txc", {"window": 4}, {"l0": [13]}, "52 active latents"),
     ],
 )
 def test_refusals(variant: str, values: dict[str, Any], sizes: dict[str, Any], message: str) -> None:

@@ -17,8 +17,9 @@ TERMS = {
     "temporal": {"reconstruction", "sparsity", "temporal"},
     "tsae": {"reconstruction", "sparsity", "temporal"},
     "contrastive": {"reconstruction", "contrastive"},
+    "txc": {"reconstruction"},
 }
-OF_DEAD_LATENTS = {name: "auxk" for name in ("topk", "batchtopk", "matryoshka", "contrastive")} | {
+OF_DEAD_LATENTS = {name: "auxk" for name in ("topk", "batchtopk", "matryoshka", "contrastive", "txc")} | {
     "jumprelu": "pre_activation"
 }
 NOT_TERMS = {"step", "tokens", "loss", "l0", "explained_variance", "dead", "coefficient", "lr"}

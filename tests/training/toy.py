@@ -22,7 +22,7 @@ SPLITS = {"train": (0, 320), "validation": (320, 384), "test": (384, 400)}
 BOS = 0
 VARIANTS = [
     "standard", "topk", "batchtopk", "jumprelu", "gated", "matryoshka", "atm", "temporal", "tsae",
-    "contrastive",
+    "contrastive", "txc",
 ]  # fmt: skip
 
 
@@ -76,7 +76,10 @@ def same(a: Trained, b: Trained) -> bool:
     """Equal weights, statistics, log and run, bit for bit."""
     runs: tuple[Run, Run] = (a.run, b.run)
     tensors = [
-        {k: v for k, v in vars(one.sae).items() if isinstance(v, Tensor)} | one.statistics for one in (a, b)
+        {k: v for k, v in vars(one.sae).items() if isinstance(v, Tensor)}
+        | {f"window.{k}": v for k, v in (one.sae.window.tensors() if one.sae.window else {}).items()}
+        | one.statistics
+        for one in (a, b)
     ]
     return (
         runs[0] == runs[1]
@@ -126,13 +129,13 @@ def trainer(variant: str, values: dict[str, Any] | None = None, steps: int = 60,
     generator = torch.Generator().manual_seed(seed)
     sample = torch.randn(32, D, generator=torch.Generator().manual_seed(0)).to(device)
     controller = SparsityController(scale.l0[0], 0.01, steps, 0.4) if made.controlled else None
-    fired = torch.zeros(scale.n, dtype=torch.int64, device=device)
+    fired = torch.zeros(made.n, dtype=torch.int64, device=device)
     weights = initial_weights(made, sample, generator)
     one = Trainer(
         variant=made, recipe=recipe, scale=source.attrs.scale, dead_tokens=scale.dead_tokens,
         precision="float32", weights=weights, generator=generator, controller=controller, fired=fired,
     )  # fmt: skip
-    return one, Reader(source, "train", made.reading, scale.batch, seed)
+    return one, Reader(source, "train", made.reading, scale.batch, seed, window=made.window)
 
 
 def kill(one: Trainer, latents: range) -> None:

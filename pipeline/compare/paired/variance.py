@@ -147,14 +147,14 @@ class Table:
 
 
 def _estimate(method: Values, by_seed: np.ndarray, df: np.ndarray) -> Estimate:
-    of_items = _covariance(method)
+    of_items = covariance(method)
     if of_items is None:
         return Estimate(float(method.by_seed.mean()), np.inf, 1.0)
     square, of_sum = added((by_seed, df), (of_items, max(method.items - 1, 1)))
     return Estimate(float(method.by_seed.mean()), float(square) ** 0.5, float(of_sum))
 
 
-def _covariance(method: Values) -> float | None:
+def covariance(method: Values) -> float | None:
     """What the common items add: the mean covariance of two seeds' values under resampling, at least 0.
 
     Of the resamples under which all seeds have a value; None where these are fewer than half.

@@ -112,37 +112,70 @@ def set_by_set(features: Tensor, problems: list[Problem], watched: str, seed: in
 def best_epoch(features: Tensor, train: Padded, watched: Padded, test: Padded, seed: int) -> Tensor:
     """(P,) float64: accuracy on `test` in the epoch best on `watched`, of P linear probes over (X, n).
 
-    A problem stops after `PATIENCE` epochs without a new best. All probes train side by side.
+    A problem stops after `PATIENCE` epochs without a new best. All probes train side by side; what no
+    probe learns from is encoded once an epoch, after it.
     """
+    x, (learnt,) = _own(features, train)
+    held, (seen, asked) = _own(features, watched, test)
     generator = torch.Generator().manual_seed(seed)
     count, n = len(train.text), features.shape[1]
     bound = n**-0.5  # torch's initial Linear layer
     w = ((2 * torch.rand(count, n, generator=generator) - 1) * bound).requires_grad_()
     b = ((2 * torch.rand(count, 1, generator=generator) - 1) * bound).requires_grad_()
-    optimizer = torch.optim.AdamW([w, b], lr=RATE)
+    adam = _AdamW([w, b])
     best, kept = (torch.zeros(count, dtype=torch.float64) for _ in range(2))
     waited = torch.zeros(count, dtype=torch.int64)
     for _ in range(EPOCHS):
         order = torch.where(train.real, torch.rand(train.real.shape, generator=generator), 2.0).argsort(-1)
         for batch in order.split(BATCH, -1):
             real = train.real.gather(1, batch)
-            logits = (w @ features.T + b).gather(1, train.text.gather(1, batch))
+            logits = (w @ x.T + b).gather(1, learnt.gather(1, batch))
             loss = torch.nn.functional.binary_cross_entropy_with_logits(
                 logits, train.truth.gather(1, batch).float(), reduction="none"
             )
-            optimizer.zero_grad()
             # the mean per problem: problems do not touch each other's weights
             ((loss * real).sum(-1) / real.sum(-1).clamp_min(1)).sum().backward()
-            optimizer.step()
+            adam.step()
         with torch.no_grad():
-            logits = w @ features.T + b
-            reached, tested = (accuracy(logits.gather(1, part.text), part) for part in (watched, test))
+            logits = w @ held.T + b
+            reached = accuracy(logits.gather(1, seen), watched)
+            tested = accuracy(logits.gather(1, asked), test)
         better = (reached > best) & (waited < PATIENCE)
         best, kept = torch.where(better, reached, best), torch.where(better, tested, kept)
         waited = torch.where(better, 0, (waited + 1).clamp_max(PATIENCE))
         if bool((waited >= PATIENCE).all()):
             break
     return kept
+
+
+class _AdamW:
+    """torch's AdamW with its defaults; a torch.optim.Optimizer imports torch._dynamo, 1.4 s of a process."""
+
+    def __init__(self, weights: list[Tensor]) -> None:
+        self._weights = weights
+        self._first, self._second = ([torch.zeros_like(each) for each in weights] for _ in range(2))
+        self._steps = [torch.zeros(()) for _ in weights]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move every weight and take its gradient away."""
+        torch._foreach_add_(self._steps, 1)
+        torch._fused_adamw_(
+            self._weights, [each.grad for each in self._weights if each.grad is not None],
+            self._first, self._second, [], self._steps,
+            lr=RATE, beta1=0.9, beta2=0.999, weight_decay=0.01, eps=1e-8, amsgrad=False, maximize=False,
+            grad_scale=None, found_inf=None,
+        )  # fmt: skip
+        for each in self._weights:
+            each.grad = None
+
+
+def _own(features: Tensor, *parts: Padded) -> tuple[Tensor, list[Tensor]]:
+    """The rows of `features` (X, n) that `parts` have, and for each part the row of every item (P, M)."""
+    texts = torch.cat([part.text[part.real] for part in parts]).unique()
+    place = torch.zeros(len(features), dtype=torch.int64)
+    place[texts] = torch.arange(len(texts))
+    return features[texts], [place[part.text] for part in parts]
 
 
 def _placed(problem: Problem, place: Mapping[int, int]) -> Problem:

@@ -26,12 +26,14 @@ from pipeline.metrics.reconstruction import (
     measure,
     persistence,
     temporal,
+    tiled,
     training_window,
 )
 from pipeline.metrics.reconstruction.measure import CONTEXTS, Reconstruction
 from pipeline.metrics.reconstruction.orders import Orders, Shuffled
 from pipeline.metrics.reconstruction.persistence import TEMPORAL
 from pipeline.metrics.reconstruction.section import ReconstructionSection
+from pipeline.metrics.reconstruction.tiled import Tiled
 from pipeline.metrics.reconstruction.training_window import TrainingWindow
 from pipeline.numbers.document import Measured
 from pipeline.numbers.number import Number
@@ -41,7 +43,7 @@ from pipeline.store import Batch
 
 _OWN = {
     each.name: each
-    for part in (measure, training_window, geometry, persistence, temporal)
+    for part in (measure, tiled, training_window, geometry, persistence, temporal)
     for each in part.METRICS
 }
 _ORDER = {"persistence": 0.0, "persistence_energy": 0.0, "smoothness_ratio": 1.0}
@@ -92,20 +94,24 @@ class _Counts:
         self.sae, self.window = sae, window
         self.permuted, self.permuted_error = permuted(sae, section.seed), 0.0
         self.reconstruction = Reconstruction(sae.n, mean)
+        self.tiled = Tiled(sae, mean)
         self.orders = Orders(sae.n, section.window, window.dense)
 
     def add(self, block: Batch, with_temporal: bool) -> None:
         """Count a block of whole contexts; `with_temporal`: also its neighbouring tokens."""
         codes = self.sae.encode(block.x, block.past)
         self.reconstruction.add(block.x, self.sae.decode(codes), codes, block.context)
+        self.tiled.add(block, codes)
         self.permuted_error += float((block.x - self.permuted.decode(codes)).double().square().sum())
         if with_temporal:
             self.orders.add(block, codes)
 
     def measured(self, plan: Resampling) -> Measured:
         """Every metric but those of the other controls, and the tables."""
+        own = self.reconstruction.values(plan)
         numbers = {
-            **self.reconstruction.values(plan),
+            **own,
+            **self.tiled.values(plan, own["l0"], own["explained_variance"]),
             **self.window.values(),
             **geometry.values(self.sae),
             **self.orders.values(plan),

@@ -16,7 +16,7 @@ from pipeline.metrics.slow_states.delay import Clock, Delay, delay
 from pipeline.metrics.slow_states.estimates import Estimate, mean, reported
 from pipeline.metrics.slow_states.fired import Fired
 from pipeline.metrics.slow_states.labels import Labels
-from pipeline.metrics.slow_states.reading import Auc, Reading, aucs, latents
+from pipeline.metrics.slow_states.reading import Auc, Candidates, Reading, aucs
 from pipeline.metrics.slow_states.section import SlowStatesSection
 from pipeline.numbers.definition import Definition, Headline, Items
 from pipeline.numbers.document import Measured
@@ -186,8 +186,9 @@ class Evaluator:
     def of(self, blocks: Iterable[Codes], n: int) -> Measured:
         """What is measured of the SAE that gives the codes `blocks` of all tokens, in order."""
         fired = Fired.of(blocks, n)
-        readings = [latents(fired, self.labels, state) for state in self.labels.slow]
-        sparse = [latents(fired, self.labels, state, self.section.dense) for state in self.labels.slow]
+        candidates = [Candidates.of(fired, self.labels, state) for state in self.labels.slow]
+        readings = [each.best(fired) for each in candidates]
+        sparse = [each.best(fired, self.section.dense) for each in candidates]
         slow = self._slow(readings)
         without = Slow({each.state.name: aucs(each, self.labels) for each in sparse}, [])
         found = hierarchy.absorbed(fired, self.labels)

@@ -23,17 +23,30 @@ class Reading:
     column: tuple[np.ndarray, np.ndarray]
 
 
-def latents(fired: Fired, labels: Labels, state: State, densest: float = 1.0) -> Reading:
-    """The latent with the largest AUC for each value, of those on at no more than `densest` of the tokens."""
-    chosen = []
-    for half in (0, 1):
-        which = labels.within(state, 1 - half)
-        auc = np.nan_to_num(fired.aucs(which, state.label, state.values), nan=0.5)
-        rate = fired.counts(which, np.zeros_like(state.label), 1)[:, 0] / max(which.sum(), 1)
-        auc[rate > densest] = -1
-        chosen.append(auc.argmax(0))
-    score = [np.stack([fired.column(int(latent)) for latent in each], 1) for each in chosen]
-    return Reading(state, (score[0], score[1]), (chosen[0], chosen[1]))
+@dataclass(frozen=True)
+class Candidates:
+    """All latents against all values of a state: AUC (n, V) and firing rate (n,) by half of the documents."""
+
+    state: State
+    auc: tuple[np.ndarray, np.ndarray]
+    rate: tuple[np.ndarray, np.ndarray]
+
+    @classmethod
+    def of(cls, fired: Fired, labels: Labels, state: State) -> Candidates:
+        """A value without an AUC has that of chance."""
+        within = [labels.within(state, half) for half in (0, 1)]
+        aucs = [np.nan_to_num(fired.aucs(which, state.label, state.values), nan=0.5) for which in within]
+        rates = [fired.ranks(which).rate for which in within]
+        return cls(state, (aucs[0], aucs[1]), (rates[0], rates[1]))
+
+    def best(self, fired: Fired, densest: float = 1.0) -> Reading:
+        """For each value the latent of largest AUC, of those on at no more than `densest` of the tokens."""
+        chosen = [
+            np.where((self.rate[1 - half] > densest)[:, None], -1.0, self.auc[1 - half]).argmax(0)
+            for half in (0, 1)
+        ]
+        score = [np.stack([fired.column(int(latent)) for latent in each], 1) for each in chosen]
+        return Reading(self.state, (score[0], score[1]), (chosen[0], chosen[1]))
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ class Run:
     variant: str
     control: str | None  # what is different from the variant (pipeline/sae/method/control.py)
     seed: int
-    reading: str  # tokens | pairs | contexts | shuffled pairs | shuffled contexts | external
+    reading: str  # tokens | pairs | windows | contexts | shuffled {one of these} | external
     target: int | None  # the L0 asked for; None under a paper preset and for an external SAE
     status: str  # "ok" | "diverged"
     reason: str | None  # why it diverged, with its numbers
-    l0: float  # reached at inference on validation tokens
+    l0: float  # reached at inference on validation tokens; of codes that share tokens, per token
     coefficient: float | None  # the sparsity coefficient at the end, for penalty-based variants
     on_target: bool | None  # whether l0 is within TOLERANCE of the target
 

@@ -145,9 +145,13 @@ class SAE:
         pairs = Pairs.where(dense > 0)
         return Codes(pairs, pairs.at(dense))
 
-    def decode(self, codes: Codes) -> Tensor:
-        """(B, d) reconstructions of sparse `codes`."""
-        return bag(codes.value, self.W_dec, codes.pairs.latent, codes.pairs.offsets) + self.b_dec
+    def decode(self, codes: Codes, back: int = 0) -> Tensor:
+        """(B, d) reconstructions of sparse `codes`; of a window's also those of the token `back` before."""
+        W_dec, b_dec = self.W_dec, self.b_dec
+        if back:
+            assert self.window is not None
+            W_dec, b_dec = self.window.W_dec[back - 1], self.window.b_dec[back - 1]
+        return bag(codes.value, W_dec, codes.pairs.latent, codes.pairs.offsets) + b_dec
 
     def reconstruct(self, x: Tensor, past: Tensor | None = None) -> Tensor:
         """decode(encode(x)), (B, d)."""

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Reading = Literal["tokens", "pairs", "contexts", "shuffled pairs", "shuffled contexts"]
+Reading = Literal[
+    "tokens", "pairs", "windows", "contexts", "shuffled pairs", "shuffled windows", "shuffled contexts"
+]
 """How batches are read (pipeline/store/reader.py)."""
 
 
@@ -30,11 +32,14 @@ BATCHES: dict[str, Control] = {
 """Of a method that reads single tokens."""
 
 
-def shuffled(reading: Literal["pairs", "contexts"]) -> dict[str, Control]:
+def shuffled(reading: Literal["pairs", "windows", "contexts"]) -> dict[str, Control]:
     """The twin of a method that reads neighbours: random tokens that it is told are neighbours.
 
     What the method gains over its twin is what the order of the text gives; what the twin gains too is
     regularisation. (ours; asked for by the shuffled-sequence controls of arXiv 2605.18229 and TempBench.)
     """
     why = "whether the term uses time: its neighbours are drawn at random, it is told they are neighbours"
-    return {"shuffled": Control(why, "shuffled pairs" if reading == "pairs" else "shuffled contexts")}
+    twins: dict[str, Reading] = {
+        "pairs": "shuffled pairs", "windows": "shuffled windows", "contexts": "shuffled contexts"
+    }  # fmt: skip
+    return {"shuffled": Control(why, twins[reading])}

@@ -182,9 +182,15 @@ class LoopState:
 
 
 class Variant(ABC):
-    """A training method for one SAE (one L0 target). Subclasses override what differs."""
+    """A training method for one SAE (one L0 target). Subclasses override what differs.
+
+    `d` and `n` are the sizes of what is trained, the width of a step's rows and the number of latents.
+    """
 
     reading: ClassVar[Reading] = "tokens"
+    window: int = 1  # tokens that are drawn together, where the reading is windows
+    joined: int = 1  # tokens side by side in a row of a step: 1, or the whole window
+    shared: int = 1  # tokens among which the latents of one code at inference are counted: 1, or the window
     controlled: bool = True  # sparsity through a penalty coefficient
     keeps: ClassVar[type[State]] = State  # the type of `state`
 

@@ -7,6 +7,7 @@ import torch
 
 from pipeline.metrics.slow_states.fired import Fired
 from pipeline.metrics.slow_states.labels import Labels, State
+from pipeline.metrics.slow_states.reading import Candidates, Reading
 from tests.metrics.codes import sparse
 
 LENGTH = 60
@@ -37,3 +38,8 @@ def fired(dense: np.ndarray) -> Fired:
     codes = torch.from_numpy(dense).float()
     cut = len(codes) // 3
     return Fired.of([sparse(codes[:cut]), sparse(codes[cut:])], dense.shape[1])
+
+
+def best(found: Fired, labels: Labels, densest: float = 1.0) -> Reading:
+    """The best latents of the first slow state."""
+    return Candidates.of(found, labels, labels.slow[0]).best(found, densest)

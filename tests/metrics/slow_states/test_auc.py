@@ -11,10 +11,10 @@ from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.slow_states import baselines
 from pipeline.metrics.slow_states.estimates import Estimate, mean
 from pipeline.metrics.slow_states.evaluate import BASELINES, Evaluator
-from pipeline.metrics.slow_states.reading import aucs, latents, roc, threshold
+from pipeline.metrics.slow_states.reading import aucs, roc, threshold
 from pipeline.metrics.slow_states.section import SlowStatesSection
 from tests.metrics.codes import sparse
-from tests.metrics.slow_states.made import LENGTH, fired, runs, state, text
+from tests.metrics.slow_states.made import LENGTH, best, fired, runs, state, text
 
 TOKENS, LATENTS = 40 * LENGTH, 30
 RNG = np.random.default_rng(0)
@@ -37,6 +37,25 @@ def test_every_auc_is_scikit_learns_ties_included(share: float) -> None:
         for latent in range(LATENTS)
     ]
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_entries_are_sorted_by_latent_then_value_and_ties_keep_their_order() -> None:
+    dense = codes(0.4)
+    made = fired(dense)
+    token, latent = np.nonzero(dense)
+    order = np.lexsort((dense[token, latent].astype(np.float32), latent))
+    assert made.token.tolist() == token[order].tolist()
+    assert made.latent.tolist() == latent[order].tolist()
+
+
+def test_ranks_of_other_tokens_are_not_mixed_up() -> None:
+    dense = codes(0.3)
+    made = fired(dense)
+    parts = [RNG.random(TOKENS) < share for share in (0.3, 0.5, 0.7)]
+    for which in [*parts, *parts]:
+        expected = fired(dense).aucs(which, LABEL, 4)
+        np.testing.assert_array_equal(made.aucs(which, LABEL, 4), expected)
+        assert made.ranks(which).rate.tolist() == [(column[which] > 0).mean() for column in dense.T]
 
 
 def test_counts_and_columns_give_the_codes_back() -> None:
@@ -105,7 +124,7 @@ def test_the_latents_of_a_state_are_found_and_measured_on_the_other_half() -> No
     for value in range(4):
         dense[:, 20 + value] = (LABEL == value) * 1.5
     labels = text(state("topic", LABEL), documents=40)
-    reading = latents(fired(dense), labels, labels.slow[0])
+    reading = best(fired(dense), labels)
     assert [column.tolist() for column in reading.column] == [[20, 21, 22, 23]] * 2
     assert [each.found.value for each in aucs(reading, labels)] == [1.0] * 8
 
@@ -115,15 +134,15 @@ def test_dense_latents_can_be_left_out() -> None:
     dense[:, 0] = 1.0 + (LABEL == 0)  # always on, and knows the state by its value
     dense[:, 1] = (LABEL == 0) & (RNG.random(TOKENS) < 0.5)
     labels = text(state("topic", LABEL), documents=40)
-    assert latents(fired(dense), labels, labels.slow[0]).column[0][0] == 0
-    fewer = latents(fired(dense), labels, labels.slow[0], 0.3)
+    assert best(fired(dense), labels).column[0][0] == 0
+    fewer = best(fired(dense), labels, 0.3)
     assert fewer.column[0][0] == 1
     assert aucs(fewer, labels)[0].found.value == pytest.approx(0.75, abs=0.05)
 
 
 def test_permuted_labels_are_read_by_chance() -> None:
     labels = text(state("topic", RNG.permutation(LABEL)), documents=40)
-    found = mean([each.found for each in aucs(latents(fired(codes(0.3)), labels, labels.slow[0]), labels)])
+    found = mean([each.found for each in aucs(best(fired(codes(0.3)), labels), labels)])
     assert found is not None
     number = found.number(Resampling())
     assert number.low is not None

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.metrics.slow_states.delay import FEWEST, Clock, Delay, delay, survival
-from pipeline.metrics.slow_states.reading import latents
-from tests.metrics.slow_states.made import LENGTH, fired, runs, state, text
+from tests.metrics.slow_states.made import LENGTH, best, fired, runs, state, text
 
 DOCUMENTS, HORIZON = 40, 16
 LABEL = runs(DOCUMENTS, 3, 20, seed=3)
@@ -24,7 +23,7 @@ def lagging(tokens: int) -> np.ndarray:
 def measured(dense: np.ndarray) -> Delay:
     clock = Clock.of(LABELS.slow[0], LABELS, 4, 0)
     assert clock is not None
-    return delay(clock, latents(fired(dense), LABELS, LABELS.slow[0]), LABELS, HORIZON)
+    return delay(clock, best(fired(dense), LABELS), LABELS, HORIZON)
 
 
 @pytest.mark.parametrize("tokens", [0, 1, 5])

@@ -1,0 +1,57 @@
+"""What the study says of one method: a sentence or two for README, a list for docs/study-results.md."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from pipeline.study.answers import Answers
+from pipeline.study.findings import Finding
+from pipeline.study.words import NOT_RUN, base, gains, of, rests_on, sorted_out, time
+
+MEANT = {
+    "gain": "what it improves, and the price",
+    "time": "is it time",
+    "part": "which part of it",
+    "base": "on the other base",
+}
+"""What a comparison asks, as a line begins."""
+
+
+def headline(answers: Answers, method: str) -> str:
+    """What it improves at what price, whether by time and on another base too, and on what that rests."""
+    main, found = _main(answers, method)
+    if not any(each.estimate is not None for each in found):
+        return f"**`{method}`**: {NOT_RUN}."
+    gained, every = of(found, "gain", method), [each for own in answers.of(method).values() for each in own]
+    against = gained[0].against if gained else ""
+    control = f", against `{against}`," if against else ""
+    return (
+        f"**`{method}`**{control} {gains(gained)}. {time(of(found, 'time'), gained)} "
+        f"{base(of(every, 'base'), gained)} Rests on {rests_on(found, _wanted(answers))} (block `{main}`)."
+    )
+
+
+def _main(answers: Answers, method: str) -> tuple[str, list[Finding]]:
+    """The first block, in the order of what decides most, that asks what the method improves."""
+    own = answers.of(method)
+    name = next(name for name, found in own.items() if of(found, "gain", method))
+    return name, own[name]
+
+
+def _wanted(answers: Answers) -> dict[str, list[str]]:
+    return {name: block.models for name, block in answers.study.blocks.items()}
+
+
+def paragraph(answers: Answers, method: str) -> str:
+    """The headline; by block every comparison, what it rests on and what would overturn it."""
+    lines = [headline(answers, method), ""]
+    for name, found in answers.of(method).items():
+        block = answers.study.blocks[name]
+        if not any(each.estimate is not None for each in found):
+            lines.append(f"- **{name}** ({block.question}) {NOT_RUN.capitalize()}.")
+            continue
+        lines.append(f"- **{name}** ({block.question}) Rests on {rests_on(found, _wanted(answers))}.")
+        for (asks, row, against), same in groupby(found, lambda each: (each.asks, each.row, each.against)):
+            lines.append(f"    - {MEANT[asks]}, `{row}` against `{against}`: {sorted_out([*same])}.")
+        lines.append(f"    - what would overturn it: {block.overturned_by}")
+    return "\n".join(lines)
