@@ -92,7 +92,6 @@ class Method(Variant):
         unit = {name: w / w.norm(dim=0) * self.config.key**-0.5 for name, w in drawn.items()}
         zero = {
             "b_q": torch.zeros(keys),
-            "b_k": torch.zeros(keys),
             "b_v": torch.zeros(values),
             "b_o": torch.zeros(self.n),
         }
@@ -104,7 +103,7 @@ class Method(Variant):
 
     def attention(self, weights: Mapping[str, Tensor]) -> Attention:
         """Of the loop's weights."""
-        names = ("W_q", "b_q", "W_k", "b_k", "W_v", "b_v", "W_o", "b_o")
+        names = ("W_q", "b_q", "W_k", "W_v", "b_v", "W_o", "b_o")
         own = {name: weights[name] * self.config.attention_rate for name in names}
         return Attention(**own, heads=self.config.heads, kept=self.kept)
 

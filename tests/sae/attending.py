@@ -20,7 +20,7 @@ def attending(seed: int = 0, kept: int | None = 2) -> SAE:
         return torch.randn(*shape, generator=g)
 
     attention = Attention(
-        randn(N, KEYS), randn(KEYS), randn(N, KEYS), randn(KEYS), randn(N, VALUES), randn(VALUES),
+        0.3 * randn(N, KEYS), randn(KEYS), 0.3 * randn(N, KEYS), randn(N, VALUES), randn(VALUES),
         randn(VALUES, N), randn(N), HEADS, kept,
     )  # fmt: skip
     return SAE("tfa", randn(D, N), randn(N, D), randn(D), randn(N), K, attention=attention)
@@ -59,9 +59,10 @@ def predicted(own: Array, before: Array, a: dict[str, Array], heads: int) -> Arr
     mixed = []
     for head in range(heads):
         q, k, v = (
-            np.split(z @ a[f"W_{name}"] + a[f"b_{name}"], heads, axis=-1)[head]
+            np.split(z @ a[f"W_{name}"] + a.get(f"b_{name}", 0.0), heads, axis=-1)[head]
             for name, z in (("q", own), ("k", context), ("v", context))
         )
-        score = np.exp(k @ q / len(q) ** 0.5)
+        score = k @ q / len(q) ** 0.5
+        score = np.exp(score - score.max())
         mixed.append(score / score.sum() @ v)
     return np.maximum(np.concatenate(mixed) @ a["W_o"] + a["b_o"], 0)

@@ -1,8 +1,8 @@
 """Codes in two parts: what a document's earlier tokens suggest, and what is left (`SAE.attention`).
 
 Temporal Feature Analysis (Lubana et al. 2025, 2511.01836). With z = relu((x - b_dec) W_enc + b_enc), each
-head has a query q_t = z_t W_q + b_q of the token, keys k_s = z_s W_k + b_k and values v_s = z_s W_v + b_v
-of the tokens s < t of its document, and of one empty slot in front of them k_0 = b_k, v_0 = b_v:
+head has a query q_t = z_t W_q + b_q of the token, keys k_s = z_s W_k and values v_s = z_s W_v + b_v
+of the tokens s < t of its document, and of one empty slot in front of them k_0 = 0, v_0 = b_v:
 
     p_t = relu(concat over heads (sum_{s < t} softmax_s(<q_t, k_s> / sqrt(key)) v_s) W_o + b_o)
     predictable part: g_t p_t,  g_t = <x_t - b_dec, p_t W_dec> / |p_t W_dec|^2
@@ -10,7 +10,8 @@ of the tokens s < t of its document, and of one empty slot in front of them k_0 
     x^_t = (predictable + novel) W_dec + b_dec
 
 Formulas: the released code (eslubana/TemporalFeatureAnalysis; SAELens' `temporal` has the same), which shifts
-the codes by one token and puts zeros first: the empty slot. Ours: b_enc; a negative g counts as 0, because
+the codes by one token and puts zeros first: the empty slot. (Its keys have a bias, which shifts all scores
+of a token alike and so does nothing.) Ours: b_enc; a negative g counts as 0, because
 codes are not negative; other documents are never read; p keeps its largest entries alone (`kept`), and the
 two parts share one budget.
 """
@@ -30,7 +31,6 @@ class Attention:
     W_q: Tensor  # (n, heads * key)
     b_q: Tensor
     W_k: Tensor  # (n, heads * key)
-    b_k: Tensor
     W_v: Tensor  # (n, heads * value)
     b_v: Tensor
     W_o: Tensor  # (heads * value, n)
@@ -40,12 +40,9 @@ class Attention:
 
     def predict(self, z: Tensor, documents: Documents) -> Tensor:
         """(B, n) p >= 0 of codes `z` (B, n), rows in the order of the text."""
-        query, key, value = (
-            self._apart(z @ W + b)
-            for W, b in ((self.W_q, self.b_q), (self.W_k, self.b_k), (self.W_v, self.b_v))
-        )
-        slot = self._apart(self.b_k[None]), self._apart(self.b_v[None])
-        p = (documents.attend(query, key, value, slot).flatten(1) @ self.W_o + self.b_o).relu()
+        query, key, value = z @ self.W_q + self.b_q, z @ self.W_k, z @ self.W_v + self.b_v
+        apart = [self._apart(each) for each in (query, key, value, self.b_v[None])]
+        p = (documents.attend(*apart).flatten(1) @ self.W_o + self.b_o).relu()
         return p if self.kept is None else p * _largest(p.detach(), self.kept)
 
     def _apart(self, rows: Tensor) -> Tensor:
@@ -84,18 +81,17 @@ class Documents:
         inside = place < length[:, None]
         return cls(torch.where(inside, start[:, None] + place, 0), inside)
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, slot: tuple[Tensor, Tensor]) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, slot: Tensor) -> Tensor:
         """(B, H, value): of each row, the values of the rows before it in its run and of the empty `slot`.
 
-        `query` and `key` (B, H, key), `value` (B, H, value); the slot's key and value are (1, H, .).
+        `query` and `key` (B, H, key), `value` (B, H, value); the slot's value (1, H, value), its key is 0.
         """
         query, key, value = (each[self.row].transpose(1, 2) for each in (query, key, value))  # (C, H, T, .)
-        first, held = (each.transpose(0, 1) for each in slot)  # (H, 1, .)
         ahead = torch.ones(query.shape[2], query.shape[2], dtype=torch.bool, device=query.device).triu()
         score = (query @ key.transpose(2, 3)).masked_fill(ahead, -torch.inf)
-        score = torch.cat([(query * first).sum(3, keepdim=True), score], 3)
+        score = torch.cat([score.new_zeros(*score.shape[:3], 1), score], 3)
         weight = (score * query.shape[3] ** -0.5).softmax(3)
-        return (weight[..., 1:] @ value + weight[..., :1] * held).transpose(1, 2)[self.inside]
+        return (weight[..., 1:] @ value + weight[..., :1] * slot.transpose(0, 1)).transpose(1, 2)[self.inside]
 
 
 @dataclass(frozen=True)

@@ -101,9 +101,9 @@ def _attention(cfg: dict[str, Any], tensors: dict[str, Tensor]) -> Attention | N
     names = [name for name in tensors if name.startswith(OF_ATTENTION)]
     own = {name.removeprefix(OF_ATTENTION): tensors.pop(name) for name in names}
     attention = Attention(**own, heads=cfg["heads"], kept=cfg["kept"])
-    n, keys, values = cfg["d_sae"], len(attention.b_k), len(attention.b_v)
+    n, keys, values = cfg["d_sae"], len(attention.b_q), len(attention.b_v)
     wanted = {
-        "W_q": (n, keys), "b_q": (keys,), "W_k": (n, keys), "b_k": (keys,),
+        "W_q": (n, keys), "b_q": (keys,), "W_k": (n, keys),
         "W_v": (n, values), "b_v": (values,), "W_o": (values, n), "b_o": (n,),
     }  # fmt: skip
     for name, tensor in own.items():
