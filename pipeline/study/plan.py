@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 
 from pipeline.numbers.table import Columns, read_table, write_table
-from pipeline.schedule.order import TYPICAL, UNKNOWN
+from pipeline.schedule.order import TYPICAL, UNKNOWN, Durations
 from pipeline.study.gather import COMMAND, FOLDER
 from pipeline.study.section import Study
-from pipeline.study.workspace import Workspace, durations, workspaces
+from pipeline.study.workspace import Workspace, workspaces
 
 FILE = FOLDER / "plan.tsv"
 Done = Mapping[str, Collection[tuple[str, str]]]
@@ -171,10 +171,10 @@ def _runs(
     study: Study, params: Mapping[str, Any], root: Path
 ) -> Iterator[tuple[Mapping[str, float], Mapping[str, Any]]]:
     """What was timed: the repository's own run, and the study so far."""
-    yield durations(root), params
+    yield Durations.read(root).seconds, params
     for block in study.blocks:
         for space in workspaces(study, params, block, root):
-            yield durations(space.folder), space.params
+            yield Durations.read(space.folder).seconds, space.params
 
 
 COLUMNS: Columns = {

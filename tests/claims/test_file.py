@@ -14,7 +14,7 @@ from pipeline.metrics.absorption import metrics as absorption_metrics
 from pipeline.metrics.behavior import measure as behavior
 from pipeline.metrics.reconstruction import measure as reconstruction
 from pipeline.metrics.reconstruction import saebench
-from tests.test_layout import ROOT
+from tests.common import ROOT
 
 TREE: dict[str, Any] = YAML(typ="safe", pure=True).load(FILE.read_text(encoding="utf-8"))
 CLAIMS = read_claims()
