@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from tests.common import ROOT
 from tests.e2e.sandbox import package_files_without_code
-from tests.test_layout import ROOT, reachable
+from tests.test_layout import reachable
 
 ON_PURPOSE = ("pipeline/console", "pipeline/__init__.py", *package_files_without_code())
 """No result depends on these."""

@@ -7,11 +7,13 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+import typer
 from ruamel.yaml import YAML
 
+from pipeline.console.app import app
 from pipeline.handbook.marks import marks
+from tests.common import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CARDS = [*(ROOT / each for each in ("dvc.yaml", "params.yaml", "Makefile")), *ROOT.glob("requirements/*.txt")]
 CODE = [path for room in ("pipeline", "tests", "benchmarks") for path in (ROOT / room).rglob("*.py")]
@@ -100,6 +102,19 @@ def test_commands_exist(page: Path) -> None:
     assert made <= TARGETS
     groups = set(re.findall(r"dvc (?:--wait-for-lock )?repro (?:-f )?'?([a-z_]+)", text))
     assert groups - {*TO_BE_WRITTEN, "external"} <= {*STAGES}
+
+
+OPTIONS = {
+    name: {option for each in command.params for option in each.opts} | {"--help"}
+    for name, command in typer.main.get_command(app).commands.items()
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_options_exist(page: Path) -> None:
+    told = re.findall(r"-m pipeline ([a-z_]+)([^`\n#|]*)", page.read_text(encoding="utf-8"))
+    for command, rest in told:
+        assert {*re.findall(r"(?<!\S)--[a-z-]+", rest)} <= OPTIONS.get(command, set()), command
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

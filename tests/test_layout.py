@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.common import ROOT
+
 FILES = sorted((ROOT / "pipeline").rglob("*.py"))
 ROOMS = (
     "console", "parallel", "params", "stats", "numbers", "text", "lm", "store", "sae", "training", "tasks",

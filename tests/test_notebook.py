@@ -15,11 +15,11 @@ import pipeline
 from pipeline.console.errors import BadInput
 from pipeline.sae.core.folder import load_sae, save_sae
 from pipeline.stages import reconstruction
+from tests.common import ROOT
 from tests.lm import tiny
 from tests.metrics.codes import random_sae
 from tests.sae.formats import folders
 from tests.stages.evaluated import read_results, write_params, write_saes, write_store
-from tests.test_layout import ROOT
 
 C, T, D, N = 12, 10, 6, 16
 SECTION = {"batch_contexts": 16, "temporal_contexts": 100, "window": 128, "resamples": 1000, "seed": 0}

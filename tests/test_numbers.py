@@ -16,7 +16,7 @@ import pytest
 from benchmarks import times
 from pipeline.commands.docs import written
 from pipeline.handbook.marks import filled, without
-from tests.test_layout import ROOT
+from tests.common import ROOT
 
 TUNING = ROOT / "docs/tuning"
 """Pages that `python -m pipeline tune --all` writes as a whole."""

@@ -12,9 +12,9 @@ from pipeline.charts.letters import letters
 from pipeline.charts.look import config, methods
 from pipeline.charts.panel import FOCUS, Panel, Spec
 from pipeline.charts.pareto import Headlines, pareto
+from pipeline.charts.persistence import persistence
 from pipeline.charts.probing import probing
 from pipeline.charts.stability import stability
-from pipeline.charts.temporal import temporal
 from pipeline.charts.training import training
 from pipeline.charts.truth import truth
 
@@ -41,7 +41,7 @@ ARRANGED = {
     "training": Arrangement(2, 400, OVER_SEEDS),
     "letters": Arrangement(1, 600, "Mean over words and seeds."),
     "ground_truth": Arrangement(2, 300, "Mean over seeds, range over seeds as a bar."),
-    "temporal": Arrangement(2, 300, "Mean over seeds, range over seeds as a bar."),
+    "persistence": Arrangement(2, 300, "Mean over seeds, range over seeds as a bar."),
 }
 
 
@@ -58,7 +58,7 @@ def panels(tables: Mapping[str, pd.DataFrame], columns: Headlines) -> dict[str, 
             "training": training(tables["training"], order),
             "letters": letters(tables["letters"]),
             "ground_truth": truth(summary, [each for each in columns if each["source"] == TRUTH], order),
-            "temporal": temporal(summary, order),
+            "persistence": persistence(summary, order),
             "probing": probing(tables["probing"]),
             "stability": stability(tables["stability"], order),
         }

@@ -20,10 +20,10 @@ from pipeline.commands.lock import locked_params
 from pipeline.console.errors import BadInput
 from pipeline.export.card.card import Origin, card
 from pipeline.lm.core.hub import first_line
-from pipeline.numbers.document import Results, read_results
+from pipeline.numbers.document import Results, read_results, stage_of
 from pipeline.sae.core.folder import WEIGHTS, load_sae, weights_hash
 from pipeline.sae.core.index import Run, read_index
-from pipeline.stages.common.files import EVALUATED, evaluation_folder, sae_folder
+from pipeline.stages.common.files import EVALUATED, evaluation_folder, sae_folder, train_stage
 
 SHARED = ("corpus", "model", "harvest", "letter_task", "probing_task")
 """The stages whose parameters every SAE depends on."""
@@ -36,6 +36,8 @@ def run(variant: str, seed: int, name: str, to: Path, upload_to: str | None) -> 
     chosen = _run(variant, seed, name)
     source = sae_folder(variant, seed) / name
     _, cfg = load_sae(source)
+    if cfg["architecture"] == "window":
+        raise BadInput(f"{source} reads windows of tokens: SAELens, which is to load it, has none such.")
     results = [_results(stage, chosen, weights_hash(source)) for stage in evaluations()]
     text = card(
         f"{variant}, {_aim(chosen)}: a sparse autoencoder for {cfg['metadata']['model_name']}, "
@@ -64,7 +66,7 @@ def evaluations() -> list[str]:
 
 
 def _any_results(folder: Path) -> Results:
-    return read_results(folder, f"{folder.parent.name}@{folder.name}")
+    return read_results(folder, stage_of(folder.parent.name, folder.name))
 
 
 def upload(folder: Path, repository: str) -> str:
@@ -101,10 +103,10 @@ def _aim(run: Run) -> str:
 def _results(stage: str, run: Run, sha256: str) -> Results:
     """The results of one evaluation; refused when it was measured on other weights."""
     folder = evaluation_folder(stage, run.variant)
-    found = read_results(folder, f"{stage}@{run.variant}")
+    found = read_results(folder, stage_of(stage, run.variant))
     saes = [row.identity for row in found.rows]
     if not any((sae.seed, sae.run, sae.sae_sha256) == (run.seed, run.name, sha256) for sae in saes):
-        raise BadInput(f"{folder} was not measured on these weights: run `dvc repro {stage}@{run.variant}`.")
+        raise BadInput(f"{folder} was not measured on these weights: run `dvc repro {found.stage}`.")
     return found
 
 
@@ -112,7 +114,7 @@ def _origin(run: Run, cfg: dict[str, Any], sha256: str, repository: str | None) 
     metadata = cfg["metadata"]
     params = _locked_params(run)
     text = params.get("profiles", {}).get(params.get("profile"), {}).get("text", {})
-    evaluated = [f"{stage}@{run.variant}" for stage in evaluations()]
+    evaluated = [stage_of(each, run.variant) for each in evaluations()]
     return Origin(
         base_model=metadata["model_name"] if metadata.get("model_revision") else None,
         datasets=[text["name"]] if text.get("source") == "hub" else [],
@@ -135,15 +137,15 @@ def _origin(run: Run, cfg: dict[str, Any], sha256: str, repository: str | None) 
             "code": _commit(),
         },
         params=params,
-        commands=[f"dvc repro train@{run.variant}-{run.seed} {' '.join(evaluated)}"],
+        commands=[f"dvc repro {train_stage(run.variant, run.seed)} {' '.join(evaluated)}"],
         repository=repository,
     )
 
 
 def _locked_params(run: Run) -> dict[str, Any]:
     """What params.yaml said when the weights and the numbers were made, nested; without the user's paths."""
-    train = f"train@{run.variant}-{run.seed}"
-    measured = [f"{name}@{run.variant}" for name in evaluations()]
+    train = train_stage(run.variant, run.seed)
+    measured = [stage_of(name, run.variant) for name in evaluations()]
     tree: dict[str, Any] = {}
     for stage in (*SHARED, train, *measured):
         for key, value in locked_params(stage, train).items():

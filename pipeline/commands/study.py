@@ -56,13 +56,13 @@ def _run(study: Study, params: Params, blocks: Sequence[str]) -> None:
 
 
 def _found(study: Study, params: Params, root: Path) -> Found:
-    """What every workspace at `root` holds; those without any result are left out."""
+    """What every workspace at `root` holds; those without any SAE or result are left out."""
     every = [space for name in study.blocks for space in workspaces(study, params.tree, name, root)]
-    return [(space, it) for space in every if (it := held(space)).results]
+    return [(space, it) for space in every if (it := held(space)).stages]
 
 
 def _done(found: Found) -> plan.Done:
-    return {space.name: set(it.results) for space, it in found}
+    return {space.name: it.stages for space, it in found}
 
 
 def _write(study: Study, params: Params, root: Path) -> None:
@@ -72,7 +72,7 @@ def _write(study: Study, params: Params, root: Path) -> None:
     items.write(items.items(study, found))
     provenance.write(provenance.provenance(space, it) for space, it in found)
     plan.write(plan.plan(study, params.tree, root, _done(found)))
-    names = ", ".join(space.name for space, _ in found) or "no workspace"
+    names = ", ".join(space.name for space, it in found if it.results) or "no workspace with results"
     said = f"Written: {gather.FOLDER}/ from {names}; `python -m pipeline docs` writes its page."
     print(said, file=sys.stderr)
 

@@ -19,7 +19,7 @@ from pipeline.compare.seeds import Summary, over_seeds, summarise
 from pipeline.compare.tidy import SAE, tidy
 from pipeline.console.errors import BadInput
 from pipeline.numbers.definition import Definition
-from pipeline.numbers.document import Results
+from pipeline.numbers.document import Results, stage_of
 from pipeline.sae.core.index import EXTERNAL, TOLERANCE
 from pipeline.sae.core.index import Run as Trained
 
@@ -191,7 +191,8 @@ def _same_weights(numbers: pd.DataFrame) -> None:
     saes = numbers.dropna(subset="sae_sha256")
     first = saes.groupby(["variant", "seed", "run"]).sae_sha256.transform("first")
     for row in each_row(saes[saes.sae_sha256 != first]):
+        stage = stage_of(row.evaluation, row.variant, row.reading == EXTERNAL)
         raise BadInput(
             f"{row.evaluation} was measured on other weights of {row.variant} than the evaluations before it "
-            f"(seed {row.seed}, run {row.run}): run `dvc repro {row.evaluation}@{row.variant}`."
+            f"(seed {row.seed}, run {row.run}): run `dvc repro {stage}`."
         )

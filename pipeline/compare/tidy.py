@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.console.errors import BadInput
-from pipeline.numbers.document import NAME, Identity, Results, read_results
+from pipeline.numbers.document import NAME, Identity, Results, read_results, stage_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -55,7 +55,7 @@ def results(folder: str | Path = "reports/evaluations") -> DataFrame:
     Raises BadInput when the folder holds none, or for a damaged results.json.
     """
     found = [
-        read_results(path.parent, f"{path.parent.parent.name}@{path.parent.name}")
+        read_results(path.parent, stage_of(path.parent.parent.name, path.parent.name))
         for path in sorted(Path(folder).glob(f"*/*/{NAME}"))
     ]
     if not found:

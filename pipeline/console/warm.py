@@ -22,8 +22,9 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from pipeline.console.scratch import SCRATCH
+
 VARIABLE = "SAELINE_WARM"
-FOLDER = Path(".scratch")
 SERVER = Path(__file__).with_name("server.py")
 COLD = ("check", "graph", "reproduce", "study")
 """Commands that need none of the libraries."""
@@ -93,14 +94,14 @@ def address() -> Path:
     state = json.dumps([sys.executable, sys.version, sorted(environment.items()), packages, limits, bounds])
     files = (SERVER, *sorted(Path("requirements").glob("*.txt")))
     key = hashlib.sha256(state.encode() + b"".join(file.read_bytes() for file in files))
-    return FOLDER / f"warm-{key.hexdigest()[:16]}"
+    return SCRATCH / f"warm-{key.hexdigest()[:16]}"
 
 
 def start(place: Path) -> None:
     """Start the server of `place`, unless one is there or starting; does not wait for it."""
     import fcntl
 
-    FOLDER.mkdir(exist_ok=True)
+    SCRATCH.mkdir(exist_ok=True)
     lock = os.open(f"{place}.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,7 +6,6 @@ stay in the hub's cache under their commit) and `resolved.json`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 from pipeline.console.errors import BadInput
 from pipeline.lm.core.architectures import architecture
+from pipeline.lm.core.hashes import sha256
 from pipeline.lm.core.hub import first_line, hub_commit, hub_snapshot
 from pipeline.lm.core.resolved import RESOLVED, Resolved
 from pipeline.lm.core.tokenizer import bos_id, load_tokenizer, special_ids, tokenizer_sha256
@@ -82,7 +82,7 @@ def write_resolved(
         source=source,
         model_id=model_id,
         revision=revision,
-        weights_sha256=_sha256(sorted((weights or folder).glob(WEIGHTS))),
+        weights_sha256=sha256(*sorted((weights or folder).glob(WEIGHTS))),
         tokenizer_sha256=tokenizer_sha256(tokenizer),
         architecture=config.model_type,
         d=config.hidden_size,
@@ -115,12 +115,3 @@ def _no_safetensors(where: str, pickled: bool) -> str:
             "safetensors (model.save_pretrained does)."
         )
     return f"{where} has no weights (*.safetensors)."
-
-
-def _sha256(paths: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(2**22):
-                digest.update(block)
-    return digest.hexdigest()

@@ -84,12 +84,17 @@ class Results:
     def stage(self) -> str:
         """The stage of dvc.yaml that wrote it."""
         elsewhere = any(row.identity.reading == "external" for row in self.rows)
-        return f"{self.evaluation}{'_external' if elsewhere else ''}@{self.variant}"
+        return stage_of(self.evaluation, self.variant, elsewhere)
 
     def __post_init__(self) -> None:
         for row in self.rows:
             if unknown := set(row.numbers) - set(self.definitions):
                 raise ValueError(f"{self.evaluation}: no definition for {sorted(unknown)}")
+
+
+def stage_of(evaluation: str, variant: str, elsewhere: bool = False) -> str:
+    """The stage of dvc.yaml that evaluates `variant`, an SAE trained `elsewhere` or a method trained here."""
+    return f"{evaluation}{'_external' if elsewhere else ''}@{variant}"
 
 
 def write_results(folder: Path, results: Results) -> None:
@@ -154,11 +159,11 @@ def read_results(folder: Path, stage: str) -> Results:
         raise damaged(path, stage, f"{type(error).__name__}: {error}") from None
 
 
-def read_beside(folder: Path, results: Results, table: str, stage: str) -> DataFrame:
+def read_beside(folder: Path, results: Results, table: str) -> DataFrame:
     """The `table` that lies beside `results` in `folder`."""
     if table not in results.tables:
-        raise BadInput(f"{folder} declares no table {table}: run `dvc repro -f {stage}`.")
-    return read_table(folder / table, results.tables[table], stage)
+        raise BadInput(f"{folder} declares no table {table}: run `dvc repro -f {results.stage}`.")
+    return read_table(folder / table, results.tables[table], results.stage)
 
 
 def _given(definition: Definition) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DURATIONS = Path(".scratch/durations.json")
+from pipeline.console.scratch import SCRATCH
+
+DURATIONS = SCRATCH / "durations.json"
 
 TYPICAL = {
     "model": 5.0, "train": 20.0, "ground_truth": 14.0, "reconstruction": 10.0, "behavior": 12.0,
@@ -29,10 +31,10 @@ class Durations:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def read(cls) -> Durations:
-        """What earlier runs kept; nothing where there is no file, or no good one."""
+    def read(cls, repository: Path = Path()) -> Durations:
+        """What earlier runs in `repository` kept; nothing where there is no file, or no good one."""
         with suppress(OSError, ValueError, AttributeError):
-            kept = json.loads(DURATIONS.read_text(encoding="utf-8")).items()
+            kept = json.loads((repository / DURATIONS).read_text(encoding="utf-8")).items()
             return cls({name: float(value) for name, value in kept})
         return cls()
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.console.errors import BadInput
+from pipeline.console.scratch import SCRATCH
 from pipeline.console.whole import State, Whole
 from pipeline.schedule.bookkeeping import Book, Command
 from pipeline.schedule.order import Durations, longest_paths, seconds_left
 
-LOGS = Path(".scratch/log")
+LOGS = SCRATCH / "log"
 """What each stage says on stderr; its last lines are shown when it fails."""
 
 LAST_LINES = 40

@@ -28,7 +28,7 @@ from pipeline.compare.stability import stability
 from pipeline.compare.standing import standing
 from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
-from pipeline.numbers.document import NAME, Results, read_beside, read_results
+from pipeline.numbers.document import NAME, Results, read_beside, read_results, stage_of
 from pipeline.numbers.files import SCHEMAS, absent, damaged, read_json, write_json
 from pipeline.numbers.table import Columns, read_table, write_table
 from pipeline.params.experiment import Experiment
@@ -40,8 +40,10 @@ from pipeline.stages.common.files import (
     REPORTS,
     TABLES,
     external_folder,
+    external_stage,
     fresh,
     sae_folder,
+    train_stage,
 )
 
 TITLE = "Sparse autoencoders compared"
@@ -129,11 +131,11 @@ def _write(long: Long, pictures: dict[str, bytes]) -> Path:
 def indices(experiment: Experiment) -> dict[tuple[str, int], list[Run]]:
     """The index.json of every (variant, seed); raises BadInput for one that is missing."""
     trained = {
-        (variant, seed): _runs(sae_folder(variant, seed), f"train@{variant}-{seed}")
+        (variant, seed): _runs(sae_folder(variant, seed), train_stage(variant, seed))
         for variant in experiment.variants
         for seed in experiment.seeds
     }
-    given = {(name, 0): _runs(external_folder(name), f"external@{name}") for name in experiment.external}
+    given = {(name, 0): _runs(external_folder(name), external_stage(name)) for name in experiment.external}
     return trained | given
 
 
@@ -178,12 +180,12 @@ def sections(found: dict[tuple[str, str], Results]) -> dict[str, Any]:
 
 
 def _stage(evaluation: str, variant: str, experiment: Experiment) -> str:
-    return f"{evaluation}{'_external' if variant in experiment.external else ''}@{variant}"
+    return stage_of(evaluation, variant, variant in experiment.external)
 
 
 def table_of(found: dict[tuple[str, str], Results], stage: str, variant: str, file: str) -> pd.DataFrame:
     """A table beside the results of `stage` for `variant`."""
-    return read_beside(EVALUATED / stage / variant, found[stage, variant], file, found[stage, variant].stage)
+    return read_beside(EVALUATED / stage / variant, found[stage, variant], file)
 
 
 def _all(found: dict[tuple[str, str], Results], evaluation: str, file: str) -> pd.DataFrame | None:
@@ -196,7 +198,7 @@ def _curves(text: Source) -> Iterator[tuple[Any, pd.DataFrame]]:
     """Each SAE that was trained here with its training.tsv."""
     for sae in each_row(text.saes[text.saes.reading != EXTERNAL]):
         folder = sae_folder(str(sae.variant), int(sae.seed)) / str(sae.run)
-        yield sae, read_table(folder / "training.tsv", schemas.LOG, f"train@{sae.variant}-{sae.seed}")
+        yield sae, read_table(folder / "training.tsv", schemas.LOG, train_stage(sae.variant, sae.seed))
 
 
 def _tokens(curves: Sequence[tuple[Any, pd.DataFrame]]) -> list[int]:

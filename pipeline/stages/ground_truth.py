@@ -22,7 +22,7 @@ from pipeline.numbers.document import Identity, Measured, nothing, write_measure
 from pipeline.parallel.processes import Count, Say, adding, at_once, spread
 from pipeline.params import read_params
 from pipeline.params.compute import ComputeSection
-from pipeline.sae.core.folder import TENSORS, save_sae, weights_hash
+from pipeline.sae.core.folder import save_sae, weights_hash
 from pipeline.sae.core.inference import SAE
 from pipeline.stages.common.files import evaluation_folder, fresh
 from pipeline.stages.common.saes import identified
@@ -90,7 +90,7 @@ def run(variant: str) -> None:
         trial, job, part = piece
         with Count(say, shown=piece is pieces[0]) as count:
             [trained] = train(job, part, trial.store, device, count)
-        return _measurement(replace(trained, sae=_on_cpu(trained.sae)), trial)
+        return _measurement(replace(trained, sae=trained.sae.to("cpu")), trial)
 
     with Progress(f"ground truth {variant}", first.tokens(training) * len(pieces), "tokens") as bar:
         measured = spread(one, pieces, adding(bar.advance), at_once(device))
@@ -111,11 +111,6 @@ def _store(sample: Sample, section: GroundTruthSection) -> Store:
         sample.x, sample.document, sample.position, context_length=section.source.context_length,
         splits={"train": (0, train_end), "validation": (train_end, end)},
     )  # fmt: skip
-
-
-def _on_cpu(sae: SAE) -> SAE:
-    tensors = {name: getattr(sae, name) for name in TENSORS}
-    return replace(sae, **{name: t.cpu() for name, t in tensors.items() if t is not None})
 
 
 def _hash(sae: SAE) -> str:

@@ -19,13 +19,13 @@ from pipeline.latents.describe import describe
 from pipeline.latents.logit_lens import logit_lens
 from pipeline.latents.words import Words
 from pipeline.lm.core.load import LanguageModel
-from pipeline.numbers.document import read_beside, read_results
+from pipeline.numbers.document import read_beside, read_results, stage_of
 from pipeline.numbers.files import SCHEMAS
 from pipeline.params import Params, read_params
 from pipeline.params.compute import ComputeSection
 from pipeline.sae.core.index import EXTERNAL
 from pipeline.sae.core.inference import SAE
-from pipeline.stages.common.files import ACTIVATIONS, REPORTS, evaluation_folder, fresh
+from pipeline.stages.common.files import ACTIVATIONS, REPORTS, evaluation_folder, external_folder, fresh
 from pipeline.stages.common.language import model_of
 from pipeline.stages.common.saes import Trained, require_width, trained_saes
 from pipeline.store import Store, open_store
@@ -147,6 +147,7 @@ def _own(rows: list[dict[str, Any]], identity: dict[str, Any]) -> list[dict[str,
 
 def _table(evaluation: str, variant: str, file: str) -> list[dict[str, Any]]:
     """The rows of a table that `evaluation` wrote."""
-    folder, stage = evaluation_folder(evaluation, variant), f"{evaluation}@{variant}"
-    rows: list[Any] = read_beside(folder, read_results(folder, stage), file, stage).to_dict("records")
+    folder = evaluation_folder(evaluation, variant)
+    results = read_results(folder, stage_of(evaluation, variant, external_folder(variant).is_dir()))
+    rows: list[Any] = read_beside(folder, results, file).to_dict("records")
     return rows

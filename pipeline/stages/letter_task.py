@@ -75,13 +75,13 @@ def build(
     everything = list(range(len(words)))
     rng = Random(f"examples {section.seed}")
     with Progress("letters", total=2 * len(words), unit="prompts") as bar:
-        chosen = choose_examples(everything, fold_pools(fold), section.in_context, rng)
+        chosen = choose_examples(words, everything, fold_pools(fold), section.in_context, rng)
         x = residuals(lm, site, prompter, words, everything, chosen, bar)
         weight, bias = fit_probes(x, letter, of_fold)
         own = out_of_fold(x, of_fold, weight, bias).gather(1, letter[:, None])[:, 0]
         scored = torch.nonzero(own > 0).flatten()
         subset = scored.tolist()
-        chosen = choose_examples(subset, [everything] * len(subset), section.in_context, rng)
+        chosen = choose_examples(words, subset, [everything] * len(subset), section.in_context, rng)
         x_scored = residuals(lm, site, prompter, words, subset, chosen, bar)
     texts = [word.text for word in words]
     return LetterTask(texts, x, letter, of_fold, scored, x_scored, weight, bias, dict(facts))

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from pipeline.compare.schemas import LETTERS, PROBING, STABILITY, SUMMARY, TRAINING
+from pipeline.numbers.document import stage_of
 from pipeline.numbers.files import read_json
 from pipeline.numbers.table import read_table
 from pipeline.page.render import render
@@ -39,7 +40,10 @@ def run() -> None:
         tables={name: read_table(TABLES / f"{name}.tsv", DRAWN[name], "compare") for name in DRAWN},
         claims=read_json(REPORTS / "claims/claims.json", "claims")["claims"],
         latents=[
-            read_json(REPORTS / "latents" / name / "latents.json", f"latents@{name}")
+            read_json(
+                REPORTS / "latents" / name / "latents.json",
+                stage_of("latents", name, name in experiment.external),
+            )
             for name in experiment.names
         ],
         params={

@@ -15,7 +15,7 @@ from pipeline.export.saebench import Subject, absorption, core, probing
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.metrics.probing.section import ProbingSection
 from pipeline.metrics.reconstruction.section import ReconstructionSection
-from pipeline.numbers.document import Identity, Results, read_beside, read_results
+from pipeline.numbers.document import Identity, Results, read_beside, read_results, stage_of
 from pipeline.numbers.files import read_json, write_json
 from pipeline.numbers.number import Number
 from pipeline.params import read_params
@@ -28,8 +28,10 @@ from pipeline.stages.common.files import (
     REPORTS,
     evaluation_folder,
     external_folder,
+    external_stage,
     fresh,
     sae_folder,
+    train_stage,
 )
 from pipeline.tasks.common.disk import load_facts
 from pipeline.tasks.letters import task as letter_task
@@ -57,21 +59,20 @@ class Evaluated:
     table: DataFrame
 
     @classmethod
-    def of(cls, stage: str, variant: str) -> Evaluated:
-        """What `stage` wrote; raises BadInput when it did not."""
-        folder, name = evaluation_folder(stage, variant), f"{stage}@{variant}"
-        results = read_results(folder, name)
-        return cls(results, read_beside(folder, results, TABLES[stage], name))
+    def of(cls, evaluation: str, variant: str, elsewhere: bool) -> Evaluated:
+        """What `evaluation` wrote of `variant`, trained `elsewhere` or here; raises BadInput when nothing."""
+        folder = evaluation_folder(evaluation, variant)
+        results = read_results(folder, stage_of(evaluation, variant, elsewhere))
+        return cls(results, read_beside(folder, results, TABLES[evaluation]))
 
     def numbers(self, sae: Identity) -> Mapping[str, Number]:
         """The SAE's numbers; raises BadInput when it has none, or those of other weights."""
         for row in self.results.rows:
             if _which(row.identity) == _which(sae):
                 return row.numbers
-        stage, variant = self.results.evaluation, self.results.variant
         raise BadInput(
-            f"The {stage} of {variant} was measured on other SAEs than its reconstruction: "
-            f"run `dvc repro {stage}@{variant}`."
+            f"The {self.results.evaluation} of {self.results.variant} was measured on other SAEs than its "
+            f"reconstruction: run `dvc repro {self.results.stage}`."
         )
 
     def rows(self, sae: Identity) -> DataFrame:
@@ -91,11 +92,12 @@ def run() -> None:
     settings = _Settings(params)
     written: dict[Path, Any] = {}
     for variant in [*taken, *external(params, taken)]:
-        found = {stage: Evaluated.of(stage, variant) for stage in TABLES}
+        own = variant in taken
+        found = {evaluation: Evaluated.of(evaluation, variant, not own) for evaluation in TABLES}
         for row in found["reconstruction"].results.rows:
-            sae, own = row.identity, variant in taken
+            sae = row.identity
             folder = sae_folder(variant, sae.seed) if own else external_folder(variant)
-            maker = f"train@{variant}-{sae.seed}" if own else f"external@{variant}"
+            maker = train_stage(variant, sae.seed) if own else external_stage(variant)
             subject = Subject(sae, read_json(folder / sae.run / "cfg.json", maker))
             numbers = {stage: each.numbers(sae) for stage, each in found.items()}
             letters, problems = (found[stage].rows(sae) for stage in ("absorption", "probing"))

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from pipeline.console.errors import BadInput
-from pipeline.metrics.slow_states.evaluate import METRICS, TABLES, UNLABELLED, Evaluator
+from pipeline.metrics.slow_states.evaluate import Evaluator
 from pipeline.metrics.slow_states.labels import Labels, State
+from pipeline.metrics.slow_states.metrics import METRICS, TABLES, UNLABELLED
 from pipeline.metrics.slow_states.section import SlowStatesSection
 from pipeline.numbers.document import Measured, nothing
 from pipeline.numbers.number import Number

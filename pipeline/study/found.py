@@ -32,13 +32,26 @@ class Held:
 
     params: Tree
     results: Mapping[tuple[str, str], Results]
+    trained: frozenset[str] = frozenset()  # methods whose SAEs of every seed lie there
+
+    @property
+    def stages(self) -> set[tuple[str, str]]:
+        """What is done, by stage and method."""
+        return {*self.results, *(("train", variant) for variant in self.trained)}
 
 
 def held(space: Workspace) -> Held:
     """What counts of `space`; nothing where it was never made. Raises BadInput for a damaged result."""
     params = _yaml(space.folder / "params.yaml")
     locked = _yaml(space.folder / "dvc.lock").get("stages", {})
-    return Held(params, dict(_counting(space, params, locked)))
+    return Held(params, dict(_counting(space, params, locked)), frozenset(_trained(space, params)))
+
+
+def _trained(space: Workspace, params: Tree) -> Iterator[str]:
+    for variant in params.get("variants", []):
+        folders = [space.folder / "models/sae" / variant / str(seed) for seed in params["seeds"]]
+        if all((each / "index.json").is_file() for each in folders):
+            yield variant
 
 
 def _counting(space: Workspace, params: Tree, locked: Tree) -> Iterator[tuple[tuple[str, str], Results]]:

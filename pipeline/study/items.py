@@ -76,7 +76,7 @@ def _drawn(space: Workspace, held: Held, outcome: str, labels: Collection[str]) 
         if items is None:
             continue
         folder = space.results(results.evaluation, results.variant)
-        table = read_beside(folder, results, items.table, COMMAND)
+        table = read_beside(folder, results, items.table)
         rows = dict(iter(table.groupby(["label", "seed", "run"], sort=False)))
         for sae in (row.identity for row in results.rows if row.identity.label in labels):
             part = rows.get((sae.label, sae.seed, sae.run))

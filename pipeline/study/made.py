@@ -29,7 +29,12 @@ def made(answers: Answers) -> str:
     """A row per block and language model, and a line per code and set of parameters that made them."""
     results = {(each["block"], each["model"]): each["results"] for each in answers.provenance}
     rows = [
-        (row["block"], row["model"], *_shown(row), _present(results.get((row["block"], row["model"]), {})))
+        (
+            row["block"],
+            row["model"],
+            *_shown(row),
+            _present(results.get((row["block"], row["model"]), {}), row["fits"]),
+        )
         for row in answers.plan.to_dict("records")
     ]
     last = ("all", "", *_shown(answers.plan[list(NUMBERS)].sum().to_dict()), "")
@@ -41,10 +46,10 @@ def _shown(row: Mapping[Any, Any]) -> list[str]:
     return [f"{row[name]:{shown}}" for name, shown in NUMBERS.items()]
 
 
-def _present(results: Mapping[str, list[str]]) -> str:
+def _present(results: Mapping[str, list[str]], fits: str) -> str:
     """Evaluations, and their methods where these are not all the same."""
     if not results:
-        return NOT_RUN
+        return NOT_RUN if fits == "yes" else f"{NOT_RUN}: it does not fit into the hours"
     if len({tuple(methods) for methods in results.values()}) == 1:
         return f"{', '.join(results)}: {', '.join(next(iter(results.values())))}"
     return "; ".join(f"{name}: {', '.join(methods)}" for name, methods in results.items())

@@ -11,14 +11,14 @@ from typing import Any
 import pandas as pd
 
 from pipeline.numbers.table import Columns, read_table, write_table
-from pipeline.schedule.order import TYPICAL, UNKNOWN
+from pipeline.schedule.order import TYPICAL, UNKNOWN, Durations
 from pipeline.study.gather import COMMAND, FOLDER
 from pipeline.study.section import Study
-from pipeline.study.workspace import Workspace, durations, workspaces
+from pipeline.study.workspace import Workspace, workspaces
 
 FILE = FOLDER / "plan.tsv"
 Done = Mapping[str, Collection[tuple[str, str]]]
-"""By workspace the evaluations and variants that have a result."""
+"""By workspace the stages and methods that are done."""
 NOTHING: Done = {}
 
 HOUR = 3600.0
@@ -135,7 +135,7 @@ def _part(space: Workspace, prices: Prices, done: Collection[tuple[str, str]]) -
     seconds = known = left = 0.0
     saes = complete = 0
     for variant in space.params["variants"]:
-        here = {evaluation for evaluation, name in done if name == variant}
+        here = {stage for stage, name in done if name == variant}
         count = int(_units(space.params, "behavior", variant))
         saes += count
         complete += count if here.issuperset(space.evaluations) else 0
@@ -171,27 +171,28 @@ def _runs(
     study: Study, params: Mapping[str, Any], root: Path
 ) -> Iterator[tuple[Mapping[str, float], Mapping[str, Any]]]:
     """What was timed: the repository's own run, and the study so far."""
-    yield durations(root), params
+    yield Durations.read(root).seconds, params
     for block in study.blocks:
         for space in workspaces(study, params, block, root):
-            yield durations(space.folder), space.params
+            yield Durations.read(space.folder).seconds, space.params
 
 
 COLUMNS: Columns = {
     "block": str, "model": str, "saes": int, "complete": int, "hours": float, "left": float,
-    "measured": float,
+    "measured": float, "fits": str,
 }  # fmt: skip
 
 
 def write(costs: Iterable[Cost]) -> None:
     """Write study/plan.tsv: a row per block and language model."""
-    write_table(FILE, COLUMNS, [_rounded(part) for each in costs for part in each.parts])
+    write_table(FILE, COLUMNS, [_row(part, each.fits) for each in costs for part in each.parts])
 
 
-def _rounded(part: Part) -> dict[str, Any]:
+def _row(part: Part, fits: bool) -> dict[str, Any]:
     """Prices are no better than to a hundredth of an hour."""
     row = asdict(part)
-    return {**row, **{name: round(row[name], 2) for name in ("hours", "left", "measured")}}
+    hours = {name: round(row[name], 2) for name in ("hours", "left", "measured")}
+    return {**row, **hours, "fits": "yes" if fits else "no"}
 
 
 def read(root: Path = Path()) -> pd.DataFrame:

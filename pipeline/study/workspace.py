@@ -6,7 +6,6 @@ a study that was stopped goes on.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -20,10 +19,11 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from pipeline.console.errors import BadInput
+from pipeline.console.scratch import SCRATCH
 from pipeline.params import Params
 from pipeline.study.section import Block, Model, Study
 
-FOLDER = Path(".scratch/study")
+FOLDER = SCRATCH / "study"
 CODE = ("pipeline", "requirements", "dvc.yaml")
 """What decides a stage's result beside its parameters."""
 COPIED = (*CODE, ".dvcignore", "data/none")
@@ -79,15 +79,6 @@ class Workspace:
         done = subprocess.run(command, cwd=self.folder, env=os.environ | {"PYTHONPATH": ""}, check=False)
         if done.returncode:
             raise BadInput(f"the study stopped at {self.folder}; the same command goes on from there.")
-
-
-def durations(repository: Path) -> dict[str, float]:
-    """Seconds by stage of what last ran in `repository`, nothing where that is not known."""
-    try:
-        found = json.loads((repository / ".scratch/durations.json").read_text(encoding="utf-8"))
-        return {str(name): float(seconds) for name, seconds in found.items()}
-    except (OSError, ValueError, AttributeError):
-        return {}
 
 
 def workspaces(study: Study, params: Mapping[str, Any], block: str, root: Path = Path()) -> list[Workspace]:

@@ -27,16 +27,16 @@ def tables() -> dict[str, pd.DataFrame]:
 
 
 def summary() -> pd.DataFrame:
-    """Scores, L0 and flicker of every run, the L0 on its target."""
+    """Scores, L0 and persistence of every run, the L0 on its target."""
     scores = [(column["stage"], column["metric"]) for column in COLUMNS]
-    flicker = [("reconstruction", "flicker"), ("reconstruction", "flicker_shuffled")]
+    steady = [("reconstruction", f"persistence_energy{which}") for which in ("", "_without_dense")]
     l0 = [("reconstruction", "l0"), ("ground_truth", "l0")]
     return pd.DataFrame(
         {"label": label, "run": f"l0-{target:g}", "target": target, "stage": stage, "metric": metric}
         | _around(target if metric == "l0" else 0.5 + 0.1 * place + target / 100)
         for label in LABELS
         for target in TARGETS
-        for place, (stage, metric) in enumerate([*l0, *scores, *flicker])
+        for place, (stage, metric) in enumerate([*l0, *scores, *steady])
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 import vl_convert
 
 from tests.charts import made
-from tests.test_layout import ROOT
+from tests.common import ROOT
 
 PARETO = pd.DataFrame(
     {"label": label, "run": "l0-4", "target": 4.0, "l0": 4.1, "explained_variance": 0.9}

@@ -15,7 +15,7 @@ from pipeline.charts.figures import ARRANGED, arranged, embedded, figures, panel
 from pipeline.charts.look import FONT
 from pipeline.charts.panel import sentence
 from tests.charts import made
-from tests.test_layout import ROOT
+from tests.common import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def pictures() -> dict[str, bytes]:
 
 
 def test_every_chart_is_a_picture_and_nothing_else(pictures: dict[str, bytes]) -> None:
-    assert list(pictures) == ["pareto", "training", "letters", "ground_truth", "temporal"]
+    assert list(pictures) == ["pareto", "training", "letters", "ground_truth", "persistence"]
     for picture in pictures.values():
         assert picture.startswith(b"\x89PNG\r\n\x1a\n")
         assert not any(chunk in picture for chunk in (b"tEXt", b"iTXt", b"tIME"))

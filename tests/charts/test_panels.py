@@ -11,8 +11,8 @@ import pytest
 from pipeline.charts.letters import letters
 from pipeline.charts.panel import Panel
 from pipeline.charts.pareto import pareto
+from pipeline.charts.persistence import persistence
 from pipeline.charts.probing import probing
-from pipeline.charts.temporal import temporal
 from pipeline.charts.training import POINTS, training
 from pipeline.charts.truth import truth
 from tests.charts import made
@@ -76,10 +76,10 @@ def test_a_row_without_a_value_says_why() -> None:
         assert len(panel.rows) == len(made.LABELS)
 
 
-def test_flicker_stands_beside_that_of_shuffled_tokens() -> None:
-    panels = temporal(made.summary(), METHODS)
+def test_persistence_stands_beside_that_without_dense_latents() -> None:
+    panels = persistence(made.summary(), METHODS)
     assert len(panels) == len(made.TARGETS)
-    assert all({"y", "shuffled", "low", "high"} <= set(row) for panel in panels for row in panel.rows)
+    assert all({"y", "sparse", "low", "high"} <= set(row) for panel in panels for row in panel.rows)
 
 
 def test_training_is_thinned_to_its_end_and_averaged_over_seeds() -> None:
@@ -116,7 +116,7 @@ def test_probing_keeps_classes_apart_and_ends_with_the_references() -> None:
     "drawn",
     [
         lambda: truth(made.summary().iloc[:0], TRUTH, METHODS),
-        lambda: temporal(made.summary().iloc[:0], METHODS),
+        lambda: persistence(made.summary().iloc[:0], METHODS),
         lambda: training(made.training().iloc[:0], METHODS),
         lambda: letters(made.letters().assign(fraction=np.nan)),
         lambda: probing(made.probing().assign(target=np.nan)),

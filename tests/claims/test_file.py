@@ -10,11 +10,11 @@ from ruamel.yaml import YAML
 
 from pipeline.claims.schema import FILE, parse, read_claims
 from pipeline.console.errors import BadInput
-from pipeline.metrics.absorption import results as absorption_results
+from pipeline.metrics.absorption import metrics as absorption_metrics
 from pipeline.metrics.behavior import measure as behavior
 from pipeline.metrics.reconstruction import measure as reconstruction
 from pipeline.metrics.reconstruction import saebench
-from tests.test_layout import ROOT
+from tests.common import ROOT
 
 TREE: dict[str, Any] = YAML(typ="safe", pure=True).load(FILE.read_text(encoding="utf-8"))
 CLAIMS = read_claims()
@@ -112,7 +112,7 @@ def test_our_metrics_are_measured_and_in_the_tables() -> None:
     in_tables = {
         "reconstruction": [*reconstruction.METRICS, *saebench.METRICS],
         "behavior": behavior.METRICS,
-        "absorption": absorption_results.METRICS,
+        "absorption": absorption_metrics.METRICS,
     }
     known = {f"{stage}/{m.name}" for stage, found in in_tables.items() for m in found if m.aggregate}
     ours = {name for metric in CLAIMS.metrics.values() for name in metric.ours}

@@ -9,8 +9,8 @@ from ruamel.yaml import YAML
 
 from pipeline.commands.check import PROFILE, TOP, run, variant_files
 from pipeline.console.errors import BadInput
+from tests.common import ROOT
 
-ROOT = Path(__file__).parents[2]
 PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
 PROFILES = sorted(PARAMS["profiles"])
 

@@ -24,6 +24,7 @@ from pipeline.sae.core.index import read_index
 from pipeline.stages.common.files import evaluation_folder, fresh, sae_folder
 from pipeline.stages.common.saes import identified
 from tests.metrics.codes import random_sae
+from tests.sae.windows import windowed
 from tests.stages.evaluated import write_saes
 
 D, N = 6, 16
@@ -255,3 +256,12 @@ def test_a_refused_upload_leaves_the_folder_and_says_what_to_do(
     assert "401 Unauthorized" in message
     assert "hf auth login" in message
     assert Path("out/README.md").is_file()
+
+
+def test_windows_are_not_published(folder: Path, tmp_path: Path) -> None:
+    """SAELens, for which the folder is made, has no such SAE."""
+    where = sae_folder("topk", 42) / "l0-4"
+    save_sae(where, windowed(), METADATA)
+    with pytest.raises(BadInput, match="reads windows of tokens"):
+        run("topk", 42, "l0-4", tmp_path / "out", None)
+    assert not (tmp_path / "out").exists()

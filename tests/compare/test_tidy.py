@@ -13,8 +13,8 @@ import pipeline
 from pipeline.compare.scores import Scores
 from pipeline.compare.tidy import COLUMNS
 from pipeline.console.errors import BadInput
+from tests.common import ROOT
 from tests.compare.fake import CHOSEN, World
-from tests.test_layout import ROOT
 
 Gather = Callable[[World], Scores]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parents[2]
+from tests.common import ROOT
 
 
 @dataclass(frozen=True)

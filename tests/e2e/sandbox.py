@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.clone import ROOT, Clone
+from tests.common import ROOT
+from tests.e2e.clone import Clone
 
 TRACER = Path(__file__).with_name("trace_stage.py")
 

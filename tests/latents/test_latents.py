@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from pipeline.latents.choose import ENOUGH, MOST, choose
 from pipeline.latents.describe import AROUND, CONTEXTS, SHADES, describe
 from pipeline.latents.words import LONGEST, Words, word
 from pipeline.sae.core.inference import SAE
+from pipeline.sae.core.window import Window
 from pipeline.store import Store
 from pipeline.store.blocks import blocks
+from tests.sae.windows import windowed
 
 LENGTH, COUNT = 40, 8
 
@@ -140,3 +143,19 @@ def test_never_more_than_the_bound() -> None:
         for i in range(200)
     ]
     assert len(choose(rows(400), many, list(range(300, 400)), "s")) <= MOST
+
+
+def test_codes_of_windows_are_those_of_each_context(store: Store) -> None:
+    """Whatever contexts stand side by side in a block."""
+    made = windowed(tokens=3)
+    assert made.window is not None
+    made = replace(
+        made, W_enc=made.W_enc[:2], W_dec=made.W_dec[:, :2], b_dec=made.b_dec[:2],
+        window=Window(made.window.W_enc[:, :2], made.window.W_dec[:, :, :2], made.window.b_dec[:, :2]),
+    )  # fmt: skip
+    seen = activations_of(made, store, blocks(store, 3, torch.device("cpu")), [4, 0])
+    for context in range(COUNT):
+        x = store.rows(context * LENGTH + 1, (context + 1) * LENGTH)
+        alone = made.encode(x, torch.arange(LENGTH - 1)).dense()[:, [4, 0]]
+        torch.testing.assert_close(seen.activations[context, 1:], alone, atol=1e-4, rtol=1e-4)
+        assert not seen.activations[context, 0].any()

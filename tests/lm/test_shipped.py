@@ -17,11 +17,11 @@ from pipeline.lm.section import EmbeddedModel
 from pipeline.lm.shipped.folder import ShippedModel
 from pipeline.stages import model
 from pipeline.stages.common.files import LM
+from tests.common import ROOT
 from tests.lm.test_embedded import TINY
 from tests.stages.test_corpus import content, write_params
 from tests.text.sections import SMALL, embedded
 
-ROOT = Path(__file__).parents[2]
 FACTS: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
 
 

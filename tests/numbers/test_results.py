@@ -159,11 +159,11 @@ def test_a_table_is_read_by_what_results_declare(tmp_path: Path) -> None:
     results = some({})
     write_results(tmp_path, results)
     write_table(tmp_path / "words.tsv", COLUMNS, rows())
-    table = read_beside(tmp_path, read_results(tmp_path, "hit"), "words.tsv", "hit")
+    table = read_beside(tmp_path, read_results(tmp_path, "hit"), "words.tsv")
     assert isinstance(table, pd.DataFrame)
     assert table["class"].tolist()[0] == "01"
     with pytest.raises(BadInput, match=r"declares no table other\.tsv"):
-        read_beside(tmp_path, results, "other.tsv", "hit")
+        read_beside(tmp_path, results, "other.tsv")
 
 
 def test_floats_are_read_as_python_reads_them(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_every_part_is_there(tree: Tree) -> None:
         "training",
         "letters",
         "probing",
-        "temporal",
+        "persistence",
         "stability",
         "truth",
         "claims",

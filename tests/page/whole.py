@@ -13,8 +13,8 @@ from pipeline.numbers.files import write_json
 from pipeline.numbers.table import write_table
 from pipeline.stages import claims, compare
 from pipeline.stages.common.files import evaluation_folder
+from tests.common import ROOT
 from tests.compare.fake import World
-from tests.test_layout import ROOT
 
 PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
 HOSTILE = [

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,8 +14,7 @@ import torch
 from pipeline.console.errors import BadInput
 from pipeline.parallel.processes import Say, spread
 from pipeline.parallel.workers import WORKERS, workers
-
-ROOT = Path(__file__).parents[2]
+from tests.common import ROOT, alive, until
 
 
 def draw(seed: int, say: Say) -> tuple[int, torch.Tensor]:
@@ -106,15 +104,4 @@ def test_no_worker_outlives_its_parent(ending: signal.Signals) -> None:
         children = [int(parent.stdout.readline()) for _ in range(2)]
         parent.send_signal(ending)
         assert parent.wait() != 0
-    patience = time.monotonic() + 60
-    while any(alive(child) for child in children) and time.monotonic() < patience:
-        time.sleep(0.01)
-    assert not any(alive(child) for child in children)
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs; one that has ended may still wait to be collected."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    until(lambda: not any(alive(child) for child in children))

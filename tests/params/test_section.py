@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import math
 import re
-from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -17,8 +16,8 @@ from pydantic.fields import FieldInfo
 
 from pipeline.console.errors import BadInput
 from pipeline.params import Section
+from tests.common import ROOT
 
-ROOT = Path(__file__).parents[2]
 Name = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12)
 Scalar = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
 Tree = st.recursive(

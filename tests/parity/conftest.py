@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.common import ROOT
 from tests.parity.ledger import Ledger
 from tests.parity.page import write_page
 from tests.parity.world import World, build
 
-ROOT = Path(__file__).parents[2]
 PYTHON = os.environ.get("SAEBENCH_PYTHON")
 collect_ignore_glob = [] if PYTHON else ["test_*.py"]
 

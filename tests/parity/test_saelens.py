@@ -17,10 +17,10 @@ from pipeline.sae.core.folder import load_sae
 from pipeline.sae.formats.external import Location
 from pipeline.sae.formats.read import read
 from pipeline.stages.train import write_sae
+from tests.common import ROOT
 from tests.sae.formats import folders
 from tests.training import toy
 
-ROOT = Path(__file__).parents[2]
 PYTHON = os.environ.get("SAEBENCH_PYTHON", "")
 TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
     **{variant: (variant, {}) for variant in toy.VARIANTS if variant not in ("txc", "tfa")},  # not SAELens's

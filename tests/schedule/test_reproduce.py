@@ -7,8 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +15,7 @@ import pytest
 
 from pipeline.console.errors import BadInput
 from pipeline.schedule.bookkeeping import KNOWN, opened
-from tests.test_layout import ROOT
+from tests.common import ROOT, until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -110,13 +108,6 @@ def here(template: Path, tmp_path: Path) -> Repository:
     repository = Repository(tmp_path / "here")
     repository.graph(GRAPH.replace("; MEET", "").replace(" > all;", " > all; echo '{}' > all.json;"))
     return repository
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_the_outcome_is_that_of_dvc_repro(here: Repository, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pipeline.stages.common.scratch import scratch
+from tests.common import ROOT
 from tests.test_declarations import items
-from tests.test_layout import ROOT
 
 
 class Named(Exception):

@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 
 from pipeline.console.errors import BadInput
 from pipeline.stages import claims, compare
+from tests.common import ROOT
 from tests.compare.fake import World
-from tests.test_layout import ROOT
 
 PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
 WRITTEN = ("reports/claims/claims.json", "reports/claims/claims.md")

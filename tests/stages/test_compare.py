@@ -17,15 +17,15 @@ from pipeline.numbers.definition import Definition, Headline
 from pipeline.numbers.document import Results, Row, read_results, write_results
 from pipeline.numbers.number import Number
 from pipeline.stages.compare import run
+from tests.common import ROOT
 from tests.compare.fake import World
 
-ROOT = Path(__file__).parents[2]
 TABLES = (
     "table.md", "standing.json", "scores.tsv", "summary.tsv", "pareto.tsv",
     "training.tsv", "letters.tsv", "probing.tsv", "ranking.tsv", "pairs.tsv", "planned.tsv",
     "curves.tsv", "stability.tsv",
 )  # fmt: skip
-FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "temporal.png")
+FIGURES = ("pareto.png", "training.png", "letters.png", "ground_truth.png", "persistence.png")
 WRITTEN = {
     "reports/metrics.json",
     "reports/intervals.json",

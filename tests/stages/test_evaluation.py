@@ -114,5 +114,5 @@ def test_a_diverged_sae_has_its_reason_for_every_number() -> None:
 
 def test_tables_say_which_sae_and_keep_text() -> None:
     results, _ = run("one")
-    table = read_beside(evaluation_folder("reconstruction", "one"), results, "t.tsv", "stage")
+    table = read_beside(evaluation_folder("reconstruction", "one"), results, "t.tsv")
     assert table.to_numpy().tolist() == [["one", 1, "l0-4", "01"], ["one", 2, "l0-4", "01"]]

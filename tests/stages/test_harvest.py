@@ -29,10 +29,10 @@ from pipeline.store.section import GateSection
 from pipeline.text.contexts import write_tokens
 from pipeline.text.packing import Packed
 from pipeline.text.states import Field
+from tests.common import ROOT
 from tests.lm import tiny
 from tests.stages.keyed import deaf_to, named
 
-ROOT = Path(__file__).parents[2]
 LENGTH = 8
 COUNTS = {"train": 13, "validation": 3, "test": 4}
 CONTEXT_MIB = LENGTH * 16 * 4 / 2**20  # one context of the tiny model in float32

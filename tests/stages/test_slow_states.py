@@ -92,7 +92,7 @@ def test_the_documents_give_the_numbers_back() -> None:
     write_text()
     row = measured()["rows"][0]
     folder = evaluation_folder("slow_states", "topk")
-    table = read_beside(folder, results_of(folder, "slow_states@topk"), DOCUMENTS, "slow_states@topk")
+    table = read_beside(folder, results_of(folder, "slow_states@topk"), DOCUMENTS)
     mine: pd.DataFrame = table[(table.seed == 1) & (table.run == "l0-2")]
     assert len(mine) == 2 * (CONTEXTS - SPLITS["test"][0])
     for metric in METRICS:

@@ -15,10 +15,10 @@ from pipeline.console import app as command_line
 from pipeline.console.errors import BadInput
 from pipeline.sae.core.index import read_index
 from pipeline.stages import harvest, train
+from tests.common import ROOT
 from tests.stages import test_harvest, test_train
 from tests.stages.test_harvest import Counter, digests
 
-ROOT = Path(__file__).parents[2]
 STANDALONE = "--standalone --nproc-per-node 2"
 KILLED = """\
 import os, signal

@@ -24,10 +24,10 @@ from pipeline.stages import train
 from pipeline.stages.common.saes import trained_saes
 from pipeline.store import Writer
 from pipeline.store.schema import Header
+from tests.common import ROOT
 from tests.stages.keyed import deaf_to, named
 from tests.training import toy
 
-ROOT = Path(__file__).parents[2]
 PARAMS = """\
 profile: tiny
 profiles:

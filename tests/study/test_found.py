@@ -41,6 +41,15 @@ def test_an_evaluation_of_some_methods_counts_as_it_is_found(space: Workspace) -
     assert set(held(space).results) == {(SCORED, "atm")}
 
 
+def test_a_method_is_trained_when_every_seed_is(space: Workspace) -> None:
+    for seed in (1, 2):
+        assert ("train", "atm") not in held(space).stages
+        folder = space.folder / "models/sae/atm" / str(seed)
+        folder.mkdir(parents=True)
+        (folder / "index.json").write_text("{}")
+    assert ("train", "atm") in held(space).stages
+
+
 def test_another_repository_s_workspaces_are_read_where_they_lie(
     space: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,8 @@ CARD = {**PARAMS, "compare": {"margins": MARGINS}}
 COMPARED = [
     {"row": "atm", "against": "topk", "outcomes": ["score", "price"]},
     {"asks": "time", "row": "atm", "against": "gated", "outcomes": ["score"]},
+    {"asks": "part", "row": "atm", "against": "gated", "outcomes": ["score", "price"]},
+    {"asks": "base", "row": "atm", "against": "gated", "outcomes": ["score", "price"]},
 ]
 
 
@@ -78,6 +80,9 @@ def test_nothing_run_is_said_so_everywhere() -> None:
     assert shown(answers, "block main").strip() == "Not run."
     assert "**main** (Is atm better?) Not run." in shown(answers, "method atm")
     assert "| main | first | 24 | 0 |" in shown(answers, "run")
+    assert "does not fit" not in shown(answers, "run")
+    Path("study.yaml").write_text(Path("study.yaml").read_text().replace("hours: 10.0", "hours: 0.001"))
+    assert "| not run: it does not fit into the hours |" in shown(gathered(), "run")
     assert "Not run" in shown(answers, "models")
     assert "not run" in shown(answers, "picture")
     assert picture(answers) is None
@@ -86,12 +91,12 @@ def test_nothing_run_is_said_so_everywhere() -> None:
 @pytest.mark.parametrize(
     ("score", "price", "says"),
     [
-        (0.2, 0.3, "improves score (+0.2"),
-        (0.2, 0.3, "at the price of price (+0.3"),
-        (0.2, 0.0, "at no price that was asked about; equal within margin: price"),
-        (-0.2, 0.3, "improves nothing that is told apart, and loses score (-0.2"),
-        (0.0, 0.0, "is equal to its control; equal within margin: score and price"),
-        (-0.2, -0.3, "improves price (-0.3"),  # lower is better
+        (0.2, 0.3, "improves *score* (+0.2"),
+        (0.2, 0.3, "at the price of *price* (+0.3"),
+        (0.2, 0.0, "at no price that was asked about; equal within margin: *price*"),
+        (-0.2, 0.3, "improves nothing that is told apart, and loses *score* (-0.2"),
+        (0.0, 0.0, "is equal to its control; equal within margin: *score* and *price*"),
+        (-0.2, -0.3, "improves *price* (-0.3"),  # lower is better
     ],
 )
 def test_words_follow_the_numbers(score: float, price: float, says: str) -> None:
@@ -106,22 +111,34 @@ def noisy(metric: str, label: str, seed: int, target: int) -> float:
 
 def test_what_is_open_is_neither_equal_nor_better() -> None:
     text = short(gathered(noisy))
-    assert "is not told apart from its control; not distinguishable: score and price." in text
+    assert "is not told apart from its control; not distinguishable: *score* and *price*." in text
 
 
 @pytest.mark.parametrize(
     ("twin", "says"),
     [
-        (0.0, "Score: yes, +0.2"),
-        (0.3, "Score: no, its shuffled twin is better (-0.1"),
-        (0.2, "Score: no, its shuffled twin is equal within margin"),
+        (0.0, "*score*: yes, +0.2"),
+        (0.3, "*score*: no, its shuffled twin is better (-0.1"),
+        (0.2, "*score*: no, its shuffled twin is equal within margin"),
     ],
 )
 def test_time_is_what_the_twin_lacks(twin: float, says: str) -> None:
     text = short(gathered(effects(atm_score=0.2, gated_score=twin)))
     assert f"Is it time? {says}" in text
-    if says.startswith("Score: yes"):
+    if says.startswith("*score*: yes"):
         assert "over its shuffled twin, of +0.200 over its control" in text
+
+
+def test_which_part_does_it_and_whether_another_base_has_it_too() -> None:
+    text = short(gathered(effects(atm_score=0.2, gated_score=0.1, gated_price=-0.1)))
+    assert "Which part does it? Against `gated`: better in *score* (+0.1" in text
+    assert "; worse in *price* (+0.1" in text
+    assert "On the other base: *score* survives (+0.1" in text
+    lost = short(gathered(effects(atm_score=0.2, gated_score=0.3)))
+    assert "On the other base: *score* turns round (-0.1" in lost
+    same = short(gathered(effects(atm_score=0.2, gated_score=0.2)))
+    assert "On the other base: *score* is not shown: equal within margin (" in same
+    assert "Which part does it? Against `gated`: equal within margin in *score* and *price*." in same
 
 
 def test_time_without_a_gain_is_said_so() -> None:
@@ -133,7 +150,7 @@ def test_a_part_of_the_models_says_which_and_what_is_left() -> None:
     text = short(gathered(effects(atm_score=0.2)))
     assert "Rests on 1 language model (first), 3 SAE seeds each, L0 4 and 8: at least 12 SAEs" in text
     assert "still to run: second; the intervals hold SAE seeds and test items of this language model" in text
-    assert "for score and price SAE seeds alone" in text  # these list no items
+    assert "for *score* and *price* SAE seeds alone" in text  # these list no items
     both = gathered(effects(atm_score=0.2), effects(atm_score=0.2))
     assert "Rests on 2 language models (first, second)" in short(both)
     assert "still to run" not in short(both)

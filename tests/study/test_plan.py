@@ -50,6 +50,22 @@ def test_a_model_is_trained_once_and_untimed_stages_are_said() -> None:
     assert [each.measured for each in costs] == [0.0, 0.0]
 
 
+def test_what_is_done_is_not_left() -> None:
+    timed(**{"train_at_topk-1": 3.0, "reconstruction_at_topk": 2.0})
+    one = study(models={"first": {}, "second": {}})
+    fresh = plan(one, PARAMS)[0]
+    assert fresh.left == pytest.approx(fresh.hours)
+    # four SAEs of topk on the first language model, twelve with those of atm and its control
+    trained = plan(one, PARAMS, done={"main-first": {("train", "topk")}})[0]
+    assert trained.left * HOUR == pytest.approx(fresh.hours * HOUR - 4 * 3.0 - SHARED_SECONDS)
+    assert trained.complete == 0
+    measured = {("train", "topk"), ("reconstruction", "topk")}
+    partly = plan(one, PARAMS, done={"main-first": measured})[0]
+    assert partly.left * HOUR == pytest.approx(fresh.hours * HOUR - 4 * 5.0 - SHARED_SECONDS)
+    assert (partly.complete, partly.saes) == (4, 24)
+    assert partly.hours == fresh.hours
+
+
 @pytest.mark.parametrize(
     ("hours", "fits"), [(100.0, [True, True]), (2.01, [False, False]), (0.001, [False, False])]
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,8 @@ from pipeline.study.section import read_study
 from pipeline.study.workspace import workspaces
 from pipeline.training.job import method
 from pipeline.training.section import TrainSection
+from tests.common import ROOT
 
-ROOT = Path(__file__).parents[2]
 STUDY, PARAMS = read_study(ROOT / "study.yaml"), read_params(ROOT / "params.yaml")
 STAGES: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
 

@@ -24,9 +24,9 @@ from pipeline.sae.method.batch_topk import batch_topk
 from pipeline.store import Mode, Reader
 from pipeline.training.job import Job
 from pipeline.training.run import Trained, train
+from tests.common import ROOT
 from tests.training import toy
 
-ROOT = Path(__file__).parents[2]
 STEPS = 200
 EVENTFUL: dict[str, dict[str, Any]] = {
     "jumprelu": {"bandwidth": 0.1, "pre_activation_weight": 0.01},

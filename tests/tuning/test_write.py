@@ -5,8 +5,7 @@ from pathlib import Path
 
 from pipeline.params import read_params
 from pipeline.tuning.write import write_values
-
-ROOT = Path(__file__).parents[2]
+from tests.common import ROOT
 
 
 def test_params_yaml_keeps_everything_else(tmp_path: Path) -> None:

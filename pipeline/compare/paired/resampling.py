@@ -13,6 +13,8 @@ from pipeline.compare.paired.items import Sums
 from pipeline.compare.scores import Scores, Source, each_row
 from pipeline.console.errors import BadInput
 from pipeline.numbers.definition import Items
+from pipeline.numbers.document import stage_of
+from pipeline.sae.core.index import EXTERNAL
 
 Which = tuple[Key, str, str, int]
 """(column, label, run, seed)."""
@@ -56,7 +58,8 @@ def _column(column: Column, items: Items, source: Source, read: Reader) -> dict[
     ):
         table = read(column.stage, str(variant), items.table)
         place = f"{items.table} of {column.stage} for {variant}"
-        remedy = f"run `dvc repro -f {column.stage}@{variant}`"
+        elsewhere = bool((saes.reading == EXTERNAL).any())
+        remedy = f"run `dvc repro -f {stage_of(column.stage, str(variant), elsewhere)}`"
         rows = dict(iter(table.groupby(["label", "seed", "run"], sort=False)))
         for sae in each_row(saes):
             which = f"seed {sae.seed}, run {sae.run}"

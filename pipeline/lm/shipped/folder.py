@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.console.errors import BadInput
+from pipeline.lm.core.hashes import sha256
 from pipeline.lm.section import EmbeddedModel
 from pipeline.text.embedded.vocabulary import vocabulary
 from pipeline.text.section import EmbeddedText
@@ -52,7 +53,7 @@ class ShippedModel:
             shutil.copyfile(trained / name, self.folder / name)
         about = Shipped(
             vocabulary_sha256=_vocabulary_sha256(text),
-            sha256={name: _sha256(trained / name) for name in FILES},
+            sha256={name: sha256(trained / name) for name in FILES},
             model=model.model_dump(),
             text=text.model_dump(),
         )
@@ -80,7 +81,7 @@ class ShippedModel:
                 f"train a model with `{profile}.model.retrain=true`, and ship it."
             )
         for name in FILES:
-            if not (self.folder / name).is_file() or _sha256(self.folder / name) != about.sha256.get(name):
+            if not (self.folder / name).is_file() or sha256(self.folder / name) != about.sha256.get(name):
                 raise _damaged(name)
 
     @property
@@ -115,8 +116,3 @@ def _damaged(name: str) -> BadInput:
 
 def _vocabulary_sha256(text: EmbeddedText) -> str:
     return hashlib.sha256("\0".join(vocabulary(text).tokens).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

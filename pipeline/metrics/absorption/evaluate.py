@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.metrics.absorption import ablation_results, results, saebench
+from pipeline.metrics.absorption import ablation_results, metrics, results, saebench
 from pipeline.metrics.absorption.ablation import Ablated, ablate
 from pipeline.metrics.absorption.measure import Absorption, measure
 from pipeline.metrics.absorption.section import AbsorptionSection
@@ -17,8 +17,8 @@ from pipeline.tasks.letters.ablation import AblationTask, CutModel
 from pipeline.tasks.letters.saebench_probe import Probe
 from pipeline.tasks.letters.task import LetterTask
 
-METRICS = results.METRICS + ablation_results.METRICS + saebench.METRICS
-TABLES: dict[str, Columns] = results.TABLES | ablation_results.TABLES
+METRICS = metrics.METRICS + ablation_results.METRICS + saebench.METRICS
+TABLES: dict[str, Columns] = metrics.TABLES | ablation_results.TABLES
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pipeline.metrics.absorption.measure import measure
-from pipeline.metrics.absorption.results import METRICS as ABSORPTION
+from pipeline.metrics.absorption.metrics import METRICS as ABSORPTION
 from pipeline.metrics.absorption.results import values
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.metrics.common.context import no_context

@@ -36,11 +36,23 @@ def assigned(similar: np.ndarray) -> np.ndarray:
     return partner
 
 
-def rotated(sae: SAE, seed: int) -> SAE:
-    """`sae` in a space turned at random: the same geometry within, nothing in common with another SAE."""
+def rotated(sae: SAE, alive: np.ndarray, seed: int) -> SAE:
+    """`sae` with its latents turned at random and, over those `alive`, as anisotropic as before (ours).
+
+    Unit rows U with U^T U = H^2 become U H^-1 R H, whose second moment is H^2 again; R is uniform over
+    rotations and the same for encoder and decoder, so that a latent's own two directions stay alike.
+    """
     generator = torch.Generator().manual_seed(seed)
-    turn = _orthogonal(torch.randn(sae.d, sae.d, generator=generator)).to(sae.W_enc)
-    return replace(sae, W_enc=turn @ sae.W_enc, W_dec=sae.W_dec @ turn.T)
+    turn = _orthogonal(torch.randn(sae.d, sae.d, generator=generator))
+    return replace(sae, W_enc=_turned(sae.W_enc.T, alive, turn).T, W_dec=_turned(sae.W_dec, alive, turn))
+
+
+def _turned(rows: Tensor, alive: np.ndarray, turn: Tensor) -> Tensor:
+    """(n, d) float64 of `rows` (n, d); their lengths are of no use any more."""
+    unit = normalize(rows.cpu().double(), dim=1)
+    squared, axes = torch.linalg.eigh(unit[alive].T @ unit[alive])
+    root = axes * squared.clamp_min(0).sqrt() @ axes.T
+    return unit @ torch.linalg.pinv(root, hermitian=True) @ turn @ root
 
 
 def _orthogonal(gaussian: Tensor) -> Tensor:

@@ -52,8 +52,8 @@ METRICS = [
         ),
     ),
     Definition(
-        "stability_rotated", "neither", "share of latents", 1,
-        "chance: stability with the other SAE's space turned at random, its geometry unchanged (ours)",
+        "stability_rotated", "neither", "share of latents", 2,
+        "chance: stability with the other SAE's latents turned at random, as anisotropic as before (ours)",
         reference=Reference("rotated copy", "stability", 6, spread=True),
     ),
     Definition(
@@ -66,8 +66,9 @@ METRICS = [
     ),
     Definition("matched_cosine", "higher", "cosine", 1, f"mean cosine of partners, {_MATCHED}"),
     Definition(
-        "matched_cosine_rotated", "neither", "cosine", 1,
-        "chance: matched_cosine with the other SAE's space turned at random (ours)",
+        "matched_cosine_rotated", "neither", "cosine", 2,
+        "chance: matched_cosine with the other SAE's latents turned at random, as anisotropic as before "
+        "(ours)",
     ),
     Definition(
         "mmcs", "higher", "cosine", 1,

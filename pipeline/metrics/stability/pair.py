@@ -58,7 +58,7 @@ def pair(a: SAE, b: SAE, of_a: Activity, of_b: Activity, seed: int) -> tuple[Sid
     similar = cosines(a, b, of_a.alive, of_b.alive)
     correlated = correlation(of_a, of_b)
     matched, functional = Matched.of(similar), Matched.of(correlated)
-    chance = Matched.of(cosines(a, rotated(b, seed), of_a.alive, of_b.alive))
+    chance = Matched.of(cosines(a, rotated(b, of_b.alive, seed), of_a.alive, of_b.alive))
     chance_functional = Matched.of(correlation(of_a, of_b.shuffled(seed)))
     both = [
         Side(_best(each), matched[i], functional[i], picked(codes, matched[i].partner), chance[i],

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.sae.core.codes import Pairs
+from pipeline.sae.core.topk import descending
 from pipeline.sae.method.variant import Step
 
 
@@ -23,7 +24,7 @@ def auxk(step: Step, error: Tensor, weight: float) -> dict[str, Tensor]:
     if len(dead) == 0 or weight == 0:
         return {}
     k = min(step.x.shape[1] // 2, len(dead))
-    top, which = step.pre[:, dead].topk(k, dim=1)
+    top, which = descending(step.pre.index_select(1, dead), k)
     pairs = Pairs.rows(dead[which], step.pre.shape[1]).keep((top > 0).reshape(-1))
     left = error.detach() - step.decode(step.encode_at(pairs), pairs)
     return {"auxk": weight * left.square().sum() / len(step.x)}

@@ -14,7 +14,6 @@ LETTERS = Path("data/letter_task")
 PROBING = Path("data/probing_task")
 LM = Path("models/lm")
 REPORTS = Path("reports")
-SCRATCH = Path(".scratch")
 
 TABLES = REPORTS / "tables"
 METRICS = REPORTS / "metrics.json"
@@ -33,9 +32,19 @@ def sae_folder(variant: str, seed: int) -> Path:
     return Path("models/sae") / variant / str(seed)
 
 
+def train_stage(variant: str, seed: int) -> str:
+    """The stage that writes `sae_folder`."""
+    return f"train@{variant}-{seed}"
+
+
 def external_folder(name: str) -> Path:
     """The SAE trained elsewhere that `external.{name}` of params.yaml names."""
     return Path("models/sae") / name / "external"
+
+
+def external_stage(name: str) -> str:
+    """The stage that writes `external_folder`."""
+    return f"external@{name}"
 
 
 def evaluation_folder(stage: str, variant: str) -> Path:

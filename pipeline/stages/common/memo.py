@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.stages.common.files import SCRATCH
+from pipeline.console.scratch import SCRATCH
 from pipeline.stages.common.scratch import fingerprint
 
 

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.stages.common.files import SCRATCH
+from pipeline.console.scratch import SCRATCH
 
 IGNORED = {"__pycache__"}
 """Folders that .dvcignore ignores too: bytecode is no input."""

@@ -108,7 +108,7 @@ def _ask(
         return f"in `{line}` the tokenizer does not write every letter as one token"
     rng = Random(f"ablation {section.seed}")
     everything = list(range(len(words)))
-    chosen = choose_examples(scored, [everything] * len(scored), section.in_context, rng)
+    chosen = choose_examples(words, scored, [everything] * len(scored), section.in_context, rng)
     prompts = [
         prompter.ids(words[i], [words[j] for j in each]) for i, each in zip(scored, chosen, strict=True)
     ]

@@ -5,11 +5,13 @@ a reason: words are sorted by token id and everything random is seeded (SAEBench
 hash map); tokens of one letter are left out (they are the answers, not words); the 80/20 split is made
 per letter, so that a rare letter has words on both sides, and is used five times, each fifth being
 the test words once (cross-fitting: every word is scored by probes that never saw it, five times the
-words); the probe's objective is minimised exactly instead of by 50 epochs of Adam.
+words); it never parts the forms of one word (` the`, `The`); the probe's objective is minimised exactly
+instead of by 50 epochs of Adam.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -37,9 +39,14 @@ class Word:
     text: str
 
     @property
+    def spelling(self) -> str:
+        """What all forms of one word share: `lantern` of ` lantern`, `Lantern` and ` LANTERN`."""
+        return self.text.strip().lower()
+
+    @property
     def letter(self) -> int:
         """0 to 25."""
-        return LETTERS.index(self.text.strip().lower()[0])
+        return LETTERS.index(self.spelling[0])
 
 
 @dataclass(frozen=True)
@@ -92,14 +99,17 @@ def limited(words: list[Word], limit: int, seed: int) -> list[Word]:
 
 
 def folds(words: list[Word], seed: int) -> list[int]:
-    """The fold, 0 to 4, in which each word is a test word: shuffled and dealt out within each letter."""
-    rng, out, dealt = Random(f"folds {seed}"), [0] * len(words), 0
+    """The fold, 0 to 4, in which each word is a test word: shuffled and dealt out within each letter.
+
+    All forms of a word share a fold: else a probe would be tested on words that it was fitted on.
+    """
+    rng, found, dealt = Random(f"folds {seed}"), dict[str, int](), 0
     for letter in range(COUNT):
-        members = [i for i, word in enumerate(words) if word.letter == letter]
-        for i in rng.sample(members, len(members)):
+        members = list(dict.fromkeys(word.spelling for word in words if word.letter == letter))
+        for spelling in rng.sample(members, len(members)):
             # dealing goes on from letter to letter, which keeps the folds equally large
-            out[i], dealt = dealt % FOLDS, dealt + 1
-    return out
+            found[spelling], dealt = dealt % FOLDS, dealt + 1
+    return [found[word.spelling] for word in words]
 
 
 @dataclass(frozen=True)
@@ -144,12 +154,19 @@ class Prompter:
         return [word for word in words if self.finds(word, self.ids(word, [word]))]
 
 
-def choose_examples(which: list[int], pools: list[list[int]], count: int, rng: Random) -> list[list[int]]:
-    """Per word of `which`, `count` words of its pool without the word itself, by `rng`; all are indices."""
+def choose_examples(
+    words: list[Word], which: list[int], pools: list[list[int]], count: int, rng: Random
+) -> list[list[int]]:
+    """Per word of `which`, `count` words of its pool, by `rng`; which, pool and answer are places in `words`.
+
+    No form of the word itself is among them: its line would give the answer.
+    """
+    forms = Counter(word.spelling for word in words)
     chosen = []
     for i, pool in zip(which, pools, strict=True):
-        drawn = rng.sample(pool, count + 1)
-        chosen.append([j for j in drawn if j != i][:count])
+        own = words[i].spelling
+        drawn = rng.sample(pool, count + forms[own])
+        chosen.append([j for j in drawn if words[j].spelling != own][:count])
     return chosen
 
 
@@ -165,9 +182,9 @@ def fold_pools(fold: list[int]) -> list[list[int]]:
 
 def unusable(words: list[Word], in_context: int) -> str | None:
     """Why the words are too few for the task, or None."""
-    needed = FOLDS * (in_context + 1) + COUNT
-    if len(words) < needed:
-        return f"the tokenizer has {len(words)} whole words, the first-letter task needs {needed}"
+    needed, found = FOLDS * (in_context + 1) + COUNT, len({word.spelling for word in words})
+    if found < needed:
+        return f"the tokenizer has {found} whole words, the first-letter task needs {needed}"
     letters = len({word.letter for word in words})
     return None if letters >= 2 else f"the tokenizer's words have {letters} first letter, two are needed"
 

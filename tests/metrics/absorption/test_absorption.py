@@ -7,15 +7,19 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from pipeline.metrics.absorption import metrics as absorption_metrics
 from pipeline.metrics.absorption import results as absorption_results
+from pipeline.metrics.absorption.evaluate import METRICS, Letters
 from pipeline.metrics.absorption.measure import gather, k_sparse, main_latents, measure
 from pipeline.metrics.absorption.scoring import ranks, score
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.metrics.common.controls import random_sae
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
+from pipeline.tasks.letters.saebench_probe import Probe
 from pipeline.tasks.letters.task import LetterTask
 from pipeline.tasks.letters.words import FOLDS, f1
+from tests.sae.windows import windowed
 
 SECTION = AbsorptionSection(resamples=100)
 
@@ -259,7 +263,7 @@ def test_two_runs_are_equal_and_names_are_defined() -> None:
     made, sae = task({0, 5})
     first, second = (absorption_results.values(measure(sae, made, SECTION), made, SECTION) for _ in range(2))
     assert first == second
-    names = {metric.name for metric in absorption_results.METRICS}
+    names = {metric.name for metric in absorption_metrics.METRICS}
     assert {name for name in names if not name.endswith("_random_sae")} == set(first)
 
 
@@ -270,3 +274,15 @@ def test_f1_equals_scikit_learn() -> None:
     predicted, truth = torch.rand(2, 50, 3, generator=g) > 0.6
     expected = [f1_score(truth[:, i], predicted[:, i]) for i in range(3)]
     np.testing.assert_allclose(f1(predicted, truth), expected, rtol=1e-6)
+
+
+def test_codes_that_read_context_have_no_number_and_a_reason() -> None:
+    """The task keeps the word's own activation: no token stands in the place of its window."""
+    made, _ = task()
+    probe = Probe(torch.zeros(26, made.x.shape[1]), torch.zeros(26))
+    found = Letters(made, probe, "the model does not spell", SECTION).of(windowed(tokens=3))
+    assert set(found.numbers) == {each.name for each in METRICS}
+    assert {number.value for number in found.numbers.values()} == {None}
+    assert {number.reason for number in found.numbers.values()} == {
+        "its codes read 3 tokens, and the letter task keeps single tokens without those before them"
+    }

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import normalize
 
 from pipeline.compare.paired.items import Sums
-from pipeline.metrics.absorption import results
+from pipeline.metrics.absorption import metrics, results
 from pipeline.metrics.absorption.carrier import DRAWS, alike, chance
 from pipeline.metrics.absorption.measure import Absorption, measure
 from pipeline.metrics.absorption.section import AbsorptionSection
@@ -137,7 +137,7 @@ def test_an_untrained_sae_carries_no_more_than_chance() -> None:
 def test_the_items_give_the_numbers_back(absorbed: tuple[LetterTask, Absorption]) -> None:
     made, found = absorbed
     values, words = results.values(found, made, SECTION), results.word_rows(found, made, SECTION)
-    for metric in results.METRICS:
-        if metric.headline and metric.headline.items and metric.headline.items.table == results.WORDS:
+    for metric in metrics.METRICS:
+        if metric.headline and metric.headline.items and metric.headline.items.table == metrics.WORDS:
             again = Sums.of(pd.DataFrame(words), metric.headline.items).value()
             assert again == pytest.approx(values[metric.name].value)

@@ -10,7 +10,8 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from pipeline.metrics.common.resampling import Resampling
 from pipeline.metrics.slow_states import baselines
 from pipeline.metrics.slow_states.estimates import Estimate, mean
-from pipeline.metrics.slow_states.evaluate import BASELINES, Evaluator
+from pipeline.metrics.slow_states.evaluate import Evaluator
+from pipeline.metrics.slow_states.metrics import BASELINES
 from pipeline.metrics.slow_states.reading import aucs, roc, threshold
 from pipeline.metrics.slow_states.section import SlowStatesSection
 from tests.metrics.codes import sparse

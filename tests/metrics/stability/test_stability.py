@@ -100,13 +100,34 @@ def test_noise_is_no_more_alike_than_a_rotated_copy() -> None:
     assert numbers["functional_stability_shuffled"] < 0.05
 
 
-def test_a_rotated_copy_keeps_its_geometry_and_its_codes() -> None:
-    sae = made(0)
-    turned = rotated(sae, 3)
-    torch.testing.assert_close(turned.W_dec @ turned.W_dec.T, sae.W_dec @ sae.W_dec.T)
-    torch.testing.assert_close(turned.W_dec @ turned.W_enc, sae.W_dec @ sae.W_enc)
+def test_a_rotated_copy_is_as_anisotropic_as_before_over_its_alive_latents() -> None:
+    sae, alive = anisotropic(0), np.arange(5, N)
+    turned = rotated(sae, alive, 3)
+    moment = sae.W_dec[alive].T @ sae.W_dec[alive]
+    torch.testing.assert_close((turned.W_dec[alive].T @ turned.W_dec[alive]).float(), moment)
     assert (turned.W_dec - sae.W_dec).abs().max() > 0.1
-    assert torch.equal(rotated(sae, 3).W_dec, turned.W_dec)
+    assert torch.equal(rotated(sae, alive, 3).W_dec, turned.W_dec)
+    own = [cosine(sae.W_dec[i], sae.W_enc.T[i]) for i in alive]
+    again = [cosine(turned.W_dec[i], turned.W_enc.T[i]) for i in alive]
+    assert np.mean(again) == pytest.approx(np.mean(own), abs=0.1)
+
+
+def test_unrelated_dictionaries_of_one_covariance_are_as_alike_as_a_rotated_copy() -> None:
+    """They prefer the same axes, which a plain rotation would count as agreement."""
+    a, b = anisotropic(0), anisotropic(1)
+    numbers = values(measured(a, b)[0])
+    assert numbers["matched_cosine"] == pytest.approx(numbers["matched_cosine_rotated"], abs=0.03)
+    plain, _ = torch.linalg.qr(torch.randn(D, D, generator=torch.Generator().manual_seed(4)))
+    elsewhere = replace(b, W_enc=plain @ b.W_enc, W_dec=b.W_dec @ plain.T)
+    assert values(measured(a, elsewhere)[0])["matched_cosine"] < numbers["matched_cosine"] - 0.1
+
+
+def anisotropic(seed: int) -> SAE:
+    """`made`, its directions stretched along the first axes."""
+    sae, stretch = made(seed), torch.logspace(0, -1.5, D)
+    assert sae.b_enc is not None
+    W_dec = torch.nn.functional.normalize(sae.W_dec * stretch, dim=1)
+    return replace(sae, W_dec=W_dec, W_enc=(sae.W_enc.T * stretch).T.contiguous())
 
 
 def test_latents_that_never_fire_are_left_out() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.sae.core import topk
 from pipeline.sae.core.codes import Pairs
-from pipeline.sae.core.topk import kth_largest, largest, row_top
+from pipeline.sae.core.topk import descending, kth_largest, largest, row_top
 
 B, N = 130, 400
 
@@ -74,3 +74,13 @@ def test_kth_largest() -> None:
     x = torch.tensor([[3.0, 1.0, 2.0], [5.0, 5.0, 0.0]])
     assert kth_largest(x, 2).tolist() == [2.0, 5.0]
     assert x.tolist() == [[3.0, 1.0, 2.0], [5.0, 5.0, 0.0]]
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("k", [1, 17, N])
+def test_descending_is_topk_bit_for_bit_ties_included(case: str, k: int) -> None:
+    pre = CASES[case]()
+    value, latent = descending(pre, k)
+    expected = pre.topk(k, dim=1)
+    assert torch.equal(value, expected.values)
+    assert torch.equal(latent, expected.indices)

@@ -130,10 +130,34 @@ def test_folds_are_equal_within_each_letter() -> None:
     assert fold != folds(words, 4)
 
 
+def in_forms(words: list[Word]) -> list[Word]:
+    """Each word as `word`, ` word` and ` Word`, as in a real vocabulary."""
+    texts = [form for word in words for form in (word.text, f" {word.text}", f" {word.text.title()}")]
+    return [Word(token, text) for token, text in enumerate(texts)]
+
+
+def test_the_forms_of_a_word_share_a_fold_and_are_no_examples_of_each_other() -> None:
+    plain = words_of([15] * 6)
+    words = in_forms(plain)
+    fold = folds(words, 3)
+    assert fold[::3] == fold[1::3] == fold[2::3] == folds(plain, 3)
+    for pools in (fold_pools(fold), [list(range(len(words)))] * len(words)):
+        for word, chosen in zip(
+            words, choose_examples(words, list(range(len(words))), pools, 10, Random("0")), strict=True
+        ):
+            assert len(set(chosen)) == 10
+            assert word.spelling not in {words[j].spelling for j in chosen}
+
+
+def test_forms_of_one_word_do_not_make_a_vocabulary_large_enough() -> None:
+    plain = words_of([20] * 4)
+    assert "has 80 whole words" in str(unusable(in_forms(plain), 10))
+
+
 def test_examples_come_from_the_words_own_fold() -> None:
     words = words_of([20] * 4)
     fold = folds(words, 0)
-    chosen = choose_examples(list(range(80)), fold_pools(fold), 10, Random("0"))
+    chosen = choose_examples(words, list(range(80)), fold_pools(fold), 10, Random("0"))
     for i, each in enumerate(chosen):
         assert len(set(each)) == 10
         assert i not in each
