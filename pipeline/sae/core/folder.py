@@ -66,8 +66,9 @@ def load_sae(folder: Path, device: torch.device | str = "cpu") -> tuple[SAE, dic
     try:
         cfg = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
         tensors: dict[str, Tensor] = load_file(folder / WEIGHTS, device=str(device))
-        beside = {"window": _window(cfg, tensors), "attention": _attention(cfg, tensors)}
-        sae = SAE(architecture=cfg["architecture"], k=cfg.get("k"), **beside, **tensors)
+        window, attention = _window(cfg, tensors), _attention(cfg, tensors)
+        beside = {"k": cfg.get("k"), "window": window, "attention": attention}
+        sae = SAE(**{"architecture": cfg["architecture"], **beside, **tensors})
         shape, lacks = (cfg["d_in"], cfg["d_sae"]), _lacks(sae)
     except FileNotFoundError as error:
         missing = error.filename or folder / WEIGHTS

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from pipeline.sae.method.variant import Step
-from pipeline.store.past import past
 
 
 def follows(step: Step) -> Tensor:
@@ -27,4 +26,5 @@ def segments(step: Step) -> list[tuple[int, int]]:
 
 def pasts(step: Step) -> Tensor:
     """(B,) int64: how many rows right above each are the tokens before it, of its document and context."""
-    return past(step.context, step.document, step.position)
+    place = torch.arange(len(step.context), device=step.context.device)
+    return place - torch.where(follows(step), 0, place).cummax(0).values
