@@ -6,7 +6,7 @@ from itertools import groupby
 
 from pipeline.study.answers import Answers
 from pipeline.study.findings import Finding
-from pipeline.study.words import NOT_RUN, base, gains, of, rests_on, sorted_out, time
+from pipeline.study.words import NOT_RUN, base, gains, of, parts, rests_on, sorted_out, time
 
 MEANT = {
     "gain": "what it improves, and the price",
@@ -25,10 +25,14 @@ def headline(answers: Answers, method: str) -> str:
     gained, every = of(found, "gain", method), [each for own in answers.of(method).values() for each in own]
     against = gained[0].against if gained else ""
     control = f", against `{against}`," if against else ""
-    return (
-        f"**`{method}`**{control} {gains(gained)}. {time(of(found, 'time'), gained)} "
-        f"{base(of(every, 'base'), gained)} Rests on {rests_on(found, _wanted(answers))} (block `{main}`)."
-    )
+    said = [
+        f"**`{method}`**{control} {gains(gained)}.",
+        time(of(found, "time"), gained),
+        parts(of(found, "part", method)),
+        base(of(every, "base"), gained),
+        f"Rests on {rests_on(found, _wanted(answers))} (block `{main}`).",
+    ]
+    return " ".join(each for each in said if each)
 
 
 def _main(answers: Answers, method: str) -> tuple[str, list[Finding]]:

@@ -12,6 +12,7 @@ Which sentence is said:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 from pipeline.study.findings import ON_EACH, Finding
 from pipeline.study.gather import SOURCE
@@ -31,6 +32,11 @@ def effect(each: Finding) -> str:
     return f"{signed(each.estimate.value, each.decimals)} [{low}, {high}]"
 
 
+def named(each: Finding) -> str:
+    """Its outcome, set off because some names have a comma."""
+    return f"*{each.title}*" if each.title else f"`{each.outcome}`"
+
+
 def number(value: float, decimals: int) -> str:
     """`value` rounded, 0 without a sign."""
     return f"{round(value, decimals) + 0.0:.{decimals}f}"
@@ -44,9 +50,22 @@ def signed(value: float, decimals: int) -> str:
 
 
 def titles(found: Found) -> str:
-    """Their outcomes with effects, as a list in words; what only each language model alone shows says so."""
-    said = ((each, f", {ON_EACH}" if each.word != each.verdict else "") for each in found)
-    return joined(f"{each.title} ({effect(each)}{more})" for each, more in said)
+    """Their outcomes with effects, as a list in words.
+
+    What only each language model alone shows says so, and so does an effect that turns with the L0 target.
+    """
+    return joined(f"{named(each)} ({effect(each)}{_turns(each)}{_alone(each)})" for each in found)
+
+
+def _alone(each: Finding) -> str:
+    return f", {ON_EACH}" if each.word != each.verdict else ""
+
+
+def _turns(each: Finding) -> str:
+    signs = {value > 0 for value in each.by_target if round(value, each.decimals)}
+    at = zip(each.by_target, each.targets, strict=True)
+    parts = (f"{signed(value, each.decimals)} at L0 {target}" for value, target in at)
+    return f", {joined(parts)}" if len(signs) > 1 else ""
 
 
 def joined(parts: Iterable[str]) -> str:
@@ -67,7 +86,7 @@ def sorted_out(found: Found) -> str:
     reasons: dict[str, list[str]] = {}
     for each in found:
         if each.estimate is None:
-            reasons.setdefault(each.reason or "", []).append(each.title or f"`{each.outcome}`")
+            reasons.setdefault(each.reason or "", []).append(named(each))
     said += [f"not compared: {joined(names)} ({reason})" for reason, names in reasons.items()]
     return "; ".join(said)
 
@@ -75,25 +94,29 @@ def sorted_out(found: Found) -> str:
 def gains(found: Found) -> str:
     """What a method improves against the row without its idea, and at what price."""
     better, worse, equal, open_ = ([each for each in found if is_(each, word)] for word in WORDS)
-    if not better + worse + equal + open_:
+    missing = [each for each in found if each.estimate is None]
+    if len(missing) == len(found):
         return f"was {NOT_RUN} against its control"
-    if better and worse:
-        first = f"improves {titles(better)} at the price of {titles(worse)}"
-    elif better:
-        price = "no price is told apart" if open_ else "at no price that was asked about"
-        first = f"improves {titles(better)}; {price}"
-    elif worse:
-        first = f"improves nothing that is told apart, and loses {titles(worse)}"
-    else:
-        first = "is not told apart from its control" if open_ else "is equal to its control"
-    leaning = [each for each in open_ if leans(each)]
     rest = [
-        ("equal within margin", [each.title for each in equal]),
-        ("not distinguishable", [each.title for each in open_ if not leans(each)]),
-        (LEANS, [f"{each.title} ({effect(each)})" for each in leaning]),
+        ("equal within margin", [named(each) for each in equal]),
+        ("not distinguishable", [named(each) for each in open_ if not leans(each)]),
+        (LEANS, [f"{named(each)} ({effect(each)})" for each in open_ if leans(each)]),
+        ("not compared yet", [named(each) for each in missing]),
     ]
     said = [f"{word}: {joined(names)}" for word, names in rest if names]
-    return f"{first}; {'; '.join(said)}" if said else first
+    return "; ".join([_gained(better, worse, [*open_, *missing]), *said])
+
+
+def _gained(better: Found, worse: Found, open_: Found) -> str:
+    """`open_`: what is not told apart and what was not compared."""
+    if better and worse:
+        return f"improves {titles(better)} at the price of {titles(worse)}"
+    if better:
+        price = "no price is told apart" if open_ else "at no price that was asked about"
+        return f"improves {titles(better)}; {price}"
+    if worse:
+        return f"improves nothing that is told apart, and loses {titles(worse)}"
+    return "is not told apart from its control" if open_ else "is equal to its control"
 
 
 def leans(each: Finding) -> bool:
@@ -108,11 +131,11 @@ def time(twin: Found, gained: Found) -> str:
     if not known:
         return f"Is it time? {NOT_RUN.capitalize()}." if twin else "Is it time? Not asked: it has no twin."
     gain = {each.outcome: each for each in gained}
-    return "Is it time? " + ". ".join(_time(each, gain.get(each.outcome)) for each in known) + "."
+    return "Is it time? " + "; ".join(_time(each, gain.get(each.outcome)) for each in known) + "."
 
 
 def _time(twin: Finding, gain: Finding | None) -> str:
-    name, shown = twin.title[:1].upper() + twin.title[1:], effect(twin)
+    name, shown = named(twin), effect(twin)
     gained = gain is not None and is_(gain, "better")
     if is_(twin, "worse"):
         return f"{name}: no, its shuffled twin is better ({shown})"
@@ -129,13 +152,34 @@ def _time(twin: Finding, gain: Finding | None) -> str:
     return f"{name}: yes, {shown} over its shuffled twin, though no gain over its control is told apart"
 
 
+def parts(found: Found) -> str:
+    """What the whole method gains and loses against itself with a part changed; nothing if not asked."""
+    if not found:
+        return ""
+    said = [_whole(against, [*same]) for against, same in groupby(found, lambda each: each.against)]
+    return f"Which part does it? {' '.join(said)}"
+
+
+def _whole(against: str, same: Found) -> str:
+    by_word = {word: [each for each in same if is_(each, word)] for word in WORDS}
+    shown = (titles, titles, _names, _names)
+    said = [
+        f"{word} in {show(some)}" for (word, some), show in zip(by_word.items(), shown, strict=True) if some
+    ]
+    return f"Against `{against}`: {'; '.join(said) or NOT_RUN}."
+
+
+def _names(found: Found) -> str:
+    return joined(map(named, found))
+
+
 def base(other: Found, gained: Found) -> str:
     """Whether what it gains holds on the other base."""
     known = [each for each in other if each.estimate is not None]
     if not known:
         return f"On the other base: {NOT_RUN}."
     won = {each.outcome for each in gained if is_(each, "better")}
-    said = [f"{each.title} {_survives(each)} ({effect(each)})" for each in known if each.outcome in won]
+    said = [f"{named(each)} {_survives(each)} ({effect(each)})" for each in known if each.outcome in won]
     rest = [each for each in known if each.outcome not in won]
     if rest:
         said.append(sorted_out(rest))
@@ -164,7 +208,7 @@ def rests_on(found: Found, wanted: Mapping[str, Sequence[str]]) -> str:
     )
     said += f"; still to run: {', '.join(missing)}" if missing else ""
     if len(models) == 1 and models != [SOURCE]:
-        without = dict.fromkeys(each.title for each in known if not each.with_items)
+        without = dict.fromkeys(named(each) for each in known if not each.with_items)
         bare = f", for {joined(without)} SAE seeds alone" if without else ""
         said += f"; the intervals hold SAE seeds and test items of this language model{bare}"
     left_out = dict.fromkeys(each.left_out for each in known if each.left_out)

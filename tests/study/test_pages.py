@@ -24,6 +24,8 @@ CARD = {**PARAMS, "compare": {"margins": MARGINS}}
 COMPARED = [
     {"row": "atm", "against": "topk", "outcomes": ["score", "price"]},
     {"asks": "time", "row": "atm", "against": "gated", "outcomes": ["score"]},
+    {"asks": "part", "row": "atm", "against": "gated", "outcomes": ["score", "price"]},
+    {"asks": "base", "row": "atm", "against": "gated", "outcomes": ["score", "price"]},
 ]
 
 
@@ -89,12 +91,12 @@ def test_nothing_run_is_said_so_everywhere() -> None:
 @pytest.mark.parametrize(
     ("score", "price", "says"),
     [
-        (0.2, 0.3, "improves score (+0.2"),
-        (0.2, 0.3, "at the price of price (+0.3"),
-        (0.2, 0.0, "at no price that was asked about; equal within margin: price"),
-        (-0.2, 0.3, "improves nothing that is told apart, and loses score (-0.2"),
-        (0.0, 0.0, "is equal to its control; equal within margin: score and price"),
-        (-0.2, -0.3, "improves price (-0.3"),  # lower is better
+        (0.2, 0.3, "improves *score* (+0.2"),
+        (0.2, 0.3, "at the price of *price* (+0.3"),
+        (0.2, 0.0, "at no price that was asked about; equal within margin: *price*"),
+        (-0.2, 0.3, "improves nothing that is told apart, and loses *score* (-0.2"),
+        (0.0, 0.0, "is equal to its control; equal within margin: *score* and *price*"),
+        (-0.2, -0.3, "improves *price* (-0.3"),  # lower is better
     ],
 )
 def test_words_follow_the_numbers(score: float, price: float, says: str) -> None:
@@ -107,24 +109,61 @@ def noisy(metric: str, label: str, seed: int, target: int) -> float:
     return 0.5 + (0.2 * (seed - 2) if label == "atm" else 0.0) + noise(metric, label, seed, target)
 
 
+def test_what_was_not_measured_yet_leaves_the_answer_open() -> None:
+    """Equal or free of a price is said of everything that was asked, never of a part of it."""
+
+    def without_price(**of: float) -> Score:
+        full = effects(**of)
+        return lambda metric, *of: None if metric == "price" else full(metric, *of)
+
+    text = short(gathered(without_price()))
+    assert (
+        "is not told apart from its control; equal within margin: *score*; not compared yet: *price*." in text
+    )
+    text = short(gathered(without_price(atm_score=0.2)))
+    assert "no price is told apart; not compared yet: *price*." in text
+
+
+def test_an_effect_that_turns_with_the_target_shows_both() -> None:
+    def turning(metric: str, label: str, seed: int, target: int) -> float:
+        gain = {4: 0.3, 8: -0.1}[target] if (label, metric) == ("atm", "score") else 0.0
+        return 0.5 + gain + noise(metric, label, seed, target)
+
+    text = short(gathered(turning))
+    assert ", +0.300 at L0 4 and -0.100 at L0 8)" in text
+    assert "at L0 4 and" not in short(gathered(effects(atm_score=0.2))).replace("L0 4 and 8:", "")
+
+
 def test_what_is_open_is_neither_equal_nor_better() -> None:
     text = short(gathered(noisy))
-    assert "is not told apart from its control; not distinguishable: score and price." in text
+    assert "is not told apart from its control; not distinguishable: *score* and *price*." in text
 
 
 @pytest.mark.parametrize(
     ("twin", "says"),
     [
-        (0.0, "Score: yes, +0.2"),
-        (0.3, "Score: no, its shuffled twin is better (-0.1"),
-        (0.2, "Score: no, its shuffled twin is equal within margin"),
+        (0.0, "*score*: yes, +0.2"),
+        (0.3, "*score*: no, its shuffled twin is better (-0.1"),
+        (0.2, "*score*: no, its shuffled twin is equal within margin"),
     ],
 )
 def test_time_is_what_the_twin_lacks(twin: float, says: str) -> None:
     text = short(gathered(effects(atm_score=0.2, gated_score=twin)))
     assert f"Is it time? {says}" in text
-    if says.startswith("Score: yes"):
+    if says.startswith("*score*: yes"):
         assert "over its shuffled twin, of +0.200 over its control" in text
+
+
+def test_which_part_does_it_and_whether_another_base_has_it_too() -> None:
+    text = short(gathered(effects(atm_score=0.2, gated_score=0.1, gated_price=-0.1)))
+    assert "Which part does it? Against `gated`: better in *score* (+0.1" in text
+    assert "; worse in *price* (+0.1" in text
+    assert "On the other base: *score* survives (+0.1" in text
+    lost = short(gathered(effects(atm_score=0.2, gated_score=0.3)))
+    assert "On the other base: *score* turns round (-0.1" in lost
+    same = short(gathered(effects(atm_score=0.2, gated_score=0.2)))
+    assert "On the other base: *score* is not shown: equal within margin (" in same
+    assert "Which part does it? Against `gated`: equal within margin in *score* and *price*." in same
 
 
 def test_time_without_a_gain_is_said_so() -> None:
@@ -136,7 +175,7 @@ def test_a_part_of_the_models_says_which_and_what_is_left() -> None:
     text = short(gathered(effects(atm_score=0.2)))
     assert "Rests on 1 language model (first), 3 SAE seeds each, L0 4 and 8: at least 12 SAEs" in text
     assert "still to run: second; the intervals hold SAE seeds and test items of this language model" in text
-    assert "for score and price SAE seeds alone" in text  # these list no items
+    assert "for *score* and *price* SAE seeds alone" in text  # these list no items
     both = gathered(effects(atm_score=0.2), effects(atm_score=0.2))
     assert "Rests on 2 language models (first, second)" in short(both)
     assert "still to run" not in short(both)
