@@ -128,7 +128,7 @@ def _finding(
     meant = meaning[(meaning.table == table) & (meaning["name"] == column)]
     bare = Finding(name, pair.asks, pair.row, pair.against, outcome)
     if meant.empty:
-        return replace(bare, reason=f"no SAE has `{outcome}` yet")
+        return replace(bare, reason="no SAE has it yet")
     bare = replace(
         bare, title=str(meant["title"].iloc[0]), better=str(meant["better"].iloc[0]),
         decimals=int(meant["decimals"].iloc[0]),

@@ -50,9 +50,22 @@ def signed(value: float, decimals: int) -> str:
 
 
 def titles(found: Found) -> str:
-    """Their outcomes with effects, as a list in words; what only each language model alone shows says so."""
-    said = ((each, f", {ON_EACH}" if each.word != each.verdict else "") for each in found)
-    return joined(f"{named(each)} ({effect(each)}{more})" for each, more in said)
+    """Their outcomes with effects, as a list in words.
+
+    What only each language model alone shows says so, and so does an effect that turns with the L0 target.
+    """
+    return joined(f"{named(each)} ({effect(each)}{_turns(each)}{_alone(each)})" for each in found)
+
+
+def _alone(each: Finding) -> str:
+    return f", {ON_EACH}" if each.word != each.verdict else ""
+
+
+def _turns(each: Finding) -> str:
+    signs = {value > 0 for value in each.by_target if round(value, each.decimals)}
+    at = zip(each.by_target, each.targets, strict=True)
+    parts = (f"{signed(value, each.decimals)} at L0 {target}" for value, target in at)
+    return f", {joined(parts)}" if len(signs) > 1 else ""
 
 
 def joined(parts: Iterable[str]) -> str:
@@ -81,25 +94,29 @@ def sorted_out(found: Found) -> str:
 def gains(found: Found) -> str:
     """What a method improves against the row without its idea, and at what price."""
     better, worse, equal, open_ = ([each for each in found if is_(each, word)] for word in WORDS)
-    if not better + worse + equal + open_:
+    missing = [each for each in found if each.estimate is None]
+    if len(missing) == len(found):
         return f"was {NOT_RUN} against its control"
-    if better and worse:
-        first = f"improves {titles(better)} at the price of {titles(worse)}"
-    elif better:
-        price = "no price is told apart" if open_ else "at no price that was asked about"
-        first = f"improves {titles(better)}; {price}"
-    elif worse:
-        first = f"improves nothing that is told apart, and loses {titles(worse)}"
-    else:
-        first = "is not told apart from its control" if open_ else "is equal to its control"
-    leaning = [each for each in open_ if leans(each)]
     rest = [
         ("equal within margin", [named(each) for each in equal]),
         ("not distinguishable", [named(each) for each in open_ if not leans(each)]),
-        (LEANS, [f"{named(each)} ({effect(each)})" for each in leaning]),
+        (LEANS, [f"{named(each)} ({effect(each)})" for each in open_ if leans(each)]),
+        ("not compared yet", [named(each) for each in missing]),
     ]
     said = [f"{word}: {joined(names)}" for word, names in rest if names]
-    return f"{first}; {'; '.join(said)}" if said else first
+    return "; ".join([_gained(better, worse, [*open_, *missing]), *said])
+
+
+def _gained(better: Found, worse: Found, open_: Found) -> str:
+    """`open_`: what is not told apart and what was not compared."""
+    if better and worse:
+        return f"improves {titles(better)} at the price of {titles(worse)}"
+    if better:
+        price = "no price is told apart" if open_ else "at no price that was asked about"
+        return f"improves {titles(better)}; {price}"
+    if worse:
+        return f"improves nothing that is told apart, and loses {titles(worse)}"
+    return "is not told apart from its control" if open_ else "is equal to its control"
 
 
 def leans(each: Finding) -> bool:

@@ -133,7 +133,7 @@ def test_known_truth_is_a_table_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("compared", "says"),
     [
-        ({"row": "atm", "against": "topk", "outcomes": ["nosuch"]}, "no SAE has `nosuch` yet"),
+        ({"row": "atm", "against": "topk", "outcomes": ["nosuch"]}, "no SAE has it yet"),
         ({"row": "atm", "against": "nosuch", "outcomes": ["score"]}, "no language model"),
     ],
 )

@@ -109,6 +109,31 @@ def noisy(metric: str, label: str, seed: int, target: int) -> float:
     return 0.5 + (0.2 * (seed - 2) if label == "atm" else 0.0) + noise(metric, label, seed, target)
 
 
+def test_what_was_not_measured_yet_leaves_the_answer_open() -> None:
+    """Equal or free of a price is said of everything that was asked, never of a part of it."""
+
+    def without_price(**of: float) -> Score:
+        full = effects(**of)
+        return lambda metric, *of: None if metric == "price" else full(metric, *of)
+
+    text = short(gathered(without_price()))
+    assert (
+        "is not told apart from its control; equal within margin: *score*; not compared yet: *price*." in text
+    )
+    text = short(gathered(without_price(atm_score=0.2)))
+    assert "no price is told apart; not compared yet: *price*." in text
+
+
+def test_an_effect_that_turns_with_the_target_shows_both() -> None:
+    def turning(metric: str, label: str, seed: int, target: int) -> float:
+        gain = {4: 0.3, 8: -0.1}[target] if (label, metric) == ("atm", "score") else 0.0
+        return 0.5 + gain + noise(metric, label, seed, target)
+
+    text = short(gathered(turning))
+    assert ", +0.300 at L0 4 and -0.100 at L0 8)" in text
+    assert "at L0 4 and" not in short(gathered(effects(atm_score=0.2))).replace("L0 4 and 8:", "")
+
+
 def test_what_is_open_is_neither_equal_nor_better() -> None:
     text = short(gathered(noisy))
     assert "is not told apart from its control; not distinguishable: *score* and *price*." in text

@@ -52,13 +52,17 @@ def descending(pre: Tensor, k: int) -> tuple[Tensor, Tensor]:
         return value, latent
     batch, n = pre.shape
     place = np.flatnonzero((pre >= kth_largest(pre, k)[:, None]).numpy())
-    if len(place) > batch * k:  # equal values: which of them topk takes is its own affair
+    if len(place) != batch * k:  # equal values at the end, of which topk takes its own choice, or no number
         value, latent = pre.topk(k, dim=1)
         return value, latent
     found = pre.numpy().reshape(-1)[place].reshape(batch, k)
     order = np.argsort(-found, axis=1)
-    columns = np.take_along_axis(place.reshape(batch, k) % n, order, 1)
-    return torch.from_numpy(np.take_along_axis(found, order, 1)), torch.from_numpy(columns)
+    ranked = np.take_along_axis(found, order, 1)
+    latent = torch.from_numpy(np.take_along_axis(place.reshape(batch, k) % n, order, 1))
+    equal = torch.from_numpy(np.flatnonzero((ranked[:, 1:] == ranked[:, :-1]).any(1)))
+    if len(equal):  # and so is their order
+        latent[equal] = pre[equal].topk(k, dim=1).indices
+    return torch.from_numpy(ranked), latent
 
 
 def largest(pre: Tensor, count: int) -> Pairs:
