@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-DENSE, LETTERS, ABSORBERS, STABLE, FLICKERING, RANDOM, TEXT = 4, 5, 4, 4, 4, 4, 6
+DENSE, LETTERS, ABSORBERS, STEADY, FLICKERING, RANDOM, TEXT = 4, 5, 4, 4, 4, 4, 6
 """Latents of each kind, per SAE; one latent may be of several kinds."""
 
-MOST = DENSE + LETTERS + ABSORBERS + STABLE + FLICKERING + RANDOM + TEXT
+MOST = DENSE + LETTERS + ABSORBERS + STEADY + FLICKERING + RANDOM + TEXT
 """No SAE shows more latents."""
 
 ENOUGH = 30
@@ -43,8 +43,8 @@ def _each(
     yield from _absorbers(words)
     steady = [row for row in alive if (row["on_followed"] or 0) >= ENOUGH]
     by_share = sorted(steady, key=lambda row: (row["stays_on"] / row["on_followed"], row["fired"]))
-    for row in by_share[::-1][:STABLE]:
-        yield row["latent"], "stable"
+    for row in by_share[::-1][:STEADY]:
+        yield row["latent"], "steady"
     for row in sorted(steady, key=lambda row: (row["stays_on"] / row["on_followed"], -row["fired"]))[
         :FLICKERING
     ]:

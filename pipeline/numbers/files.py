@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.console.errors import BadInput
 
-SCHEMAS = {"report.json": 2, "standing.json": 2, "claims.json": 1, "latents.json": 1, "intervals.json": 1}
+SCHEMAS = {"report.json": 2, "standing.json": 2, "claims.json": 1, "latents.json": 2, "intervals.json": 1}
 """The form of each document that one stage writes for another, under its key `schema`."""
 
 

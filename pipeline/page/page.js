@@ -133,7 +133,7 @@
     const strips = make("div", { cls: "strips" });
     const shown = make("div", { cls: "shown" });
     const sort = (latent) => latent.why.map((why) => why.split(" ")[0]);
-    const names = { on: "strongest on the shared text", dense: "densest", letter: "first letters", absorbs: "absorbing", stable: "most stable", flickering: "least stable", random: "random" };
+    const names = { on: "strongest on the shared text", dense: "densest", letter: "first letters", absorbs: "absorbing", steady: "flickering least", flickering: "flickering most", random: "random" };
     const show = () => {
       const sae = saes[Number(which.value)];
       const chosen = sae.latents.filter((latent) => sort(latent).includes(kind.value));

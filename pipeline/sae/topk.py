@@ -16,18 +16,10 @@ from pydantic import Field
 from torch import Tensor
 
 from pipeline.sae.core.inference import SAE
-from pipeline.sae.core.topk import row_top
-from pipeline.sae.method.auxk import auxk
 from pipeline.sae.method.control import BATCHES, Control
+from pipeline.sae.method.row_topk import topk_objective
 from pipeline.sae.method.state import State
-from pipeline.sae.method.variant import (
-    LoopState,
-    MethodConfig,
-    Objective,
-    Step,
-    Variant,
-    reconstruct,
-)
+from pipeline.sae.method.variant import LoopState, MethodConfig, Objective, Step, Variant
 
 LEAST_COSINE = 0.8
 """Of a soft-frozen decoder row with its start (2602.14111, figure 1)."""
@@ -80,11 +72,7 @@ class Method(Variant):
         assert self.l0 is not None
         if self.config.frozen == "soft_decoder" and self.state.rows is None:
             self.state.rows = step.weights["W_dec"].detach().clone()
-        pairs = row_top(step.pre, self.l0)
-        scored = reconstruct(step, step.encode_at(pairs), pairs)
-        terms = {"reconstruction": scored.loss}
-        terms |= auxk(step, scored.error, self.config.aux_weight)
-        return Objective(terms, scored.codes, scored.error.detach())
+        return topk_objective(step, self.l0, self.config.aux_weight)
 
     def after_step(self, step: Step, objective: Objective, loop: LoopState) -> None:
         """Hold a soft-frozen decoder near its start."""

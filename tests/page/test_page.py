@@ -163,7 +163,7 @@ def test_a_users_path_is_not_shown(written: Path, tmp_path: Path, monkeypatch: p
     assert "secret-place" in Path("params.yaml").read_text()
     write_json(
         Path("reports/latents/mine/latents.json"),
-        {"schema": 1, "variant": "mine", "params": {}, "words": [], "text": [], "saes": []},
+        {"schema": 2, "variant": "mine", "params": {}, "words": [], "text": [], "saes": []},
     )
     page.run()
     html = Path("reports/index.html").read_text(encoding="utf-8")

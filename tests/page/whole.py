@@ -90,13 +90,13 @@ def latents(variant: str, made: World) -> dict[str, Any]:
         "dense",
         "letter a",
         "absorbs a in 2 words, as in <i>apple</i>",
-        "stable",
+        "steady",
         "flickering",
         "random",
         "on the shared text",
     ]
     return {
-        "schema": 1,
+        "schema": 2,
         "variant": variant,
         "model": "embedded",
         "layer": 1,

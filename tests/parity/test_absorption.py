@@ -33,6 +33,8 @@ from tests.parity.conftest import Oracle
 from tests.parity.ledger import Ledger, Pair
 from tests.parity.world import ARCHITECTURES, POSITION, SITE, World
 
+pytestmark = pytest.mark.timeout(3600)  # SAEBench's k-sparse probes are waited for
+
 UNDECIDED = 0.05
 BEYOND = f", logit beyond {UNDECIDED}"
 SECTION = AbsorptionSection(resamples=100)

@@ -157,3 +157,12 @@ def test_the_twin_encodes_as_many_tokens_and_no_neighbours() -> None:
     assert (own.run.reading, twin.run.reading) == ("windows", "shuffled windows")
     assert own.log[-1]["tokens"] == twin.log[-1]["tokens"]
     assert own.log[-1]["explained_variance"] > twin.log[-1]["explained_variance"] + 0.02
+
+
+def test_the_budgets_differ_in_how_the_target_counts_alone() -> None:
+    [own] = toy.trained("txc", l0=[3])
+    [window] = toy.trained("txc", control="window_l0", l0=[3 * T])
+    assert own.sae.k == window.sae.k
+    assert torch.equal(own.sae.W_enc, window.sae.W_enc)
+    assert torch.equal(own.sae.W_dec, window.sae.W_dec)
+    assert window.run.l0 == pytest.approx(T * own.run.l0)

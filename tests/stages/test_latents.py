@@ -22,7 +22,7 @@ from pipeline.stages import absorption, reconstruction, stability
 from pipeline.stages import latents as browser
 from pipeline.stages import letter_task as letters
 from pipeline.stages.common.files import LM
-from tests.stages.evaluated import contexts, write_saes, write_store
+from tests.stages.evaluated import contexts, read_table, write_saes, write_store
 from tests.stages.lettered import LETTERS, TOKENS, WORDS, D, write_lm, write_task_params
 from tests.stages.whole import SECTIONS
 
@@ -101,6 +101,17 @@ def test_a_latent_says_how_like_its_partner_in_another_seed_it_is() -> None:
     known = {each["stability"] for sae in described()["saes"] for each in sae["latents"]}
     assert 1.0 in known
     assert known <= {1.0, None}
+
+
+def test_flicker_and_density_are_those_of_the_evaluation() -> None:
+    table = read_table("reconstruction", "topk", "latents.tsv")
+    rows = {(row["run"], int(row["latent"])): row for row in table if row["seed"] == "1"}
+    for sae in described()["saes"]:
+        for record in sae["latents"]:
+            row = rows[sae["run"], record["latent"]]
+            assert record["density"] == pytest.approx(float(row["density"]), rel=1e-3)
+            if on := float(row["on_followed"] or 0):
+                assert record["flicker"] == pytest.approx(1 - float(row["stays_on"]) / on, rel=1e-3, abs=1e-4)
 
 
 def test_the_same_inputs_give_the_same_bytes_and_leave_nothing_else() -> None:

@@ -97,7 +97,7 @@ def test_exported_saes_are_folded_and_have_unit_rows() -> None:
         torch.testing.assert_close(exported.encode(x, past).dense(), codes, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("variant", ["topk", "batchtopk", "matryoshka", "contrastive", "txc"])
+@pytest.mark.parametrize("variant", ["topk", "batchtopk", "matryoshka", "contrastive", "txc", "tfa"])
 def test_selected_sparsity_is_met(variant: str) -> None:
     [one] = toy.trained(variant, l0=[4], tokens=200 * 64)
     assert one.run.l0 == pytest.approx(4, rel=0.15)

@@ -18,10 +18,11 @@ TERMS = {
     "tsae": {"reconstruction", "sparsity", "temporal"},
     "contrastive": {"reconstruction", "contrastive"},
     "txc": {"reconstruction"},
+    "tfa": {"reconstruction"},
 }
-OF_DEAD_LATENTS = {name: "auxk" for name in ("topk", "batchtopk", "matryoshka", "contrastive", "txc")} | {
-    "jumprelu": "pre_activation"
-}
+OF_DEAD_LATENTS = {
+    name: "auxk" for name in ("topk", "batchtopk", "matryoshka", "contrastive", "txc", "tfa")
+} | {"jumprelu": "pre_activation"}
 NOT_TERMS = {"step", "tokens", "loss", "l0", "explained_variance", "dead", "coefficient", "lr"}
 
 

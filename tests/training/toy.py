@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pipeline.sae.core.index import Run
 from pipeline.sae.core.inference import SAE
+from pipeline.sae.method.state import State
 from pipeline.sae.method.variant import Recipe
 from pipeline.store import Reader, Store
 from pipeline.training.controller import SparsityController
@@ -22,7 +23,7 @@ SPLITS = {"train": (0, 320), "validation": (320, 384), "test": (384, 400)}
 BOS = 0
 VARIANTS = [
     "standard", "topk", "batchtopk", "jumprelu", "gated", "matryoshka", "atm", "temporal", "tsae",
-    "contrastive", "txc",
+    "contrastive", "txc", "tfa",
 ]  # fmt: skip
 
 
@@ -77,9 +78,9 @@ def same(a: Trained, b: Trained) -> bool:
     runs: tuple[Run, Run] = (a.run, b.run)
     tensors = [
         {k: v for k, v in vars(one.sae).items() if isinstance(v, Tensor)}
-        | {f"window.{k}": v for k, v in (one.sae.window.tensors() if one.sae.window else {}).items()}
+        | {f"past.{k}": v for k, v in past.tensors().items()}
         | one.statistics
-        for one in (a, b)
+        for one, past in ((each, each.sae.window or each.sae.attention or State()) for each in (a, b))
     ]
     return (
         runs[0] == runs[1]

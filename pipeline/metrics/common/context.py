@@ -7,4 +7,4 @@ from pipeline.sae.core.inference import SAE
 
 def no_context(sae: SAE, what: str) -> str:
     """Why `sae` has no number; `what` the evaluation keeps, up to its verb."""
-    return f"its codes read {sae.context} tokens, and {what} single tokens without those before them"
+    return f"its codes read {sae.tokens_read}, and {what} single tokens without those before them"

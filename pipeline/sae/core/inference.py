@@ -1,4 +1,4 @@
-"""A trained SAE at inference: one of five encoders, one decoder, the model's own units.
+"""A trained SAE at inference: one of six encoders, one decoder, the model's own units.
 
 Row vectors throughout, as in SAELens: pre = (x - b_dec) W_enc + b_enc, x^ = f W_dec + b_dec with
 W_enc (d, n), W_dec (n, d). Variants differ in training; what is left of each is one of
@@ -8,27 +8,33 @@ W_enc (d, n), W_dec (n, d). Variants differ in training; what is left of each is
 - `jumprelu`  f = pre where pre > max(threshold, 0), strictly
 - `gated`     f = relu(c exp(r_mag) + b_mag) where c + b_gate > 0, c = (x - b_dec) W_enc
 - `window`    f = relu of the k largest pre of each window of tokens (window.py)
+- `tfa`       f = what the document's earlier tokens suggest, and TopK of what is left (attention.py)
 
-The first four read a row by itself. The last reads `context` tokens, its own and those before it: whoever
-encodes for it says how many rows above a row are its past (past.py), or says why it cannot.
+The first four read a row by itself. The others read `context` tokens, their own and those before it: whoever
+encodes for them says how many rows above a row are its past (past.py), or says why it cannot.
 
 Evaluations import this file and never a variant's.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from pipeline.sae.core.attention import Attention, parts
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.sparse import bag
 from pipeline.sae.core.topk import row_top
 from pipeline.sae.core.window import Window
 
-Architecture = Literal["standard", "topk", "jumprelu", "gated", "window"]
+Architecture = Literal["standard", "topk", "jumprelu", "gated", "window", "tfa"]
+
+ALL = sys.maxsize
+"""The context of a code that reads every earlier token of its document."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +49,25 @@ class SAE:
     W_dec: Tensor  # (n, d)
     b_dec: Tensor  # (d,)
     b_enc: Tensor | None = None  # (n,); None for gated
-    k: int | None = None  # topk and window only
+    k: int | None = None  # topk, window and tfa only
     threshold: Tensor | None = None  # (n,), jumprelu only; +inf removes a latent
     r_mag: Tensor | None = None  # (n,), gated only
     b_mag: Tensor | None = None
     b_gate: Tensor | None = None
     window: Window | None = None  # window only: the tokens before
+    attention: Attention | None = None  # tfa only: how the tokens before are read
 
     @property
     def context(self) -> int:
-        """How many tokens a code reads, its own among them."""
+        """How many tokens a code reads, its own among them; ALL for as many as there are before it."""
+        if self.attention is not None:
+            return ALL
         return 1 if self.window is None else self.window.tokens
+
+    @property
+    def tokens_read(self) -> str:
+        """`context` in words."""
+        return "all earlier tokens" if self.context == ALL else f"{self.context} tokens"
 
     @property
     def stride(self) -> int:
@@ -72,7 +86,7 @@ class SAE:
 
     def to(self, device: torch.device | str) -> SAE:
         """The same SAE with its tensors on `device`."""
-        own = (Tensor, Window)
+        own = (Tensor, Window, Attention)
         moved = {name: each.to(device) for name, each in vars(self).items() if isinstance(each, own)}
         return replace(self, **moved)  # type: ignore[arg-type]
 
@@ -92,11 +106,15 @@ class SAE:
         `past` (B,): how many rows right above each are the tokens before it (`Batch.past`). Only an SAE with
         a `context` above 1 reads it; raises ValueError where such a one is not told.
         """
+        if self.context > 1 and past is None:
+            raise ValueError(f"codes of {self.tokens_read} need to know which rows are their past")
+        if self.attention is not None:
+            assert past is not None
+            return self._in_parts(x, past, self.attention)
         pre = self.pre(x)
         if self.window is not None:
             assert self.k is not None
-            if past is None:
-                raise ValueError(f"codes of {self.context} tokens need to know which rows are their past")
+            assert past is not None
             pre = self.window.add(pre, x, past)
             pairs = self.window.top(pre, self.k)
             return Codes(pairs, pairs.at(pre))
@@ -116,6 +134,16 @@ class SAE:
         floor: Tensor | float = 0.0 if self.threshold is None else self.threshold.clamp_min(0)
         pairs = Pairs.where(pre > floor)
         return Codes(pairs, pairs.at(pre))
+
+    def _in_parts(self, x: Tensor, past: Tensor, attention: Attention) -> Codes:
+        """Both parts of tfa as one code: a latent that is in both counts once, with the sum."""
+        assert self.k is not None
+        assert self.b_enc is not None
+        bias = self.b_enc - self.b_dec @ self.W_enc
+        both = parts(x, past, self.W_enc, bias, self.W_dec, self.b_dec, attention, self.k)
+        dense = both.predictable + both.novel
+        pairs = Pairs.where(dense > 0)
+        return Codes(pairs, pairs.at(dense))
 
     def decode(self, codes: Codes, back: int = 0) -> Tensor:
         """(B, d) reconstructions of sparse `codes`; of a window's also those of the token `back` before."""
@@ -143,13 +171,14 @@ class SAE:
             b_mag=None if self.b_mag is None else self.b_mag / s,
             b_gate=None if self.b_gate is None else self.b_gate / s,
             window=None if self.window is None else self.window.scaled(s),
+            attention=None if self.attention is None else self.attention.scaled(s),
         )
 
     def unit_decoder(self) -> SAE:
         """The same function with decoder rows of unit norm: the norms |d_i| move into the encoder.
 
-        A row of norm zero stays as it is. Not for a window, nor for topk with unequal norms, whose selection
-        would change: there the selection is on pre * |d_i|, as SAELens' rescaling does.
+        A row of norm zero stays as it is. Not for a window or tfa, nor for topk with unequal norms, whose
+        selection would change: there the selection is on pre * |d_i|, as SAELens' rescaling does.
         """
         norm = self.W_dec.norm(dim=1)
         norm = torch.where(norm > 0, norm, torch.ones_like(norm))

@@ -52,7 +52,7 @@ def descending(pre: Tensor, k: int) -> tuple[Tensor, Tensor]:
         return value, latent
     batch, n = pre.shape
     place = np.flatnonzero((pre >= kth_largest(pre, k)[:, None]).numpy())
-    if len(place) > batch * k:  # equal values at the end: which of them topk takes is its own affair
+    if len(place) != batch * k:  # equal values at the end, of which topk takes its own choice, or no number
         value, latent = pre.topk(k, dim=1)
         return value, latent
     found = pre.numpy().reshape(-1)[place].reshape(batch, k)

@@ -2,8 +2,9 @@
 
 `l1` is a ReLU encoder under an L1 penalty, whose coefficient is steered to the L0 target (`standard`);
 `batchtopk` keeps the k*B largest of the batch and learns a threshold for inference (`batchtopk`). A method
-on either base shows whether its idea survives on the other (ours). With its mechanism switched off it
-is that base's plain method, bit for bit.
+on either base shows whether its idea survives on the other (ours). With their mechanism off (switches off,
+weights 0, tsae's boost 1) atm, temporal and tsae are that base's plain method, bit for bit; contrastive
+without its term still has matryoshka's nested reconstructions.
 """
 
 from __future__ import annotations

@@ -22,3 +22,9 @@ def segments(step: Step) -> list[tuple[int, int]]:
     cuts = ((step.context[1:] != step.context[:-1]).nonzero().squeeze(1) + 1).tolist()
     edges = [0, *cuts, len(step.context)]
     return list(pairwise(edges))
+
+
+def pasts(step: Step) -> Tensor:
+    """(B,) int64: how many rows right above each are the tokens before it, of its document and context."""
+    place = torch.arange(len(step.context), device=step.context.device)
+    return place - torch.where(follows(step), 0, place).cummax(0).values

@@ -84,3 +84,12 @@ def test_descending_is_topk_bit_for_bit_ties_included(case: str, k: int) -> None
     expected = pre.topk(k, dim=1)
     assert torch.equal(value, expected.values)
     assert torch.equal(latent, expected.indices)
+
+
+def test_descending_takes_what_topk_takes_where_training_diverged() -> None:
+    pre = randn()
+    pre[3, 5] = torch.nan
+    value, latent = descending(pre, 17)
+    expected = pre.topk(17, dim=1)
+    assert torch.equal(value.nan_to_num(9.0), expected.values.nan_to_num(9.0))
+    assert torch.equal(latent, expected.indices)
