@@ -6,7 +6,7 @@ from itertools import groupby
 
 from pipeline.study.answers import Answers
 from pipeline.study.findings import Finding
-from pipeline.study.words import NOT_RUN, base, gains, of, parts, rests_on, sorted_out, time
+from pipeline.study.words import NOT_RUN, Found, base, gains, of, parts, rests_on, sorted_out, time, why_not
 
 MEANT = {
     "gain": "what it improves, and the price",
@@ -22,17 +22,27 @@ def headline(answers: Answers, method: str) -> str:
     main, found = _main(answers, method)
     if not any(each.estimate is not None for each in found):
         return f"**`{method}`**: {NOT_RUN}."
-    gained, every = of(found, "gain", method), [each for own in answers.of(method).values() for each in own]
-    against = gained[0].against if gained else ""
-    control = f", against `{against}`," if against else ""
+    gained, failed = _against(of(found, "gain", method))
+    every = [each for own in answers.of(method).values() for each in own]
+    control = f", against `{gained[0].against}`," if gained else ""
     said = [
         f"**`{method}`**{control} {gains(gained)}.",
+        *(f"Not against `{each[0].against}`: {why_not(each)}." for each in failed),
         time(of(found, "time"), gained),
         parts(of(found, "part", method)),
         base(of(every, "base"), gained),
         f"Rests on {rests_on(found, _wanted(answers))} (block `{main}`).",
     ]
     return " ".join(each for each in said if each)
+
+
+def _against(found: Found) -> tuple[Found, list[Found]]:
+    """The findings against the first control that can be held against it, and those of controls before it."""
+    controls = [[*same] for _, same in groupby(found, lambda each: each.against)]
+    for place, same in enumerate(controls):
+        if any(each.estimate is not None for each in same):
+            return same, [*controls[:place]]
+    return (controls[0] if controls else []), []
 
 
 def _main(answers: Answers, method: str) -> tuple[str, list[Finding]]:

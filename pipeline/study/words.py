@@ -86,7 +86,7 @@ def sorted_out(found: Found) -> str:
     reasons: dict[str, list[str]] = {}
     for each in found:
         if each.estimate is None:
-            reasons.setdefault(each.reason or "", []).append(named(each))
+            reasons.setdefault(f"{each.reason}{_missed(each)}", []).append(named(each))
     said += [f"not compared: {joined(names)} ({reason})" for reason, names in reasons.items()]
     return "; ".join(said)
 
@@ -96,7 +96,7 @@ def gains(found: Found) -> str:
     better, worse, equal, open_ = ([each for each in found if is_(each, word)] for word in WORDS)
     missing = [each for each in found if each.estimate is None]
     if len(missing) == len(found):
-        return f"was {NOT_RUN} against its control"
+        return f"is not compared with its control: {why_not(found)}"
     rest = [
         ("equal within margin", [named(each) for each in equal]),
         ("not distinguishable", [named(each) for each in open_ if not leans(each)]),
@@ -105,6 +105,17 @@ def gains(found: Found) -> str:
     ]
     said = [f"{word}: {joined(names)}" for word, names in rest if names]
     return "; ".join([_gained(better, worse, [*open_, *missing]), *said])
+
+
+def why_not(found: Found) -> str:
+    """The reasons of findings without an estimate, with the targets that were missed."""
+    return "; ".join(
+        dict.fromkeys(f"{each.reason}{_missed(each)}" for each in found if each.estimate is None)
+    )
+
+
+def _missed(each: Finding) -> str:
+    return f" ({each.left_out})" if each.left_out else ""
 
 
 def _gained(better: Found, worse: Found, open_: Found) -> str:

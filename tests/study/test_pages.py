@@ -236,3 +236,24 @@ def test_another_repository_s_study_is_gathered_and_not_run() -> None:
         command.run([], False, False, Path("elsewhere"))
     with pytest.raises(BadInput, match="has no block `nosuch`"):
         command.run(["nosuch"], True, False, Path())
+
+
+def test_a_control_that_missed_its_targets_is_said_and_the_next_one_is_taken() -> None:
+    again = {"row": "atm", "against": "gated", "outcomes": ["score", "price"]}
+    text = Path("study.yaml").read_text()
+    content = YAML(typ="safe").load(text)
+    content["blocks"]["main"]["compared"].append(again)
+    with Path("study.yaml").open("w") as file:
+        YAML(typ="safe").dump(content, file)
+    first = workspaces(read_study(), read_params().tree, "main")[0]
+    first.make()
+    write_results(first, effects(atm_score=0.2), missed=("topk", 4))
+    results = first.results("reconstruction", "topk") / "results.json"
+    results.write_text(results.read_text().replace('"on_target": true', '"on_target": false'))
+    command.run([], False, True, Path())
+    said_of = short(Answers.read())
+    assert "**`atm`**, against `gated`, improves *score* (+0.2" in said_of
+    assert (
+        "Not against `topk`: no L0 target that every SAE of both rows met (L0 4 (3 of 3 SAEs of topk"
+        in said_of
+    )
