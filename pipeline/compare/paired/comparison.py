@@ -42,6 +42,7 @@ class Row:
     items: int = 0
     reason: str | None = None
     mean: Estimate | None = None
+    missed: bool = False  # its own runs' target, at any seed
 
     @property
     def value(self) -> float | None:
@@ -165,8 +166,9 @@ def _family(
     source: Source, column: Column, target: float, points: pd.DataFrame, draws: Draws, margin: float | None
 ) -> Family:
     seeds = sorted(points.seed.unique())
+    missed = {run.label for run in source.runs if run.target == target and run.missed}
     rows = [
-        _row(column, target, points[points.label == label], seeds, draws)
+        replace(_row(column, target, points[points.label == label], seeds, draws), missed=label in missed)
         for label in points.label[points.target == target].unique()
     ]
     taking_part = [row for row in rows if row.reason is None]
@@ -177,7 +179,10 @@ def _family(
                  for a, b in combinations(rows, 2)]  # fmt: skip
         return replace(family, pairs=pairs)
     values = [row.values for row in taking_part]
-    table = Table.of([each.of_pairs for each in values] if column.pairs_of_seeds else values)
+    table = Table.of(
+        [each.of_pairs for each in values] if column.pairs_of_seeds else values,
+        [row.missed for row in taking_part],
+    )
     place = {row.label: i for i, row in enumerate(taking_part)}
     rows = [_with_mean(row, table, place) for row in rows]
     pairs = [_pair(a, b, table, place) for a, b in combinations(rows, 2)]

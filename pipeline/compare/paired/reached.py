@@ -65,7 +65,8 @@ def _together(
     values = {run.label: _values(source, column, run, numbers, draws) for run in runs}
     known = {label: each for label, each in values.items() if isinstance(each, Values)}
     rows = [each.of_pairs if column.pairs_of_seeds else each for each in known.values()]
-    table = Table.of(rows) if rows else None
+    missed = [run.missed for run in runs if run.label in known]
+    table = Table.of(rows, missed) if rows else None
     places = {label: place for place, label in enumerate(known)}
     for run in runs:
         given = values[run.label]

@@ -25,12 +25,16 @@ Smyth 2004, Statistical Applications in Genetics 3:3, equation 8; the weight is 
 The terms of 1 / w are how unlike a method may be to the K - 2 others, and how little these tell of
 themselves. With two methods there are no others: the test is the paired t test. With many seeds every method
 has its own variance.
+
+A row that missed its L0 target at any seed lends its noise to no row that met it: one SAE that ran away would
+widen every interval of its column. Pairs with such a row are judged by the noise of all rows. Which rows
+these are says L0 alone, not the score (ours).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -126,11 +130,17 @@ class Table:
 
     rows: Sequence[Values]
     noise: Noise
+    steady: Noise | None = None  # of the rows that met their target
+    places: Mapping[int, int] = field(default_factory=dict)  # of a row in it, by its place in `rows`
 
     @classmethod
-    def of(cls, rows: Sequence[Values]) -> Table:
-        """The table of `rows`, all with the same number of seeds, at least 2."""
-        return cls(rows, noise(np.stack([row.by_seed for row in rows])))
+    def of(cls, rows: Sequence[Values], missed: Sequence[bool] = ()) -> Table:
+        """The table of `rows`, all with the same number of seeds, at least 2; `missed`: their L0 target."""
+        values = np.stack([row.by_seed for row in rows])
+        met = [place for place in range(len(rows)) if not (missed and missed[place])]
+        if len(met) in (0, len(rows)):
+            return cls(rows, noise(values))
+        return cls(rows, noise(values), noise(values[met]), {place: i for i, place in enumerate(met)})
 
     def difference(self, a: int, b: int) -> Estimate:
         """The mean over seeds of row `a` minus row `b`."""
@@ -139,11 +149,19 @@ class Table:
         if first.draws is not None and second.draws is not None:
             draws = first.draws - second.draws
         gap = Values(first.by_seed - second.by_seed, draws, first.items)
-        return _estimate(gap, *self.noise.of_difference(a, b))
+        found, (a, b) = self._noise_of(a, b)
+        return _estimate(gap, *found.of_difference(a, b))
 
     def mean(self, a: int) -> Estimate:
         """The mean over seeds of row `a`."""
-        return _estimate(self.rows[a], *self.noise.of_value(a))
+        found, (place,) = self._noise_of(a)
+        return _estimate(self.rows[a], *found.of_value(place))
+
+    def _noise_of(self, *places: int) -> tuple[Noise, tuple[int, ...]]:
+        """The noise that judges these rows, and their places in it: that of the rows on target if all are."""
+        if self.steady is None or not all(place in self.places for place in places):
+            return self.noise, places
+        return self.steady, tuple(self.places[place] for place in places)
 
 
 def _estimate(method: Values, by_seed: np.ndarray, df: np.ndarray) -> Estimate:

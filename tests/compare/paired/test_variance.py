@@ -238,3 +238,22 @@ def test_a_saturated_row_beside_one_that_varies_gives_no_warning() -> None:
     assert table.difference(0, 1).value == 0
     assert table.difference(0, 1).error > 0  # what the others show may happen to it too
     assert 0 < table.difference(0, 2).p() < 1
+
+
+def test_a_row_that_missed_its_target_lends_its_noise_to_no_row_that_met_it() -> None:
+    rows = World(methods=4).draw(np.random.default_rng(5))
+    wild = Values(100 * rows[3].by_seed, rows[3].draws, rows[3].items)
+    given = [*rows[:1], wild, *rows[1:3]]  # in the middle, so that places move
+    found, without = Table.of(given, [False, True, False, False]), Table.of(rows[:3])
+    assert found.difference(0, 3) == without.difference(0, 2)
+    assert found.mean(2) == without.mean(1)
+    assert found.difference(0, 1) == Table.of(given).difference(0, 1)  # by the noise of all
+    assert found.difference(0, 3).error < Table.of(given).difference(0, 3).error
+
+
+@pytest.mark.parametrize("missed", [(), [False] * 3, [True] * 3])
+def test_rows_that_all_met_or_all_missed_their_target_are_one_table(missed: list[bool]) -> None:
+    rows = World(methods=3).draw(np.random.default_rng(6))
+    found, plain = Table.of(rows, missed), Table.of(rows)
+    assert found.difference(0, 1) == plain.difference(0, 1)
+    assert found.mean(2) == plain.mean(2)
