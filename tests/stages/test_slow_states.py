@@ -13,7 +13,7 @@ import zarr
 
 from pipeline.compare.paired.items import Sums
 from pipeline.console.errors import BadInput
-from pipeline.metrics.slow_states.evaluate import DOCUMENTS, METRICS, TABLES, UNLABELLED
+from pipeline.metrics.slow_states.metrics import DOCUMENTS, METRICS, TABLES, UNLABELLED
 from pipeline.numbers.document import read_beside
 from pipeline.numbers.document import read_results as results_of
 from pipeline.sae.core.inference import SAE
