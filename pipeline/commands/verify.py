@@ -59,10 +59,14 @@ def run(against: str, share: float, model: str | None = None) -> None:
     """Print how many numbers lie inside, per headline and in all; exit code 1 where they are too few.
 
     `against`: a file like reports/intervals.json, or a git revision that has one. A run of a few methods is
-    held by the rows that it has. `model`: instead of a run, the SAEs of a language model of the study.
+    held by the rows that it has. `model`: instead of a run, the SAEs of a language model of the study, whose
+    scores count that the study measures at all.
     """
     fresh = means() if model is None else replicate.means(gather.read()[gather.TEXT], model)
     held = list(holding(fresh, committed(against)))
+    if model is not None and (unmeasured := sorted({each.headline for each in held} - measured(fresh))):
+        held = [each for each in held if each.headline not in unmeasured]
+        print(f"The study does not measure: {', '.join(unmeasured)}.")
     if not held:
         where = INTERVALS if model is None else f"The study's language model {model}"
         raise BadInput(f"{where} and the intervals of {against} have no number in common: run `dvc repro`.")
@@ -87,6 +91,12 @@ def means() -> Means:
         }
         for label, runs in cells_of(read_json(INTERVALS, "compare"), str(INTERVALS)).items()
     }  # fmt: skip
+
+
+def measured(fresh: Means) -> set[str]:
+    """The headlines that any row has a number of."""
+    rows = [values for runs in fresh.values() for values in runs.values()]
+    return {name for values in rows for name, value in values.items() if value is not None}
 
 
 def holding(fresh: Means, intervals: Cells) -> Iterator[Held]:

@@ -100,6 +100,7 @@ def test_a_language_model_of_the_study_is_held_like_a_run(capsys: pytest.Capture
         {**who, "model": model, "seed": seed, "l0": l0, "kl": 0.3}
         for model, seed, l0 in [("second", 1, 3.8), ("second", 2, 4.1), ("third", 1, 9.0), ("third", 2, 9.0)]
     ]
+    rows += [{**who, "model": "without kl", "seed": 1, "l0": 4.0, "kl": None}]
     meaning = {"title": "", "better": "lower", "decimals": 3, "order": 1, "definition": ""}
     columns = [{"table": "text", "name": name, **meaning} for name in ("kl", "l0")]
     names = [*gather.WHO, "kl", "l0"]
@@ -107,6 +108,9 @@ def test_a_language_model_of_the_study_is_held_like_a_run(capsys: pytest.Capture
     gather.write({"columns": pd.DataFrame(columns), "text": text, "truth": truth})
     run("committed.json", 1.0, "second")
     assert "2 of 2 numbers lie inside" in capsys.readouterr().out
+    run("committed.json", 1.0, "without kl")
+    assert "not measure: kl.\n" in (said := capsys.readouterr().out)
+    assert "1 of 1 numbers lie inside" in said
     with pytest.raises(SystemExit):
         run("committed.json", 1.0, "third")
     with pytest.raises(BadInput, match="The study's language model fourth and the intervals"):
