@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 
 from pipeline.console.errors import BadInput
 from pipeline.console.scratch import SCRATCH
+from pipeline.numbers.document import stage_of
 from pipeline.params import Params
 from pipeline.study.section import Block, Model, Study
 
@@ -74,8 +75,16 @@ class Workspace:
         return self.folder / "reports/evaluations" / evaluation / variant
 
     def run(self) -> None:
-        """Bring its evaluations up to date; raises BadInput when a stage failed."""
-        command = [sys.executable, "-m", "pipeline", "reproduce", *self.evaluations]
+        """Bring its evaluations up to date, one method after the other; raises BadInput when a stage failed.
+
+        All at once would train every method before the first is measured; so a study that was stopped has
+        whole rows.
+        """
+        for variant in self.params["variants"]:
+            self._reproduce([stage_of(each, variant, False) for each in self.evaluations])
+
+    def _reproduce(self, stages: Sequence[str]) -> None:
+        command = [sys.executable, "-m", "pipeline", "reproduce", *stages]
         done = subprocess.run(command, cwd=self.folder, env=os.environ | {"PYTHONPATH": ""}, check=False)
         if done.returncode:
             raise BadInput(f"the study stopped at {self.folder}; the same command goes on from there.")

@@ -80,3 +80,24 @@ def test_a_wrong_file_is_one_sentence(text: str | None, says: str) -> None:
 def test_a_block_s_models_are_known() -> None:
     with pytest.raises(BadInput, match="names the model 'second', which `models` lacks"):
         study(models={"first": {}})
+
+
+STANDS_IN = """import pathlib, sys
+with pathlib.Path("asked").open("a") as file:
+    print(*sys.argv[1:], file=file)
+sys.exit("atm" in sys.argv[-1])
+"""
+
+
+def test_methods_are_finished_one_after_the_other() -> None:
+    """So that a study that was stopped has whole rows; the first method that fails ends it."""
+    [space, _] = workspaces(study(), PARAMS, "main")
+    (space.folder / "pipeline").mkdir(parents=True)
+    (space.folder / "pipeline/__main__.py").write_text(STANDS_IN)
+    with pytest.raises(BadInput, match="goes on from there"):
+        space.run()
+    asked = (space.folder / "asked").read_text().splitlines()
+    assert asked == [
+        "reproduce " + " ".join(f"{each}@{variant}" for each in space.evaluations)
+        for variant in ("topk", "atm")
+    ]
