@@ -23,7 +23,7 @@ reproduce: $(STAMP) ## run the whole pipeline of params.yaml, a stage per core (
 	$(VENV)/bin/python -m pipeline reproduce
 
 # Hours of every core: `python -m pipeline study --plan` says how many, and a stopped study goes on.
-study: $(STAMP) ## several language models, seeds and targets: study.yaml into study/ and docs (hours)
+study: $(STAMP) ## several language models, seeds and targets: study.yaml into study/ (hours); `python -m pipeline docs` writes its page
 	$(VENV)/bin/python -m pipeline study
 
 # `dvc exp show` has hundreds of columns: a score per method and L0 target, a hash per dependency.
