@@ -29,11 +29,11 @@ study: $(STAMP) ## several language models, seeds and targets: study.yaml into s
 # `dvc exp show` has hundreds of columns: a score per method and L0 target, a hash per dependency.
 experiments: $(STAMP) ## what differs between experiments: parameters, and three scores of the methods that changed
 	@$(VENV)/bin/dvc exp show --only-changed \
-	  --drop 'Created|.*/|.*\.(l0|ce_score|dead|letter_f1|probing_k1)$$|.*\.truth-'
+	  --drop 'Created|.*/|.*\.(l0|kl|dead|letter_f1|probing)$$|.*\.truth-'
 
 # The columns of one method: its experiments' names and states, what was varied, the scores at each L0 target.
 SHOW = $(VENV)/bin/dvc exp show --no-pager --md --hide-workspace --drop '.*' \
-  --keep '^(Experiment|State|$(1))|^$(2)\.l0-[0-9]+\.(l0|explained_variance|ce_score|absorption|flicker)$$'
+  --keep '^(Experiment|State|$(1))|^$(2)\.l0-[0-9]+\.(l0|explained_variance|kl|miss_rate|persistence_energy)$$'
 
 ablations: $(STAMP) ## temporal's switches and atm's sweep: 17 experiments, then their tables (docs/claims.md)
 	$(VENV)/bin/dvc exp run --queue -n temporal -S 'temporal.temporal_penalty=false,true' \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import product
 from pathlib import Path
@@ -134,3 +135,12 @@ def test_marks_of_figures_are_closed(page: Path) -> None:
     ends = re.findall(r"<!-- /([\w-]+) -->", text)
     assert [mark.name for mark in marks(text)] == ends
     assert [name for name in re.findall(r"<!-- ([\w-]+)(?::[^>]*)? -->", text) if name != "given"] == ends
+
+
+def test_the_scores_that_make_names_are_those_of_experiments() -> None:
+    """`dvc exp show` drops a column that does not exist without a word."""
+    patterns = re.findall(r"\.\((l0\|[a-z0-9_|]+)\)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    cells = json.loads((ROOT / "reports/metrics.json").read_text(encoding="utf-8")).values()
+    known = {score for runs in cells for scores in runs.values() for score in scores}
+    assert len(patterns) == 2
+    assert {score for pattern in patterns for score in pattern.split("|")} <= known

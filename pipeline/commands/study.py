@@ -34,13 +34,14 @@ def run(blocks: list[str], only_plan: bool, only_gather: bool, root: Path) -> No
         raise BadInput(f"study.yaml has no block `{unknown[0]}`: choose of {', '.join(study.blocks)}.")
     if not (only_plan or only_gather) and root != Path():
         raise BadInput("A study runs in its own repository: `--from` is for --plan and --gather.")
-    found = _found(study, params, root)
-    costs = plan.plan(study, params.tree, root, _done(found))
-    if only_plan:
-        Console().print(_table(study, costs))
-        return
+    if only_plan and only_gather:
+        raise BadInput("--plan prints and --gather writes: ask for one of them.")
     if only_gather:
         _write(study, params, root)
+        return
+    costs = plan.plan(study, params.tree, root, _done(_found(study, params, root)))
+    if only_plan:
+        Console().print(_table(study, costs))
         return
     _run(study, params, blocks or [each.block for each in costs if each.fits])
 

@@ -68,8 +68,11 @@ def run(against: str, share: float, model: str | None = None) -> None:
         held = [each for each in held if each.headline not in unmeasured]
         print(f"The study does not measure: {', '.join(unmeasured)}.")
     if not held:
-        where = INTERVALS if model is None else f"The study's language model {model}"
-        raise BadInput(f"{where} and the intervals of {against} have no number in common: run `dvc repro`.")
+        where, how = (
+            (INTERVALS, "`dvc repro`") if model is None
+            else (f"The study's language model {model}", "`make study`")
+        )  # fmt: skip
+        raise BadInput(f"{where} and the intervals of {against} have no number in common: run {how}.")
     Console(highlight=False).print(table(held))
     inside = counted(held)[0]
     print(f"{inside} of {len(held)} numbers lie inside the intervals of {against}; {share:.0%} must.")

@@ -4,8 +4,8 @@ A comparison is of two rows of one block, on the language models and at the L0 t
 both was measured and met its target; its effect is the mean over these targets. All comparisons of one method
 in a block are one family (Holm). Where there are several language models their spread is part of every
 interval (pipeline/compare/paired/models.py); with one, its test items are (items.py). A difference must hold
-by two analyses: with the noise of all rows of the block, and by the paired t test of its two rows alone
-(pipeline/compare/planned.py says why).
+by two analyses: with the noise of all rows of the block that met these targets, and by the paired t test of
+its two rows alone (pipeline/compare/planned.py says why).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipeline.compare.paired.estimate import LEVEL, Estimate
 from pipeline.compare.paired.models import over_models
 from pipeline.compare.paired.variance import Table, Values, added
 from pipeline.compare.paired.verdict import Verdict, holm
-from pipeline.study.gather import TEXT, TRUTH
+from pipeline.study.gather import TEXT, TRUTH, met
 from pipeline.study.section import Asks, Block, Comparison
 
 ON_EACH = "on each language model alone"
@@ -143,7 +143,7 @@ def _finding(
     bare = replace(bare, left_out="; ".join(left_out.values()))
     if not targets:
         return replace(bare, reason="no L0 target that every SAE of both rows met")
-    grids = _grids(rows[rows.model.isin(models) & rows.target.isin(targets)], column, pair)
+    grids = _grids(rows[met(rows) & rows.model.isin(models) & rows.target.isin(targets)], column, pair)
     if grids[pair.row][..., 0].size < 2:
         return replace(bare, reason="one SAE of each row: no spread")
     which = (name, models[0], pair.row, pair.against, outcome, " ".join(map(str, targets)))
@@ -207,9 +207,8 @@ def _full(cells: frozenset[tuple[int, int]]) -> bool:
 
 def _missed(both: pd.DataFrame) -> dict[int, str]:
     """The targets that not every SAE met, and by how many of which row."""
-    bad = (both.status != "ok") | (both.on_target != "yes")
     said: dict[int, list[str]] = {}
-    for _, part in both.assign(bad=bad).groupby(["target", "label"], sort=False):
+    for _, part in both.assign(bad=~met(both)).groupby(["target", "label"], sort=False):
         if part.bad.any():
             missed = f"{part.bad.sum()} of {len(part)} SAEs of {part.label.iloc[0]} missed it"
             said.setdefault(int(part.target.iloc[0]), []).append(missed)

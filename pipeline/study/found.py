@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.console.errors import BadInput
-from pipeline.numbers.document import NAME, Identity, Results, read_results
+from pipeline.numbers.document import NAME, Identity, Results, read_results, stage_of
 from pipeline.study.workspace import Workspace
 
 Tree = Mapping[str, Any]
@@ -60,7 +60,7 @@ def _counting(space: Workspace, params: Tree, locked: Tree) -> Iterator[tuple[tu
             folder = space.results(evaluation, variant)
             if not (folder / NAME).is_file():
                 continue
-            stages = [f"{evaluation}@{variant}", *(f"train@{variant}-{seed}" for seed in params["seeds"])]
+            stages = [stage_of(evaluation, variant), *(f"train@{variant}-{seed}" for seed in params["seeds"])]
             results = read_results(folder, stages[0])
             same = all(_same_params(locked.get(name, {}), params) for name in stages)
             if same and (results.own_saes or _its_saes(space, results, params)):

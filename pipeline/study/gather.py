@@ -31,6 +31,11 @@ MEANING: Columns = {
 KEY = ["model", "label", "seed", "run"]
 
 
+def met(rows: pd.DataFrame) -> pd.Series:
+    """Whether each SAE is whole and at its L0 target."""
+    return (rows.status == "ok") & (rows.on_target == "yes")
+
+
 def gather(found: Iterable[tuple[Workspace, Held]]) -> dict[str, pd.DataFrame]:
     """The tables of what workspaces hold, and `columns`: what the numbers mean.
 

@@ -16,7 +16,7 @@ import pandas as pd
 from pipeline.compare.paired.models import over_models
 from pipeline.compare.paired.variance import Table
 from pipeline.study.answers import Answers
-from pipeline.study.gather import TEXT, WHO
+from pipeline.study.gather import TEXT, WHO, met
 
 Cells = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Of intervals.json: label, run and headline to an interval."""
@@ -55,8 +55,8 @@ class Moved:
 
 
 def moved(rows: pd.DataFrame, columns: pd.DataFrame, printed: Cells, shipped: str) -> Iterator[Moved]:
-    """Every score and target that two or more methods have on two or more language models."""
-    unique = rows.drop_duplicates(["model", "label", "seed", "target"])
+    """Every score and target that two or more methods have, and met, on two or more language models."""
+    unique = rows[met(rows)].drop_duplicates(["model", "label", "seed", "target"])
     for meant in columns[columns.table == TEXT].to_dict("records"):
         name = meant["name"]
         for target in sorted(unique.target.unique()):

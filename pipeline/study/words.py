@@ -222,8 +222,10 @@ def rests_on(found: Found, wanted: Mapping[str, Sequence[str]]) -> str:
         without = dict.fromkeys(named(each) for each in known if not each.with_items)
         bare = f", for {joined(without)} SAE seeds alone" if without else ""
         said += f"; the intervals hold SAE seeds and test items of this language model{bare}"
-    left_out = dict.fromkeys(each.left_out for each in known if each.left_out)
-    return said + (f"; left out: {'; '.join(left_out)}" if left_out else "")
+    # each target's fullest list: of two rows the one that missed it may stand in several comparisons
+    every = dict.fromkeys(each.left_out for each in known if each.left_out)
+    whole = [one for one in every if not any(one != other and one.rstrip(")") in other for other in every)]
+    return said + (f"; left out of some comparisons: {'; '.join(whole)}" if whole else "")
 
 
 def _count(number: int, what: str) -> str:

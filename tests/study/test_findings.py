@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.study.findings import Finding, findings
@@ -111,6 +112,20 @@ def test_equal_within_a_margin() -> None:
     spaces = measured(one)
     assert found(one, spaces, score=0.5)["score"].verdict == "equal within margin"
     assert found(one, spaces, score=0.15)["score"].verdict == "better"
+
+
+@pytest.mark.parametrize("on_target", ["no", "yes"])
+def test_the_noise_of_a_row_that_missed_its_target_widens_no_other(on_target: str) -> None:
+    one = study()
+    given = tables(measured(one))
+    text = given["text"]
+    wild = text[text.label == "topk"].assign(label="wild", on_target=on_target)
+    wild["score"] *= np.random.default_rng(0).normal(1, 0.5, len(wild))
+    more = given | {"text": pd.concat([text, wild])}
+    without, beside = (findings("main", one.blocks["main"], each, {})[0].estimate for each in (given, more))
+    assert without is not None
+    assert beside is not None
+    assert (without.half == beside.half) == (on_target == "no")
 
 
 def test_a_target_that_was_missed_does_not_count() -> None:

@@ -26,9 +26,9 @@ The terms of 1 / w are how unlike a method may be to the K - 2 others, and how l
 themselves. With two methods there are no others: the test is the paired t test. With many seeds every method
 has its own variance.
 
-A row that missed its L0 target at any seed lends its noise to no row that met it: one SAE that ran away would
-widen every interval of its column. Pairs with such a row are judged by the noise of all rows. Which rows
-these are says L0 alone, not the score (ours).
+A row that missed its L0 target at any seed takes no part in the noise of the rows that met it: one SAE that
+ran away would widen every interval of its column. Its own interval, and pairs with it, use the noise of all
+rows. L0 alone decides which rows these are, not the score (ours).
 """
 
 from __future__ import annotations
