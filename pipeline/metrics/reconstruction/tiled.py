@@ -44,9 +44,8 @@ class Tiled:
             deviation = deviation + (x - self.mean.to(x.device)).square().sum(1)
         each = torch.full_like(error, tokens)
         active = own.pairs.sum_by_token((own.value > 0).double())
-        self.sums.add(
-            block.context[ends], tokens=each, active=active, squared_error=error, squared_deviation=deviation
-        )
+        context = block.context[ends.to(block.context.device)]
+        self.sums.add(context, tokens=each, active=active, squared_error=error, squared_deviation=deviation)
 
     def values(self, plan: Resampling, l0: Number, explained_variance: Number) -> dict[str, Number]:
         """Every metric of `METRICS`; of an SAE for single tokens its own `l0` and `explained_variance`."""
