@@ -42,8 +42,11 @@ class Batch:
 
     @cached_property
     def past(self) -> Tensor:
-        """(B,) int64: how many rows right above each are the tokens right before it (rows in order)."""
-        return past(self.context, self.document, self.position)
+        """(B,) int64 on the device of x: how many rows right above each are the tokens right before it.
+
+        Of rows in the order of the text.
+        """
+        return past(self.context, self.document, self.position).to(self.x.device)
 
     def to(self, device: torch.device) -> Batch:
         """On `device`."""

@@ -175,7 +175,9 @@ class Trainer:
         self.fired += step.tokens * self.variant.joined
         self.fired.masked_fill_(sums.fires > 0, 0)
         self.variant.after_step(step, objective, self.loop_state())
-        l0 = float(sums.active) / step.tokens / min(self.variant.joined, self.variant.shared)
+        # a code at inference is a window's, step.tokens * joined / window of which are in the batch
+        variant = self.variant
+        l0 = float(sums.active) * variant.window / (step.tokens * variant.joined * variant.shared)
         if self.controller is not None:
             self.controller.update(l0, self.step_index)
         self.figures = {"loss": loss, "l0": l0}

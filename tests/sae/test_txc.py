@@ -138,6 +138,20 @@ def test_l0_is_k_per_token_of_a_window() -> None:
     assert [each.log[-1]["l0"] for each in (one, window, stack)] == pytest.approx([3, 3, 3], rel=0.1)
 
 
+@pytest.mark.parametrize("budget", ["total", "window"])
+@pytest.mark.parametrize("stacked", [False, True])
+def test_the_logged_l0_is_that_of_the_codes(budget: str, stacked: bool) -> None:
+    """Of whole windows, as the target counts; every control is one of these."""
+    values = {"budget": budget, "stacked": stacked}
+    one, reader = toy.trainer("txc", values, l0=[4], lr=1e-30)  # weights stay what they are
+    batch = reader.next()
+    one.step(batch)
+    codes = one.export().encode(batch.x, torch.arange(len(batch.x)) % T).dense()[T - 1 :: T]
+    found = float((codes > 0).sum()) / len(codes)
+    assert found == pytest.approx(4 if budget == "window" else 4 * T, rel=0.15)
+    assert one.figures["l0"] * (1 if budget == "window" else T) == pytest.approx(found, rel=1e-3)
+
+
 def test_positions_of_a_stack_are_apart() -> None:
     """Each latent reads and writes one position; each group has k active at a token deep in its document."""
     sae = stepped("txc", {"stacked": True})[0].export()

@@ -120,7 +120,7 @@ def change(sae: SAE, source: Store) -> float:
 
 
 def trainer(variant: str, values: dict[str, Any] | None = None, steps: int = 60, seed: int = 1,
-            device: str = "cpu", **sizes: Any) -> tuple[Trainer, Reader]:  # fmt: skip
+            device: torch.device | str = "cpu", **sizes: Any) -> tuple[Trainer, Reader]:  # fmt: skip
     """One trainer at one target on the toy store and its reader, for stepping by hand."""
     scale = section(tokens=steps * 64, **sizes)
     config_type, method_type = method(variant)

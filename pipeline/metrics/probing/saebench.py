@@ -8,8 +8,6 @@ probe with fixed negatives and the epoch best on validation texts is `probing_al
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from math import ceil
 from random import Random
 
@@ -55,7 +53,7 @@ def values(who: str, features: Tensor, task: ProbingTask, section: ProbingSectio
     found, texts = {}, _texts(task)
     for k in section.k:
         problems = redrawn(task.problems, Random(f"negatives {who} {k} {section.seed}"))
-        train, test = _padded(problems, "train"), _padded(problems, "test")
+        train, test = Padded.of(problems, "train"), Padded.of(problems, "test")
         top = top_features(features, train, min(k, features.shape[1]))
         score = accuracy(sparse_logits(features, top, train, test), test)
         found[f"{who}_top_{k}_test_accuracy"] = Number(over_sets(score, task), texts)
@@ -100,12 +98,10 @@ def set_by_set(features: Tensor, problems: list[Problem], watched: str, seed: in
     """
     score = torch.zeros(len(problems), dtype=torch.float64)
     for name in dict.fromkeys(problem.labelled for problem in problems):
-        own = [row for row, problem in enumerate(problems) if problem.labelled == name]
-        texts = sorted({text for row in own for items in problems[row].items.values() for text in items})
-        place = {text: row for row, text in enumerate(texts)}
-        local = [_placed(problems[row], place) for row in own]
-        train, seen, test = (_padded(local, split) for split in ("train", watched, "test"))
-        score[own] = best_epoch(features[texts], train, seen, test, seed)
+        rows = [row for row, problem in enumerate(problems) if problem.labelled == name]
+        own = [problems[row] for row in rows]
+        train, seen, test = (Padded.of(own, split) for split in ("train", watched, "test"))
+        score[rows] = best_epoch(features, train, seen, test, seed)
     return score
 
 
@@ -178,12 +174,6 @@ def _own(features: Tensor, *parts: Padded) -> tuple[Tensor, list[Tensor]]:
     return features[texts], [place[part.text] for part in parts]
 
 
-def _placed(problem: Problem, place: Mapping[int, int]) -> Problem:
-    """The problem with its texts numbered anew."""
-    items = {split: [place[text] for text in texts] for split, texts in problem.items.items()}
-    return replace(problem, items=items)
-
-
 def _of_class(problem: Problem, split: str, positive: bool) -> list[int]:
     pairs = zip(problem.items[split], problem.truth[split], strict=True)
     return [text for text, truth in pairs if truth is positive]
@@ -191,7 +181,3 @@ def _of_class(problem: Problem, split: str, positive: bool) -> list[int]:
 
 def _texts(task: ProbingTask) -> int:
     return len({text for problem in task.problems for text in problem.items["test"]})
-
-
-def _padded(problems: list[Problem], split: str) -> Padded:
-    return Padded.of(problems, split)

@@ -31,8 +31,10 @@ COLUMNS = (
 CONTEXTS = "contexts.tsv"
 """The table of the sums."""
 
-CONSTANT = 1e-12
+ROUNDING = 1e-12
 """Below this share of the squared norm, variance is rounding: the activations are constant."""
+CONSTANT = "the activations are constant"
+"""Why there is no explained variance then."""
 
 
 class Reconstruction:
@@ -70,12 +72,12 @@ class Reconstruction:
             return all_missing(MEANS, "no valid token was evaluated")
         statistics: dict[str, Statistic] = {
             "mse": lambda sums: sums["squared_error"] / (sums["tokens"] * d),
-            "explained_variance": _explained_variance,
+            "explained_variance": explained_variance,
             **{name: ratio(column, "tokens") for name, column in MEANS.items() if column},
         }
         values = {}
         for name, statistic in statistics.items():
-            otherwise = "the activations are constant" if name == "explained_variance" else "it is not finite"
+            otherwise = CONSTANT if name == "explained_variance" else "it is not finite"
             values[name] = self.sums.number(statistic, tokens, plan, otherwise)
         return values
 
@@ -113,8 +115,9 @@ def _summed(token: Tensor, value: Tensor, batch: int) -> Tensor:
     return torch.zeros(batch, dtype=torch.float64).index_add_(0, token.cpu(), value.double().cpu())
 
 
-def _explained_variance(sums: Sums) -> np.ndarray:
-    varies = sums["squared_deviation"] > CONSTANT * sums["squared_norm"]
+def explained_variance(sums: Sums) -> np.ndarray:
+    """1 - `squared_error` / `squared_deviation`, NaN where `squared_norm` says that nothing varies."""
+    varies = sums["squared_deviation"] > ROUNDING * sums["squared_norm"]
     return np.where(varies, 1 - sums["squared_error"] / sums["squared_deviation"], np.nan)
 
 

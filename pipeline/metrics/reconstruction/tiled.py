@@ -6,18 +6,17 @@ at once, so that is T times as many codes as need be: what it can save shows whe
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from pipeline.metrics.common.resampling import ItemSums, Resampling, ratio
+from pipeline.metrics.reconstruction import measure
 from pipeline.numbers.definition import Definition
-from pipeline.numbers.number import Number
+from pipeline.numbers.number import Number, all_missing
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.inference import SAE
-from pipeline.stats.intervals import Sums
 from pipeline.store import Batch
 
-COLUMNS = ("tokens", "active", "squared_error", "squared_deviation")
+COLUMNS = ("tokens", "active", "squared_error", "squared_deviation", "squared_norm")
 
 
 class Tiled:
@@ -37,25 +36,32 @@ class Tiled:
             return
         ends = ((block.past + 1) % tokens == 0).nonzero().squeeze(1)
         own = _of_rows(codes, ends)
-        error = deviation = torch.zeros(len(ends), dtype=torch.float64, device=ends.device)
+        error = deviation = norm = torch.zeros(len(ends), dtype=torch.float64, device=ends.device)
         for back in range(tokens):
             x = block.x[ends - back].double()
             error = error + (x - self.sae.decode(own, back).double()).square().sum(1)
             deviation = deviation + (x - self.mean.to(x.device)).square().sum(1)
+            norm = norm + x.square().sum(1)
         each = torch.full_like(error, tokens)
         active = own.pairs.sum_by_token((own.value > 0).double())
+        context = block.context[ends.to(block.context.device)]
         self.sums.add(
-            block.context[ends], tokens=each, active=active, squared_error=error, squared_deviation=deviation
-        )
+            context, tokens=each, active=active, squared_error=error, squared_deviation=deviation,
+            squared_norm=norm,
+        )  # fmt: skip
 
     def values(self, plan: Resampling, l0: Number, explained_variance: Number) -> dict[str, Number]:
         """Every metric of `METRICS`; of an SAE for single tokens its own `l0` and `explained_variance`."""
         if self.sae.stride == 1:
             return {"total_l0": l0, "tiled_explained_variance": explained_variance}
-        tokens, none = int(self.sums.total("tokens")), "no whole window was evaluated"
+        tokens = int(self.sums.total("tokens"))
+        if not tokens:
+            return all_missing([each.name for each in METRICS], "no whole window was evaluated")
         return {
-            "total_l0": self.sums.number(ratio("active", "tokens"), tokens, plan, none),
-            "tiled_explained_variance": self.sums.number(_explained, tokens, plan, none),
+            "total_l0": self.sums.number(ratio("active", "tokens"), tokens, plan, "it is not finite"),
+            "tiled_explained_variance": self.sums.number(
+                measure.explained_variance, tokens, plan, measure.CONSTANT
+            ),
         }
 
 
@@ -67,11 +73,6 @@ def _of_rows(codes: Codes, rows: torch.Tensor) -> Codes:
     kept = at >= 0
     pairs = Pairs.of(at[kept], codes.pairs.latent[kept], len(rows), codes.pairs.n)
     return Codes(pairs, codes.value[kept])
-
-
-def _explained(sums: Sums) -> np.ndarray:
-    varies = sums["squared_deviation"] > 0
-    return np.where(varies, 1 - sums["squared_error"] / sums["squared_deviation"], np.nan)
 
 
 METRICS = [

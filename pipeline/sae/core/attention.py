@@ -76,7 +76,7 @@ class Documents:
         begins = past == 0
         begins[:1] = True
         start = begins.nonzero().squeeze(1)
-        length = torch.cat([start, start.new_tensor([len(past)])]).diff()
+        length = start.diff(append=start.new_full((1,), len(past)))
         place = torch.arange(int(length.max()) if len(length) else 0, device=past.device)
         inside = place < length[:, None]
         return cls(torch.where(inside, start[:, None] + place, 0), inside)

@@ -17,6 +17,7 @@ from pipeline.metrics.probing.saebench import (
     metrics,
     probing_all,
     redrawn,
+    set_by_set,
     values,
 )
 from pipeline.metrics.probing.section import ProbingSection
@@ -80,6 +81,22 @@ def test_the_best_test_epoch_is_never_below_the_validated_one() -> None:
     optimistic, honest = (best_epoch(features, train, part, test, 0) for part in (test, validation))
     assert (optimistic >= honest).all()
     assert (optimistic > honest).any()
+
+
+@pytest.mark.parametrize("watched", ["validation", "test"])
+def test_a_set_reads_its_own_texts_alone(watched: str) -> None:
+    """Also where its texts are numbered among those of other sets, here of no number."""
+    task = made_task()
+    found = set_by_set(task.mean, task.problems, watched, 3)
+    for name in ("many", "two"):
+        rows = [row for row, problem in enumerate(task.problems) if problem.labelled == name]
+        own = [task.problems[row] for row in rows]
+        texts = sorted({text for problem in own for items in problem.items.values() for text in items})
+        alone = torch.full_like(task.mean, torch.nan)
+        alone[texts] = task.mean[texts]
+        assert torch.equal(set_by_set(alone, own, watched, 3), found[rows])
+        parts = (Padded.of(own, split) for split in ("train", watched, "test"))
+        assert torch.equal(best_epoch(task.mean, *parts, 3), found[rows])
 
 
 def test_a_batch_limit_does_not_lose_items() -> None:

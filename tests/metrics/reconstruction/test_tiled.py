@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,17 @@ def test_no_whole_window_is_a_reason() -> None:
     assert {number.reason for number in counted.values(PLAN, *OWN).values()} == {
         "no whole window was evaluated"
     }
+
+
+def test_constant_activations_have_no_explained_variance() -> None:
+    """Though their mean is off by rounding."""
+    sae, rows = windowed(tokens=3), block([7, 4])
+    rows = replace(rows, x=torch.full_like(rows.x, 30.0))
+    counted = Tiled(sae, rows.x.double().mean(0) + 1e-14)
+    counted.add(rows, sae.encode(rows.x, rows.past))
+    found = counted.values(PLAN, *OWN)
+    assert found["tiled_explained_variance"].reason == "the activations are constant"
+    assert found["total_l0"].items == 9
 
 
 def test_of_single_tokens_it_is_what_they_have() -> None:
