@@ -1,6 +1,6 @@
 """What the marks `study` of docs/study-results.md and README stand for, from the study's files in git alone.
 
-`study: method NAME`: what it says of a method; `study: short; methods: A, B`: the same in a sentence each;
+`study: method NAME`: what it says of a method; `study: short; methods: A, B`: the same in short;
 `study: block NAME`: every comparison of a question; `study: run`: what was run, by which code, what is left;
 `study: models`: how far another language model moves a number; `study: picture`: the effects as a picture.
 """
@@ -16,7 +16,7 @@ from pipeline.handbook.marks import Mark
 from pipeline.study.answers import Answers
 from pipeline.study.findings import Finding
 from pipeline.study.made import made
-from pipeline.study.paragraph import headline, paragraph
+from pipeline.study.paragraph import paragraph, short
 from pipeline.study.replicate import Cells
 from pipeline.study.replicate import table as over_models
 from pipeline.study.words import NOT_RUN, effect, signed
@@ -37,7 +37,7 @@ def said(mark: Mark, answers: Answers, printed: Cells) -> str | None:
     if kind == "method" and answers.of(name):
         return f"\n{paragraph(answers, name)}\n"
     if kind == "short":
-        return "\n" + "\n".join(f"- {headline(answers, each)}" for each in mark.names("methods")) + "\n"
+        return f"\n{short(answers, mark.names('methods'))}\n"
     if kind == "block" and name in answers.findings:
         return f"\n{_block(answers, name)}\n"
     if kind == "run":

@@ -1,7 +1,8 @@
-"""What the study says of one method: a sentence or two for README, a list for docs/study-results.md."""
+"""What the study says of one method: a short list for README, a long one for docs/study-results.md."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 
 from pipeline.study.answers import Answers
@@ -17,11 +18,11 @@ MEANT = {
 """What a comparison asks, as a line begins."""
 
 
-def headline(answers: Answers, method: str) -> str:
-    """What it improves at what price, whether by time and on another base too, and on what that rests."""
+def headline(answers: Answers, method: str) -> list[str]:
+    """What it improves, the price; then whether by time, also on another base, and what that rests on."""
     main, found = _main(answers, method)
     if not any(each.estimate is not None for each in found):
-        return f"**`{method}`**: {NOT_RUN}."
+        return [f"**`{method}`**: {NOT_RUN}."]
     gained, failed = _against(of(found, "gain", method))
     every = [each for own in answers.of(method).values() for each in own]
     control = f", against `{gained[0].against}`," if gained else ""
@@ -31,9 +32,18 @@ def headline(answers: Answers, method: str) -> str:
         time(of(found, "time"), gained),
         parts(of(found, "part", method)),
         base(of(every, "base"), gained),
-        f"Rests on {rests_on(found, _wanted(answers))} (block `{main}`).",
+        f"**Rests on** {rests_on(found, _wanted(answers))} (block `{main}`).",
     ]
-    return " ".join(each for each in said if each)
+    return [each for each in said if each]
+
+
+def short(answers: Answers, methods: Sequence[str]) -> str:
+    """The headlines as a list, with what belongs to each below it."""
+    lines = []
+    for method in methods:
+        first, *below = headline(answers, method)
+        lines += [f"- {first}", *(f"    - {each}" for each in below)]
+    return "\n".join(lines)
 
 
 def _against(found: Found) -> tuple[Found, list[Found]]:
@@ -58,7 +68,8 @@ def _wanted(answers: Answers) -> dict[str, list[str]]:
 
 def paragraph(answers: Answers, method: str) -> str:
     """The headline; by block every comparison, what it rests on and what would overturn it."""
-    lines = [headline(answers, method), ""]
+    first, *below = headline(answers, method)
+    lines = [first, "", *(f"- {each}" for each in below)]
     for name, found in answers.of(method).items():
         block = answers.study.blocks[name]
         if not any(each.estimate is not None for each in found):

@@ -19,6 +19,7 @@ from pipeline.study.gather import SOURCE
 from pipeline.study.section import Asks
 
 NOT_RUN = "not run"
+TIME, BASE = "**Is it time?**", "**On the other base:**"
 LEANS = "not distinguishable among all that was asked, though by itself its interval leaves out 0"
 WORDS = ("better", "worse", "equal within margin", "not distinguishable")
 """In the order in which they are named; a finding on each language model alone comes after its word."""
@@ -140,9 +141,9 @@ def time(twin: Found, gained: Found) -> str:
     """Whether time does it: each outcome against the twin on shuffled neighbours, beside the gain."""
     known = [each for each in twin if each.estimate is not None]
     if not known:
-        return f"Is it time? {NOT_RUN.capitalize()}." if twin else "Is it time? Not asked: it has no twin."
+        return f"{TIME} {NOT_RUN.capitalize()}." if twin else f"{TIME} Not asked: it has no twin."
     gain = {each.outcome: each for each in gained}
-    return "Is it time? " + "; ".join(_time(each, gain.get(each.outcome)) for each in known) + "."
+    return f"{TIME} " + "; ".join(_time(each, gain.get(each.outcome)) for each in known) + "."
 
 
 def _time(twin: Finding, gain: Finding | None) -> str:
@@ -168,7 +169,7 @@ def parts(found: Found) -> str:
     if not found:
         return ""
     said = [_whole(against, [*same]) for against, same in groupby(found, lambda each: each.against)]
-    return f"Which part does it? {' '.join(said)}"
+    return f"**Which part does it?** {' '.join(said)}"
 
 
 def _whole(against: str, same: Found) -> str:
@@ -188,13 +189,13 @@ def base(other: Found, gained: Found) -> str:
     """Whether what it gains holds on the other base."""
     known = [each for each in other if each.estimate is not None]
     if not known:
-        return f"On the other base: {NOT_RUN}."
+        return f"{BASE} {NOT_RUN}."
     won = {each.outcome for each in gained if is_(each, "better")}
     said = [f"{named(each)} {_survives(each)} ({effect(each)})" for each in known if each.outcome in won]
     rest = [each for each in known if each.outcome not in won]
     if rest:
         said.append(sorted_out(rest))
-    return f"On the other base: {'; '.join(said)}."
+    return f"{BASE} {'; '.join(said)}."
 
 
 def _survives(each: Finding) -> str:

@@ -149,21 +149,21 @@ def test_what_is_open_is_neither_equal_nor_better() -> None:
 )
 def test_time_is_what_the_twin_lacks(twin: float, says: str) -> None:
     text = short(gathered(effects(atm_score=0.2, gated_score=twin)))
-    assert f"Is it time? {says}" in text
+    assert f"**Is it time?** {says}" in text
     if says.startswith("*score*: yes"):
         assert "over its shuffled twin, of +0.200 over its control" in text
 
 
 def test_which_part_does_it_and_whether_another_base_has_it_too() -> None:
     text = short(gathered(effects(atm_score=0.2, gated_score=0.1, gated_price=-0.1)))
-    assert "Which part does it? Against `gated`: better in *score* (+0.1" in text
+    assert "**Which part does it?** Against `gated`: better in *score* (+0.1" in text
     assert "; worse in *price* (+0.1" in text
-    assert "On the other base: *score* survives (+0.1" in text
+    assert "**On the other base:** *score* survives (+0.1" in text
     lost = short(gathered(effects(atm_score=0.2, gated_score=0.3)))
-    assert "On the other base: *score* turns round (-0.1" in lost
+    assert "**On the other base:** *score* turns round (-0.1" in lost
     same = short(gathered(effects(atm_score=0.2, gated_score=0.2)))
-    assert "On the other base: *score* is not shown: equal within margin (" in same
-    assert "Which part does it? Against `gated`: equal within margin in *score* and *price*." in same
+    assert "**On the other base:** *score* is not shown: equal within margin (" in same
+    assert "**Which part does it?** Against `gated`: equal within margin in *score* and *price*." in same
 
 
 def test_time_without_a_gain_is_said_so() -> None:
@@ -173,11 +173,11 @@ def test_time_without_a_gain_is_said_so() -> None:
 
 def test_a_part_of_the_models_says_which_and_what_is_left() -> None:
     text = short(gathered(effects(atm_score=0.2)))
-    assert "Rests on 1 language model (first), 3 SAE seeds each, L0 4 and 8: at least 12 SAEs" in text
+    assert "**Rests on** 1 language model (first), 3 SAE seeds each, L0 4 and 8: at least 12 SAEs" in text
     assert "still to run: second; the intervals hold SAE seeds and test items of this language model" in text
     assert "for *score* and *price* SAE seeds alone" in text  # these list no items
     both = gathered(effects(atm_score=0.2), effects(atm_score=0.2))
-    assert "Rests on 2 language models (first, second)" in short(both)
+    assert "**Rests on** 2 language models (first, second)" in short(both)
     assert "still to run" not in short(both)
 
 
