@@ -1,7 +1,7 @@
 """What the blocks' questions are answered with: differences of rows, with language models as a random factor.
 
-A comparison is of two rows of one block, on the language models and at the L0 targets at which every SAE of
-both was measured and met its target; its effect is the mean over these targets. All comparisons of one method
+A comparison is of two rows of one block, on the language models on which both were measured and with the SAEs
+that met their L0 targets (on_target.py); its effect is the mean over targets. All comparisons of one method
 in a block are one family (Holm). Where there are several language models their spread is part of every
 interval (pipeline/compare/paired/models.py); with one, its test items are (items.py). A difference must hold
 by two analyses: with the noise of all rows of the block that met these targets, and by the paired t test of
@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.compare.paired.estimate import LEVEL, Estimate
-from pipeline.compare.paired.models import over_models
 from pipeline.compare.paired.variance import Table, Values, added
 from pipeline.compare.paired.verdict import Verdict, holm
 from pipeline.study.gather import TEXT, TRUTH, met
+from pipeline.study.on_target import Kept, on_target
 from pipeline.study.section import Asks, Block, Comparison
 
 ON_EACH = "on each language model alone"
@@ -138,13 +138,13 @@ def _finding(
     models = _models(both, pair)
     if not models:
         return replace(bare, reason="no language model on which both rows were measured")
-    left_out = _missed(both[both.model.isin(models)])
-    targets = sorted(set(both[both.model.isin(models)].target) - left_out.keys())
-    bare = replace(bare, left_out="; ".join(left_out.values()))
+    kept = on_target(both[both.model.isin(models)])
+    targets = kept.targets
+    bare = replace(bare, left_out=kept.left_out)
     if not targets:
-        return replace(bare, reason="no L0 target that every SAE of both rows met")
-    grids = _grids(rows[met(rows) & rows.model.isin(models) & rows.target.isin(targets)], column, pair)
-    if grids[pair.row][..., 0].size < 2:
+        return replace(bare, reason="no L0 target that enough SAEs of both rows met")
+    grids = _grids(rows[met(rows) & rows.model.isin(models) & rows.target.isin(targets)], column, pair, kept)
+    if np.isfinite(grids[pair.row][..., 0]).sum() < 2:
         return replace(bare, reason="one SAE of each row: no spread")
     which = (name, models[0], pair.row, pair.against, outcome, " ".join(map(str, targets)))
     return _estimated(bare, pair, grids, models, targets, items.get(which) if len(models) == 1 else None)
@@ -164,8 +164,9 @@ def _estimated(
     of_all = Table.of([*values.values()]).difference(place[pair.row], place[pair.against])
     alone = Table.of([values[pair.row], values[pair.against]]).difference(0, 1)
     return replace(
-        bare, models=tuple(models), by_model=tuple(map(float, both.mean((1, 2)))), seeds=both.shape[1],
-        targets=tuple(targets), by_target=tuple(map(float, both.mean((0, 1)))),
+        bare, models=tuple(models), by_model=tuple(map(float, np.nanmean(both, (1, 2)))),
+        seeds=int(np.isfinite(both[..., 0]).sum(1).min()),
+        targets=tuple(targets), by_target=tuple(map(float, np.nanmean(both, (0, 1)))),
         estimate=_strictest([each for one in (of_all, alone) for each in (one, _with_items(one, items))]),
         with_items=items is not None,
     )  # fmt: skip
@@ -205,33 +206,29 @@ def _full(cells: frozenset[tuple[int, int]]) -> bool:
     return len(cells) == len(seeds) * len(targets)
 
 
-def _missed(both: pd.DataFrame) -> dict[int, str]:
-    """The targets that not every SAE met, and by how many of which row."""
-    said: dict[int, list[str]] = {}
-    for _, part in both.assign(bad=~met(both)).groupby(["target", "label"], sort=False):
-        if part.bad.any():
-            missed = f"{part.bad.sum()} of {len(part)} SAEs of {part.label.iloc[0]} missed it"
-            said.setdefault(int(part.target.iloc[0]), []).append(missed)
-    return {target: f"L0 {target} ({', '.join(parts)})" for target, parts in said.items()}
+def _grids(rows: pd.DataFrame, column: str, pair: Comparison, kept: Kept) -> Grids:
+    """Both rows of `pair`, and the other rows of the block that have every number that these have.
 
-
-def _grids(rows: pd.DataFrame, column: str, pair: Comparison) -> dict[str, np.ndarray]:
-    """Both rows of `pair`, and the other rows of the block that have every number that these have."""
+    By model, seed and target; NaN at seeds that are left out of the comparison, in every row.
+    """
     wanted = pd.MultiIndex.from_product(
         [rows[rows.label == pair.row][level].drop_duplicates() for level in ("model", "seed", "target")]
     ).sort_values()
     shape = tuple(len(level) for level in wanted.levels)
+    counts = np.array([(model, seed) not in kept.dropped for model, seed, _ in wanted])
     found = {}
     for label, part in rows.groupby("label"):
-        values = part.set_index(["model", "seed", "target"])[column].reindex(wanted)
-        if not values.isna().any():
-            found[str(label)] = values.to_numpy(float).reshape(shape)
+        values = part.set_index(["model", "seed", "target"])[column].reindex(wanted).to_numpy(float)
+        if np.isfinite(values[counts]).all():
+            found[str(label)] = np.where(counts, values, np.nan).reshape(shape)
     return found
 
 
 def _values(by_seed: np.ndarray) -> Values:
-    """(models, seeds) as what is compared: of one model its seeds."""
-    return over_models(by_seed) if len(by_seed) > 1 else Values(by_seed[0])
+    """(models, seeds), NaN where left out, as what is compared: the models' means, or one model's seeds."""
+    if len(by_seed) > 1:
+        return Values(np.nanmean(by_seed, 1))
+    return Values(by_seed[0][np.isfinite(by_seed[0])])
 
 
 def _judged(found: Sequence[Finding], margins: Mapping[str, float]) -> list[Finding]:

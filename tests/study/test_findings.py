@@ -138,6 +138,56 @@ def test_a_target_that_was_missed_does_not_count() -> None:
     assert "no L0 target" in reason
 
 
+@pytest.fixture
+def of_five(here: None) -> tuple[Study, dict[str, pd.DataFrame]]:
+    """A study with five seeds on each of its two language models, and its tables."""
+    one = study(blocks={"main": {**STUDY["blocks"]["main"], "seeds": [1, 2, 3, 4, 5]}})
+    return one, tables(measured(one))
+
+
+def with_missed(
+    given: dict[str, pd.DataFrame], *missed: tuple[str, int, int], label: str = "atm"
+) -> dict[str, pd.DataFrame]:
+    """Tables in which the SAEs of `label` are off target at each (model, seed, target), with a wild score."""
+    text = given["text"].copy()
+    for model, seed, target in missed:
+        which = (text.label == label) & (text.model == model) & (text.seed == seed) & (text.target == target)
+        assert which.sum() == 1
+        text.loc[which, "on_target"], text.loc[which, "score"] = "no", 99.0
+    return {**given, "text": text}
+
+
+@pytest.mark.parametrize("label", ["atm", "topk"])
+def test_a_seed_at_which_one_row_missed_a_target_is_left_out_of_both(
+    of_five: tuple[Study, dict[str, pd.DataFrame]], label: str
+) -> None:
+    one, given = of_five
+    block = one.blocks["main"]
+    result = findings("main", block, with_missed(given, ("first", 2, 8), ("first", 5, 4), label=label), {})[0]
+    text = given["text"]
+    kept = text[~((text.model == "first") & text.seed.isin([2, 5]))]
+    means = kept.groupby(["model", "label"]).score.mean().unstack()
+    assert result.by_model == pytest.approx(tuple(means.atm - means.topk))
+    assert (result.seeds, result.targets) == (3, (4, 8))
+    who = f"1 of 10 SAEs of {label} missed it"
+    assert result.left_out == f"2 of 10 seeds (L0 4: {who}; L0 8: {who})"
+    assert result.word == "better"
+    alone = dict(zip(result.models, result.alone, strict=True))
+    assert (alone["first"].seeds, alone["second"].seeds) == (3, 5)
+
+
+def test_a_target_that_too_many_seeds_missed_is_left_out_instead(
+    of_five: tuple[Study, dict[str, pd.DataFrame]],
+) -> None:
+    one, given = of_five
+    missed = [("first", 2, 8), ("first", 3, 8), ("first", 4, 8), ("second", 1, 4)]
+    result = findings("main", one.blocks["main"], with_missed(given, *missed), {})[0]
+    assert (result.seeds, result.targets) == (4, (4,))
+    assert result.left_out == (
+        "L0 8 (3 of 10 SAEs of atm missed it); 1 of 10 seeds (L0 4: 1 of 10 SAEs of atm missed it)"
+    )
+
+
 def test_known_truth_is_a_table_of_its_own() -> None:
     one = study()
     result = found(one, measured(one), "truth")["truth.recovery"]

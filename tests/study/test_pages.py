@@ -254,6 +254,6 @@ def test_a_control_that_missed_its_targets_is_said_and_the_next_one_is_taken() -
     said_of = short(Answers.read())
     assert "**`atm`**, against `gated`, improves *score* (+0.2" in said_of
     assert (
-        "Not against `topk`: no L0 target that every SAE of both rows met (L0 4 (3 of 3 SAEs of topk"
+        "Not against `topk`: no L0 target that enough SAEs of both rows met (L0 4 (3 of 3 SAEs of topk"
         in said_of
     )
