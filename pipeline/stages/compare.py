@@ -28,7 +28,7 @@ from pipeline.compare.stability import stability
 from pipeline.compare.standing import standing
 from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
-from pipeline.numbers.document import NAME, Results, read_beside, read_results, stage_of
+from pipeline.numbers.document import NAME, Results, read_beside, read_results, stage_of, train_stage
 from pipeline.numbers.files import SCHEMAS, absent, damaged, read_json, write_json
 from pipeline.numbers.table import Columns, read_table, write_table
 from pipeline.params.experiment import Experiment
@@ -43,7 +43,6 @@ from pipeline.stages.common.files import (
     external_stage,
     fresh,
     sae_folder,
-    train_stage,
 )
 
 TITLE = "Sparse autoencoders compared"

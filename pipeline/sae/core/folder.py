@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pipeline.console.errors import BadInput
 from pipeline.sae.core.attention import Attention
+from pipeline.sae.core.index import WEIGHTS
 from pipeline.sae.core.inference import SAE
 from pipeline.sae.core.tensors import Tensors
 from pipeline.sae.core.window import Window
@@ -29,7 +30,6 @@ OF_WINDOW = {"W_past": "W_enc", "W_dec_past": "W_dec", "b_past": "b_dec"}
 """Tensors of an SAE that reads windows, and which field of `Window` each is. SAELens has no such SAE."""
 OF_ATTENTION = "attention."
 """Begins the names of tfa's own tensors. SAELens' `temporal` has no b_enc, and gives the novel part alone."""
-WEIGHTS = "sae_weights.safetensors"
 SAELENS_FORMAT = "6.54.12"
 """The SAELens release whose layout this is; loaders treat a cfg without it as a pre-6.0 file."""
 

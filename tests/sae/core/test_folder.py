@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.console.errors import BadInput
-from pipeline.sae.core.folder import WEIGHTS, load_sae, save_sae, weights_hash
-from pipeline.sae.core.index import Run, read_index, write_index
+from pipeline.sae.core.folder import load_sae, save_sae, weights_hash
+from pipeline.sae.core.index import WEIGHTS, Run, read_index, write_index
 from pipeline.sae.core.inference import Architecture
 from tests.sae.attending import attending
 from tests.sae.core.test_inference import ARCHITECTURES, D, N, sae
