@@ -24,6 +24,13 @@ MAX_MOVE = 0.05
 """Largest change of log(coefficient) per step."""
 MEMORY = 0.8
 """Of the running averages that smooth log L0 and its slope."""
+FLOOR = 0.1
+"""Of the coefficient at the start: a run's lowest.
+
+Runs of 400,000 tokens that met their targets stayed above a sixth of it, but for some of tsae and temporal.
+A run that is too sparse by itself for a while (a mask, a rate too high, a collapse) otherwise lets it go to a
+millionth and less, and cannot get it back when the falling learning rate lets L0 rise.
+"""
 HORIZON = 25
 """Steps in which the controller means to take back what L0 is too high: so far it looks along the slope.
 
@@ -40,6 +47,7 @@ class SparsityController:
     coefficient: float
     steps: int
     ramp: float  # share of the steps in which L0 falls to the target
+    floor: float = 0.0  # the coefficient goes no lower
     level: float | None = None  # smoothed log L0; None before the first step
     slope: float = 0.0  # smoothed change of log L0 per step
 
@@ -57,4 +65,5 @@ class SparsityController:
         if step >= FREEZE * self.steps:
             return
         excess = HORIZON * (self.slope - self.wanted(step))
-        self.coefficient *= math.exp(max(-MAX_MOVE, min(MAX_MOVE, GAIN * excess)))
+        move = max(-MAX_MOVE, min(MAX_MOVE, GAIN * excess))
+        self.coefficient = max(self.coefficient * math.exp(move), self.floor)

@@ -20,7 +20,7 @@ from pipeline.sae.core.inference import SAE
 from pipeline.sae.method.variant import PenaltyConfig, Recipe, Variant
 from pipeline.store import Batch, Reader, Store
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
-from pipeline.training.controller import SparsityController
+from pipeline.training.controller import FLOOR, SparsityController
 from pipeline.training.job import Job
 from pipeline.training.section import TrainSection
 from pipeline.training.trainer import INITIAL_COEFFICIENT, Trainer, initial_weights
@@ -132,7 +132,8 @@ def _controller(variant: Variant, recipe: Recipe) -> SparsityController | None:
     steered = variant.controlled and recipe.coefficient is None
     if not steered or variant.l0 is None or not isinstance(variant.config, PenaltyConfig):
         return None
-    return SparsityController(variant.l0, INITIAL_COEFFICIENT, recipe.steps, variant.config.ramp)
+    start = INITIAL_COEFFICIENT
+    return SparsityController(variant.l0, start, recipe.steps, variant.config.ramp, FLOOR * start)
 
 
 def _sample(store: Store, seed: int, batch: int) -> Tensor:

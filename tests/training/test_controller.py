@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from pipeline.training.controller import FREEZE, MAX_MOVE, SparsityController
+from pipeline.training.controller import FLOOR, FREEZE, MAX_MOVE, SparsityController
 
 STEPS, RAMP = 1500, 0.4
 
@@ -90,3 +90,17 @@ def test_direction() -> None:
         controller.level = math.log(l0)
         controller.update(l0, STEPS // 2)
         assert (controller.coefficient > 1.0) == rises
+
+
+@pytest.mark.parametrize("floor", [0.0, FLOOR * 0.01])
+def test_comes_back_when_l0_lay_below_the_target_for_long(floor: float) -> None:
+    """A plant that is too sparse by itself until the last sixth of the run, as under a rate too high."""
+    controller = SparsityController(32, 0.01, STEPS, RAMP, floor)
+    level, late = math.log(20), 5 * STEPS // 6
+    for step in range(STEPS):
+        alone = math.log(20 if step < late else 200)
+        level += (alone - 2 * math.log1p(10 * controller.coefficient) - level) / 20
+        controller.update(math.exp(level), step)
+        assert controller.coefficient >= floor
+    came_back = math.exp(level) < 1.1 * 32
+    assert came_back == (floor > 0)
