@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "page": {"compare", "charts", "numbers"},
     "handbook": {"console", "compare"},
     "schedule": {"console", "parallel"},
-    "study": {"console", "params", "numbers", "compare", "charts", "handbook", "schedule"},
+    "study": {"console", "params", "sae", "numbers", "compare", "charts", "handbook", "schedule"},
     "tuning": {"console", "parallel", "params", "numbers", "lm", "store", "sae", "training", "metrics"},
     "stages": set(ROOMS) - {"commands", "schedule", "handbook", "study"},
     "commands": set(ROOMS),

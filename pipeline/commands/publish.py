@@ -20,10 +20,10 @@ from pipeline.commands.lock import locked_params
 from pipeline.console.errors import BadInput
 from pipeline.export.card.card import Origin, card
 from pipeline.lm.core.hub import first_line
-from pipeline.numbers.document import Results, read_results, stage_of
-from pipeline.sae.core.folder import WEIGHTS, load_sae, weights_hash
-from pipeline.sae.core.index import Run, read_index
-from pipeline.stages.common.files import EVALUATED, evaluation_folder, sae_folder, train_stage
+from pipeline.numbers.document import Results, read_results, stage_of, train_stage
+from pipeline.sae.core.folder import load_sae, weights_hash
+from pipeline.sae.core.index import WEIGHTS, Run, read_index
+from pipeline.stages.common.files import EVALUATED, evaluation_folder, sae_folder
 
 SHARED = ("corpus", "model", "harvest", "letter_task", "probing_task")
 """The stages whose parameters every SAE depends on."""

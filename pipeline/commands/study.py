@@ -84,7 +84,7 @@ def _table(study: Study, costs: Sequence[Cost]) -> Table:
     total = 0.0
     for each in costs:
         total += each.hours
-        hours = (f"{each.hours:.2f}", f"{each.left:.2f}", f"{each.measured:.0%}", f"{total:.2f}")
+        hours = (f"{each.hours:.2f}", f"{each.left:.2f}", f"{each.measured_share:.0%}", f"{total:.2f}")
         counts = (str(each.saes), str(each.complete))
         title = f"{each.block}: {study.blocks[each.block].question}"
         table.add_row(title, *counts, *hours, "" if each.fits else "left out")

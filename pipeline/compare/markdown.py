@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pipeline.compare import report as reached
-from pipeline.compare import standing
 from pipeline.compare.columns import ARROW, Column
 from pipeline.compare.escape import plain
 from pipeline.compare.outcomes import Answers
-from pipeline.compare.report import Cell, Report, Row
-from pipeline.compare.standing import Difference, Group
+from pipeline.compare.report import Cell, Group, Report, Row
+from pipeline.compare.standing import Difference, Level, Value
 
 BASELINE = "standard"
 """What every row is compared with first; the first row where there is none of this name."""
@@ -20,7 +18,7 @@ def markdown(
     title: str,
     report: Report,
     answers: Answers,
-    groups: Sequence[Group],
+    levels: Sequence[Level],
     caption: Sequence[str],
     notes: Sequence[str],
 ) -> str:
@@ -33,10 +31,10 @@ def markdown(
     blocks += _answers(answers)
     for each in [*report.groups, *report.truth]:
         blocks += [f"## {plain(each.title)}", table(each)]
-    for group in groups:
-        source = "synthetic activations, " if group.source == "truth" else ""
-        title = f"## Which rows differ (exploration): {source}L0 {group.target:g}"
-        blocks += [title, *_differences(group)]
+    for level in levels:
+        source = "synthetic activations, " if level.source == "truth" else ""
+        title = f"## Which rows differ (exploration): {source}L0 {level.target:g}"
+        blocks += [title, *_differences(level)]
     if report.footnotes:
         reasons = [f"- [{n}] {plain(text)}" for n, text in enumerate(report.footnotes, 1)]
         blocks += ["## Reasons", "\n".join(reasons)]
@@ -59,26 +57,26 @@ def _answers(found: Answers) -> Iterator[str]:
         yield "\n".join(f"- {plain(line)}" for line in found.untrained)
 
 
-def _differences(group: Group) -> Iterator[str]:
+def _differences(level: Level) -> Iterator[str]:
     """Values at the common L0, differences from the baseline, and a matrix of pairs per score."""
-    baseline = BASELINE if BASELINE in group.labels else group.labels[0]
-    heads = [each.column.head for each in group.scores]
+    baseline = BASELINE if BASELINE in level.labels else level.labels[0]
+    heads = [each.column.head for each in level.scores]
     values = [
-        [label, group.l0[label], *(_value(each.cells[label]) for each in group.scores)]
-        for label in group.labels
+        [label, level.l0[label], *(_value(each.values[label]) for each in level.scores)]
+        for label in level.labels
     ]
     against = [
-        [label, *(_against(each.pairs[label][baseline]) for each in group.scores)]
-        for label in group.labels
+        [label, *(_against(each.pairs[label][baseline]) for each in level.scores)]
+        for label in level.labels
         if label != baseline
     ]
-    against.append(["minimum detectable difference", *(each.detectable for each in group.scores)])
-    yield f"**Values at L0 {group.target:g} with 95 % intervals**\n\n{_lines(['L0', *heads], values)}"
+    against.append(["minimum detectable difference", *(each.detectable for each in level.scores)])
+    yield f"**Values at L0 {level.target:g} with 95 % intervals**\n\n{_lines(['L0', *heads], values)}"
     yield f"**Difference from {plain(baseline)}**\n\n{_lines(heads, against)}"
-    for each in group.scores:
-        matrix = [[a, *(_signed(each.pairs[a].get(b)) for b in group.labels)] for a in group.labels]
+    for each in level.scores:
+        matrix = [[a, *(_signed(each.pairs[a].get(b)) for b in level.labels)] for a in level.labels]
         title = plain(f"{each.column.head}, row minus column")
-        lines = _lines(group.labels, matrix)
+        lines = _lines(level.labels, matrix)
         yield f"<details><summary>{title}</summary>\n\n{lines}\n\n</details>"
 
 
@@ -87,9 +85,9 @@ def _lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(map(plain, row)) + " |" for row in rows)])
 
 
-def _value(cell: standing.Cell) -> str:
-    interval = f" [{cell.interval[0]}, {cell.interval[1]}]" if cell.interval else ""
-    return f"{cell.text}{interval}{' i' if cell.interpolated else ''}"
+def _value(found: Value) -> str:
+    interval = f" [{found.interval[0]}, {found.interval[1]}]" if found.interval else ""
+    return f"{found.text}{interval}{' i' if found.interpolated else ''}"
 
 
 def _against(found: Difference) -> str:
@@ -102,7 +100,7 @@ def _signed(found: Difference | None) -> str:
     return f"{found.text} {found.sign}" if found and found.text else ""
 
 
-def table(group: reached.Group) -> str:
+def table(group: Group) -> str:
     """One group as a table."""
     lines = [
         "| | " + " | ".join(_head(column) for column in group.columns) + " |",

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.compare.resolved import resolved
 from pipeline.compare.scores import Scores, Source
-from pipeline.compare.standing import Group, Standing
+from pipeline.compare.standing import Level, Standing
 from pipeline.sae.core.index import EXTERNAL
 
 ENOUGH_SEEDS = 5
@@ -57,10 +57,10 @@ def caption(seeds: Sequence[int]) -> list[str]:
 
 
 def notes(
-    scores: Scores, groups: Sequence[Group], seeds: Sequence[int], profile: str, tokens: Sequence[int]
+    scores: Scores, levels: Sequence[Level], seeds: Sequence[int], profile: str, tokens: Sequence[int]
 ) -> list[str]:
     """The remarks at the foot of the page, the setting first."""
-    said = [_setting(scores.text, profile, tokens), ELSEWHERE, *_told_apart(groups)]
+    said = [_setting(scores.text, profile, tokens), ELSEWHERE, *_told_apart(levels)]
     said.append("Rows at different L0 are not comparable: most scores here move with L0.")
     said.append(ABSORPTION)
     if len(seeds) < ENOUGH_SEEDS:
@@ -105,12 +105,12 @@ def _elsewhere(text: Source) -> list[str]:
     ]
 
 
-def _told_apart(groups: Sequence[Group]) -> list[str]:
+def _told_apart(levels: Sequence[Level]) -> list[str]:
     """How to read the differences, and how many there are; nothing when no pair could be compared."""
-    if not any(pair.text for group in groups for each in group.scores
+    if not any(pair.text for level in levels for each in level.scores
                for row in each.pairs.values() for pair in row.values()):  # fmt: skip
         return []
-    share = resolved(groups)
+    share = resolved(levels)
     said = [
         PAIRED,
         f"Answered of all pairs (told apart or shown equal): {share['all']:.0%}; "
@@ -121,11 +121,11 @@ def _told_apart(groups: Sequence[Group]) -> list[str]:
         )
         + ".",
     ]
-    for group in groups:
-        counts = "; ".join(_count(each) for each in group.scores)
-        source = "Synthetic activations, pairs" if group.source == "truth" else "Pairs"
+    for level in levels:
+        counts = "; ".join(_count(each) for each in level.scores)
+        source = "Synthetic activations, pairs" if level.source == "truth" else "Pairs"
         said.append(
-            f"{source} told apart, + equal within margin, of {group.pairs} at L0 {group.target:g}. {counts}."
+            f"{source} told apart, + equal within margin, of {level.pairs} at L0 {level.target:g}. {counts}."
         )
     return said
 

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.compare.columns import Column
 from pipeline.compare.planned import Plan, Planned
 from pipeline.compare.scores import Name
-from pipeline.compare.standing import Difference, Group, difference, of_difference, of_group
+from pipeline.compare.standing import Difference, Level, difference, of_difference, of_level
 from pipeline.numbers.files import SCHEMAS
 
 
@@ -59,12 +59,12 @@ def content(found: Answers) -> dict[str, Any]:
     return {"outcomes": [_of_outcome(each) for each in found.outcomes], "untrained": found.untrained}
 
 
-def document(groups: Sequence[Group], found: Answers) -> dict[str, Any]:
+def document(levels: Sequence[Level], found: Answers) -> dict[str, Any]:
     """The content of standing.json."""
     return {
         "schema": SCHEMAS["standing.json"],
         "planned": content(found),
-        "groups": [of_group(group) for group in groups],
+        "groups": [of_level(level) for level in levels],
     }  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def _cautious(pair: Pair, column: Column) -> Pair:
     """`pair` with the paired t test of its rows beside the table's analysis."""
     if pair.verdict == "not compared" or pair.difference is None:
         return pair
-    values = [row.values for row in (pair.a, pair.b)]
+    values = [each.values for each in (pair.a, pair.b)]
     alone = Table.of([each.of_pairs for each in values] if column.pairs_of_seeds else values)
     return replace(pair, difference=pair.difference.and_also(alone.difference(0, 1)))
 
@@ -98,7 +98,7 @@ def _absent(asked: Comparison, families: Sequence[Family]) -> Iterable[str]:
 
 
 def _missing(asked: Comparison, families: Sequence[Family]) -> str:
-    trained = {row.label for family in families for row in family.rows}
+    trained = {each.label for family in families for each in family.members}
     missing = [label for label in (asked.variant, asked.against) if label not in trained]
     where = " on synthetic activations" if families[0].source == "truth" else ""
     if not missing:

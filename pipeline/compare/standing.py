@@ -12,15 +12,15 @@ from typing import Any
 
 from pipeline.compare.columns import Column
 from pipeline.compare.leaders import Mark, leaders, marks
-from pipeline.compare.paired.comparison import Family, Pair, Row
+from pipeline.compare.paired.comparison import Family, Member, Pair
 from pipeline.compare.paired.estimate import Estimate
 from pipeline.compare.paired.verdict import SIGNS, Verdict
 from pipeline.compare.scores import Name, Scores, Source
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One score of one row at the common L0; `order` is what it is sorted by, None without a value."""
+class Value:
+    """One score of one row of the table at the common L0; sorted by `order`, None without a value."""
 
     text: str
     interval: tuple[str, str] | None = None
@@ -47,10 +47,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Standing:
-    """One score at one L0: a cell per row, its leaders, and every pair."""
+    """One score at one L0: a value per row, its leaders, and every pair."""
 
     column: Column
-    cells: Mapping[str, Cell]
+    values: Mapping[str, Value]
     leaders: list[str]  # the best row alone, or it and all not told apart from it, best value first
     beaten: list[str]  # rows that the best one is told apart from
     compared: int  # rows that the best one was compared with
@@ -67,7 +67,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Group:
+class Level:
     """All scores of one source of activations at one L0 target."""
 
     source: Name
@@ -82,40 +82,43 @@ class Group:
         return len(self.labels) * (len(self.labels) - 1) // 2
 
 
-def standing(scores: Scores, families: Sequence[Family]) -> list[Group]:
+def standing(scores: Scores, families: Sequence[Family]) -> list[Level]:
     """Text first, then ground truth; each in rising L0 targets."""
     return [
-        _group(source, [each for each in families if (each.source, each.target) == (source.name, target)])
+        _level(source, [each for each in families if (each.source, each.target) == (source.name, target)])
         for source in scores
         for target in source.targets
     ]
 
 
-def _group(source: Source, families: Sequence[Family]) -> Group:
-    labels = [row.label for row in families[0].rows]
+def _level(source: Source, families: Sequence[Family]) -> Level:
+    labels = [each.label for each in families[0].members]
     l0 = {
-        row.label: f"{row.l0:.3g}" for family in families[::-1] for row in family.rows if row.l0 is not None
+        each.label: f"{each.l0:.3g}"
+        for family in families[::-1]
+        for each in family.members
+        if each.l0 is not None
     }
     complete = {label: l0.get(label, "") for label in labels}
-    return Group(
+    return Level(
         source.name, families[0].target, labels, complete, [_standing(source, each) for each in families]
     )
 
 
 def _standing(source: Source, family: Family) -> Standing:
-    values = {row.label: row.value for row in family.rows if row.value is not None}
+    values = {each.label: each.value for each in family.members if each.value is not None}
     leading = leaders(values, family.column.better, family.beats)
     pairs = {
         a.label: {b.label: difference(family.pair(a.label, b.label), family.column)
-                  for b in family.rows if b is not a}
-        for a in family.rows
+                  for b in family.members if b is not a}
+        for a in family.members
     }  # fmt: skip
     against = pairs[leading[0]] if leading else {}
     mark = marks(leading)
     least = family.detectable()
     return Standing(
         family.column,
-        {row.label: _cell(source, family, row, mark.get(row.label, "")) for row in family.rows},
+        {each.label: _value(source, family, each, mark.get(each.label, "")) for each in family.members},
         leading,
         [label for label, each in against.items() if each.verdict == "better"],
         sum(each.verdict != "not compared" for each in against.values()),
@@ -127,19 +130,19 @@ def _standing(source: Source, family: Family) -> Standing:
     )
 
 
-def _cell(source: Source, family: Family, row: Row, mark: Mark) -> Cell:
+def _value(source: Source, family: Family, member: Member, mark: Mark) -> Value:
     column = family.column
-    if row.value is None:
-        return Cell("missing", detail=row.reason or "no value")
-    run = next(each for each in source.runs if (each.label, each.target) == (row.label, family.target))
+    if member.value is None:
+        return Value("missing", detail=member.reason or "no value")
+    run = next(each for each in source.runs if (each.label, each.target) == (member.label, family.target))
     seeds = source.summary(run, column.key)
-    return Cell(
-        column.text(row.value),
-        None if row.mean is None else (column.text(row.mean.low), column.text(row.mean.high)),
+    return Value(
+        column.text(member.value),
+        None if member.mean is None else (column.text(member.mean.low), column.text(member.mean.high)),
         mark,
-        f"{row.how} at L0 {row.l0:.3g}; {seeds.seeds} of {seeds.of} seeds",
-        float(f"{row.value:.9g}"),
-        interpolated=row.how != "reached",
+        f"{member.how} at L0 {member.l0:.3g}; {seeds.seeds} of {seeds.of} seeds",
+        float(f"{member.value:.9g}"),
+        interpolated=member.how != "reached",
     )
 
 
@@ -162,11 +165,11 @@ def _detail(pair: Pair, found: Estimate, column: Column) -> str:
     )
 
 
-def of_group(group: Group) -> dict[str, Any]:
-    """The content of one group in standing.json."""
+def of_level(level: Level) -> dict[str, Any]:
+    """The content of one level in standing.json."""
     return {
-        "source": group.source, "target": group.target, "labels": group.labels, "l0": group.l0,
-        "columns": [_of_score(each) for each in group.scores],
+        "source": level.source, "target": level.target, "labels": level.labels, "l0": level.l0,
+        "columns": [_of_score(each) for each in level.scores],
     }  # fmt: skip
 
 
@@ -177,8 +180,8 @@ def _of_score(found: Standing) -> dict[str, Any]:
         "metric": column.metric, "leaders": found.leaders, "beaten": found.beaten,
         "compared": found.compared, "open": found.open, "detectable": found.detectable,
         "told_apart": found.told_apart, "equal": found.equal, "margin": found.margin,
-        "cells": {label: {**asdict(cell), "interval": " to ".join(cell.interval or ())}
-                  for label, cell in found.cells.items()},
+        "cells": {label: {**asdict(each), "interval": " to ".join(each.interval or ())}
+                  for label, each in found.values.items()},
         "pairs": {a: {b: of_difference(each) for b, each in row.items()} for a, row in found.pairs.items()},
     }  # fmt: skip
 

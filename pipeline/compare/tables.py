@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.compare.paired.comparison import Family, Pair, Row
+from pipeline.compare.paired.comparison import Family, Member, Pair
 from pipeline.compare.paired.reached import Place, Reached
 from pipeline.compare.planned import Plan
 from pipeline.compare.schemas import LETTERS, PROBING, SCORES, SUMMARY, TRAINING
@@ -144,9 +144,9 @@ def curves(found: Scores, families: Sequence[Family]) -> list[dict[str, Any]]:
     sources = {source.name: source for source in found}
     runs = {(source.name, run.label, run.target): run for source in found for run in source.runs}
     return [
-        _curve(family, row, sources[family.source], runs[family.source, row.label, family.target])
+        _curve(family, each, sources[family.source], runs[family.source, each.label, family.target])
         for family in families
-        for row in family.rows
+        for each in family.members
     ]
 
 
@@ -170,15 +170,15 @@ def _pair(family: Family, pair: Pair) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _curve(family: Family, row: Row, source: Source, run: Run) -> dict[str, Any]:
+def _curve(family: Family, member: Member, source: Source, run: Run) -> dict[str, Any]:
     reached = source.summary(run, family.column.key)
-    values = [each.value for each in row.by_seed if each.value is not None and row.value is not None]
+    values = [each.value for each in member.by_seed if each.value is not None and member.value is not None]
     return _score(family) | {
-        "label": row.label, "run": run.name, "l0": source.summary(run, source.l0.key).mean,
+        "label": member.label, "run": run.name, "l0": source.summary(run, source.l0.key).mean,
         "value": reached.mean, "low": reached.low, "high": reached.high,
-        "seeds": reached.seeds, "of": reached.of, "matched_l0": row.l0, "matched": row.value,
+        "seeds": reached.seeds, "of": reached.of, "matched_l0": member.l0, "matched": member.value,
         "matched_low": min(values, default=None), "matched_high": max(values, default=None),
-        "interval_low": row.mean.low if row.mean else None,
-        "interval_high": row.mean.high if row.mean else None,
-        "items": row.items, "how": row.how, "reason": row.reason,
+        "interval_low": member.mean.low if member.mean else None,
+        "interval_high": member.mean.high if member.mean else None,
+        "items": member.items, "how": member.how, "reason": member.reason,
     }  # fmt: skip

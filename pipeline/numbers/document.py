@@ -97,6 +97,11 @@ def stage_of(evaluation: str, variant: str, elsewhere: bool = False) -> str:
     return f"{evaluation}{'_external' if elsewhere else ''}@{variant}"
 
 
+def train_stage(variant: str, seed: int) -> str:
+    """The stage of dvc.yaml that trains the SAEs of a method and seed."""
+    return f"train@{variant}-{seed}"
+
+
 def write_results(folder: Path, results: Results) -> None:
     """Write results.json into `folder`."""
     write_json(

@@ -81,9 +81,9 @@ class Method(Variant):
 
         Adam moves an entry by the learning rate whatever its size, so this is a rate of its own.
         """
-        return (
-            {} if self.off else {n: w / self.config.attention_rate for n, w in self._start(generator).items()}
-        )
+        if self.off:
+            return {}
+        return {name: w / self.config.attention_rate for name, w in self._start(generator).items()}
 
     def _start(self, generator: torch.Generator) -> Weights:
         """Random queries and keys of norm 1/sqrt(key), as in the source; values and outputs hand codes on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from pipeline.compare import planned, ranking, schemas, tables
 from pipeline.compare.markdown import markdown
 from pipeline.compare.metrics_json import metrics_json
 from pipeline.compare.outcomes import answers, content, document
-from pipeline.compare.paired.comparison import families
+from pipeline.compare.paired.comparison import Family, families
 from pipeline.compare.paired.reached import intervals_json, reached
 from pipeline.compare.paired.resampling import resample
-from pipeline.compare.report import report
+from pipeline.compare.report import Intervals, report
 from pipeline.compare.resolved import resolved
 from pipeline.compare.scores import Scores, Source, each_row, gather
 from pipeline.compare.section import CompareSection
@@ -28,7 +28,7 @@ from pipeline.compare.stability import stability
 from pipeline.compare.standing import standing
 from pipeline.compare.terminal import show
 from pipeline.console.errors import BadInput
-from pipeline.numbers.document import NAME, Results, read_beside, read_results, stage_of
+from pipeline.numbers.document import NAME, Results, read_beside, read_results, stage_of, train_stage
 from pipeline.numbers.files import SCHEMAS, absent, damaged, read_json, write_json
 from pipeline.numbers.table import Columns, read_table, write_table
 from pipeline.params.experiment import Experiment
@@ -43,7 +43,6 @@ from pipeline.stages.common.files import (
     external_stage,
     fresh,
     sae_folder,
-    train_stage,
 )
 
 TITLE = "Sparse autoencoders compared"
@@ -53,6 +52,50 @@ Long = dict[str, tuple[Columns, Any]]
 LETTERS, PROBLEMS = ("absorption", "letters.tsv"), ("probing", "problems.tsv")
 STABILITY = ("stability", "latents.tsv")
 """The tables that the charts of first letters, of probing tasks and of stability are drawn from."""
+
+
+Evaluated = dict[tuple[str, str], Results]
+"""By evaluation and variant."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """All scores, and what follows from them."""
+
+    scores: Scores
+    families: list[Family]
+    intervals: Intervals
+    plan: planned.Plan
+    curves: list[tuple[Any, pd.DataFrame]]  # each SAE that was trained here with its training.tsv
+    ranked: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, scores: Scores, found: Evaluated, section: CompareSection) -> Compared:
+        """Of `scores`, with the items of the evaluations `found` drawn again."""
+        planned.check(section, scores)
+        draws = resample(scores, partial(table_of, found))
+        judged = families(scores, draws, section.margins)
+        return cls(
+            scores, judged, reached(scores, draws), planned.planned(section, judged),
+            list(_curves(scores.text)), ranking.rankings(scores.truth),
+        )  # fmt: skip
+
+    def tables(self, found: Evaluated) -> Long:
+        """What lies in reports/tables."""
+        scores = self.scores
+        return {
+            "scores": (schemas.SCORES, tables.scores(scores)),
+            "summary": (schemas.SUMMARY, tables.summary(scores, self.intervals)),
+            "pareto": tables.pareto(scores),
+            "training": (schemas.TRAINING, tables.training(self.curves)),
+            "letters": (schemas.LETTERS, tables.letters(_all(found, *LETTERS), scores.text)),
+            "probing": (schemas.PROBING, tables.probing(_all(found, *PROBLEMS), scores.text)),
+            "stability": (schemas.STABILITY, stability(_all(found, *STABILITY), scores.text)),
+            "ranking": (schemas.RANKING, self.ranked),
+            "pairs": (schemas.PAIRS, tables.pairs(self.families)),
+            "planned": (schemas.PLANNED, tables.planned(self.plan, self.families)),
+            "curves": (schemas.CURVES, tables.curves(scores, self.families)),
+        }
 
 
 def run() -> None:
@@ -69,47 +112,35 @@ def run() -> None:
         raise BadInput(
             "No SAE was trained: every index.json under models/sae is empty; run `dvc repro train`."
         )
-    scores = gather(trained, list(found.values()))
-    curves = list(_curves(scores.text))
-    planned.check(section, scores)
-    draws = resample(scores, partial(table_of, found))
-    compared, intervals = families(scores, draws, section.margins), reached(scores, draws)
-    plan = planned.planned(section, compared)
-    rows, groups, answered = report(scores, compared, intervals), standing(scores, compared), answers(plan)
-    ranked = ranking.rankings(scores.truth)
+    compared = Compared.of(gather(trained, list(found.values())), found, section)
+    long = compared.tables(found)
+    folder = _write(long, _draw(long, compared.scores))
+    _say(compared, experiment, measured_with, folder)
+    print(f"\nWritten: {REPORTS / 'metrics.json'}, {REPORT}, {folder}/, {FIGURES}/", file=sys.stderr)
+
+
+def _say(compared: Compared, experiment: Experiment, measured_with: dict[str, Any], folder: Path) -> None:
+    """Write the comparison as text into `folder` and the reports, and print it."""
+    scores, intervals = compared.scores, compared.intervals
+    rows, levels = report(scores, compared.families, intervals), standing(scores, compared.families)
+    answered = answers(compared.plan)
     caption = remarks.caption(experiment.seeds)
-    notes = remarks.notes(scores, groups, experiment.seeds, experiment.profile, _tokens(curves))
-    notes += ranking.notes(ranked)
-    long: Long = {
-        "scores": (schemas.SCORES, tables.scores(scores)),
-        "summary": (schemas.SUMMARY, tables.summary(scores, intervals)),
-        "pareto": tables.pareto(scores),
-        "training": (schemas.TRAINING, tables.training(curves)),
-        "letters": (schemas.LETTERS, tables.letters(_all(found, *LETTERS), scores.text)),
-        "probing": (schemas.PROBING, tables.probing(_all(found, *PROBLEMS), scores.text)),
-        "stability": (schemas.STABILITY, stability(_all(found, *STABILITY), scores.text)),
-        "ranking": (schemas.RANKING, ranked),
-        "pairs": (schemas.PAIRS, tables.pairs(compared)),
-        "planned": (schemas.PLANNED, tables.planned(plan, compared)),
-        "curves": (schemas.CURVES, tables.curves(scores, compared)),
-    }
-    pictures = _draw(long, scores)
-    folder = _write(long, pictures)
-    text = markdown(TITLE, rows, answered, groups, caption, notes)
+    tokens = _tokens(compared.curves)
+    notes = remarks.notes(scores, levels, experiment.seeds, experiment.profile, tokens)
+    notes += ranking.notes(compared.ranked)
+    text = markdown(TITLE, rows, answered, levels, caption, notes)
     (folder / "table.md").write_text(text, encoding="utf-8")
-    write_json(folder / "standing.json", document(groups, answered))
+    write_json(folder / "standing.json", document(levels, answered))
     said = {
         "title": TITLE, "caption": caption, "notes": notes, **asdict(rows), "sections": measured_with,
-        "planned": content(answered), "resolved": resolved(groups), "ranking": ranking.printed(ranked),
+        "planned": content(answered), "resolved": resolved(levels),
+        "ranking": ranking.printed(compared.ranked),
     }  # fmt: skip
     write_json(REPORT, {"schema": SCHEMAS["report.json"], **said})
     write_json(REPORTS / "metrics.json", metrics_json(scores))
-    write_json(
-        REPORTS / "intervals.json",
-        {"schema": SCHEMAS["intervals.json"], "cells": intervals_json(scores, intervals)},
-    )
+    cells = intervals_json(scores, intervals)
+    write_json(REPORTS / "intervals.json", {"schema": SCHEMAS["intervals.json"], "cells": cells})
     show(rows, answered, caption, notes)
-    print(f"\nWritten: {REPORTS / 'metrics.json'}, {REPORT}, {folder}/, {FIGURES}/", file=sys.stderr)
 
 
 def _draw(long: Long, scores: Scores) -> dict[str, bytes]:
@@ -147,10 +178,10 @@ def _runs(folder: Path, stage: str) -> list[Run]:
         raise damaged(path, stage, error) from None
 
 
-def evaluations(experiment: Experiment) -> dict[tuple[str, str], Results]:
+def evaluations(experiment: Experiment) -> Evaluated:
     """What lies in reports/evaluations, by (evaluation, variant); raises BadInput where one variant lacks
     what another has."""
-    found: dict[tuple[str, str], Results] = {}
+    found: Evaluated = {}
     for folder in _folders(EVALUATED):
         of_variants = {name: folder / name for name in experiment.names if (folder / name / NAME).is_file()}
         results = {
@@ -167,7 +198,7 @@ def evaluations(experiment: Experiment) -> dict[tuple[str, str], Results]:
     return found
 
 
-def sections(found: dict[tuple[str, str], Results]) -> dict[str, Any]:
+def sections(found: Evaluated) -> dict[str, Any]:
     """The parameters of each evaluation; raises BadInput where two variants were measured under others."""
     known: dict[str, Any] = {}
     for (evaluation, variant), results in found.items():
@@ -183,19 +214,19 @@ def _stage(evaluation: str, variant: str, experiment: Experiment) -> str:
     return stage_of(evaluation, variant, variant in experiment.external)
 
 
-def table_of(found: dict[tuple[str, str], Results], stage: str, variant: str, file: str) -> pd.DataFrame:
+def table_of(found: Evaluated, stage: str, variant: str, file: str) -> pd.DataFrame:
     """A table beside the results of `stage` for `variant`."""
     return read_beside(EVALUATED / stage / variant, found[stage, variant], file)
 
 
-def _all(found: dict[tuple[str, str], Results], evaluation: str, file: str) -> pd.DataFrame | None:
+def _all(found: Evaluated, evaluation: str, file: str) -> pd.DataFrame | None:
     """The table `file` of all variants; None where the evaluation was not run."""
     parts = [table_of(found, stage, variant, file) for stage, variant in found if stage == evaluation]
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
 def _curves(text: Source) -> Iterator[tuple[Any, pd.DataFrame]]:
-    """Each SAE that was trained here with its training.tsv."""
+    """`Compared.curves`."""
     for sae in each_row(text.saes[text.saes.reading != EXTERNAL]):
         folder = sae_folder(str(sae.variant), int(sae.seed)) / str(sae.run)
         yield sae, read_table(folder / "training.tsv", schemas.LOG, train_stage(sae.variant, sae.seed))

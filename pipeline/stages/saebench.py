@@ -15,7 +15,7 @@ from pipeline.export.saebench import Subject, absorption, core, probing
 from pipeline.metrics.absorption.section import AbsorptionSection
 from pipeline.metrics.probing.section import ProbingSection
 from pipeline.metrics.reconstruction.section import ReconstructionSection
-from pipeline.numbers.document import Identity, Results, read_beside, read_results, stage_of
+from pipeline.numbers.document import Identity, Results, read_beside, read_results, stage_of, train_stage
 from pipeline.numbers.files import read_json, write_json
 from pipeline.numbers.number import Number
 from pipeline.params import read_params
@@ -31,7 +31,6 @@ from pipeline.stages.common.files import (
     external_stage,
     fresh,
     sae_folder,
-    train_stage,
 )
 from pipeline.tasks.common.disk import load_facts
 from pipeline.tasks.letters import task as letter_task

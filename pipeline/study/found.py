@@ -19,7 +19,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.console.errors import BadInput
-from pipeline.numbers.document import NAME, Identity, Results, read_results, stage_of
+from pipeline.numbers.document import NAME, Identity, Results, read_results, stage_of, train_stage
+from pipeline.sae.core.index import INDEX, WEIGHTS
 from pipeline.study.workspace import Workspace
 
 Tree = Mapping[str, Any]
@@ -49,8 +50,7 @@ def held(space: Workspace) -> Held:
 
 def _trained(space: Workspace, params: Tree) -> Iterator[str]:
     for variant in params.get("variants", []):
-        folders = [space.folder / "models/sae" / variant / str(seed) for seed in params["seeds"]]
-        if all((each / "index.json").is_file() for each in folders):
+        if all((space.saes(variant, seed) / INDEX).is_file() for seed in params["seeds"]):
             yield variant
 
 
@@ -60,7 +60,8 @@ def _counting(space: Workspace, params: Tree, locked: Tree) -> Iterator[tuple[tu
             folder = space.results(evaluation, variant)
             if not (folder / NAME).is_file():
                 continue
-            stages = [stage_of(evaluation, variant), *(f"train@{variant}-{seed}" for seed in params["seeds"])]
+            trained = (train_stage(variant, seed) for seed in params["seeds"])
+            stages = [stage_of(evaluation, variant), *trained]
             results = read_results(folder, stages[0])
             same = all(_same_params(locked.get(name, {}), params) for name in stages)
             if same and (results.own_saes or _its_saes(space, results, params)):
@@ -91,14 +92,11 @@ def _its_saes(space: Workspace, results: Results, params: Tree) -> bool:
 def _lies_there(space: Workspace, sae: Identity) -> bool:
     if sae.sae_sha256 is None:  # it diverged: nothing was kept
         return True
-    folder = space.folder / "models/sae" / sae.variant / str(sae.seed) / sae.run
+    folder = space.saes(sae.variant, sae.seed) / sae.run
     try:
         return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest() == sae.sae_sha256
     except OSError:
         return False
-
-
-WEIGHTS = "sae_weights.safetensors"
 
 
 def _yaml(path: Path) -> Tree:

@@ -70,7 +70,7 @@ class Cost:
         return sum(each.left for each in self.parts)
 
     @property
-    def measured(self) -> float:
+    def measured_share(self) -> float:
         """Share of the hours that rests on times of stages measured here."""
         return sum(each.measured for each in self.parts) / self.hours
 

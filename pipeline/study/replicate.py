@@ -17,6 +17,7 @@ from pipeline.compare.paired.models import over_models
 from pipeline.compare.paired.variance import Table
 from pipeline.study.answers import Answers
 from pipeline.study.gather import TEXT, WHO, met
+from pipeline.study.words import NOT_RUN
 
 Cells = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Of intervals.json: label, run and headline to an interval."""
@@ -109,7 +110,7 @@ def table(answers: Answers, printed: Cells) -> str:
     shipped = next(iter(answers.study.models))
     found = list(moved(answers.tables[TEXT], answers.tables["columns"], printed, shipped))
     if not found:
-        return "Not run: no method has its SAEs on two language models yet."
+        return f"{NOT_RUN.capitalize()}: no method has its SAEs on two language models yet."
     lines = [f"| {' | '.join(cells)} |" for cells in (HEAD, ("---",) * len(HEAD), *map(_cells, found))]
     inside, of = sum(each.inside for each in found), sum(each.of for each in found)
     share = f" ({inside / of:.0%})" if of else ""

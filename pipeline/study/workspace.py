@@ -74,6 +74,10 @@ class Workspace:
         """The folder of an evaluation's results."""
         return self.folder / "reports/evaluations" / evaluation / variant
 
+    def saes(self, variant: str, seed: int) -> Path:
+        """The folder of the SAEs of a method and seed."""
+        return self.folder / "models/sae" / variant / str(seed)
+
     def run(self) -> None:
         """Bring its evaluations up to date, one method after the other; raises BadInput when a stage failed.
 

@@ -55,12 +55,6 @@ class States:
         """The slow fields."""
         return [field for field in self.fields if field.kind == "slow"]
 
-    def children_per_parent(self, child: Field) -> int:
-        """How many values of `child` lie in one value of its parent."""
-        if child.parent is None:
-            raise ValueError(f"{child.name} has no parent")
-        return child.values // self.field(child.parent).values
-
     def _column(self, name: str) -> int:
         return [field.name for field in self.fields].index(name)
 

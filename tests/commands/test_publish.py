@@ -19,8 +19,8 @@ from pipeline.console.errors import BadInput
 from pipeline.numbers.definition import Definition, Headline
 from pipeline.numbers.document import Results, Row, write_results
 from pipeline.numbers.number import Number, missing
-from pipeline.sae.core.folder import WEIGHTS, load_sae, save_sae, weights_hash
-from pipeline.sae.core.index import read_index
+from pipeline.sae.core.folder import load_sae, save_sae, weights_hash
+from pipeline.sae.core.index import WEIGHTS, read_index
 from pipeline.stages.common.files import evaluation_folder, fresh, sae_folder
 from pipeline.stages.common.saes import identified
 from tests.metrics.codes import random_sae

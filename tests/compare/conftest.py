@@ -13,7 +13,7 @@ from pipeline.compare.paired.reached import reached
 from pipeline.compare.planned import Plan
 from pipeline.compare.report import Report, report
 from pipeline.compare.scores import Scores, gather
-from pipeline.compare.standing import Group, standing
+from pipeline.compare.standing import Level, standing
 from pipeline.params.experiment import Experiment
 from pipeline.params.read import read_params
 from pipeline.stages.compare import evaluations, indices
@@ -28,7 +28,7 @@ def tables(scores: Scores) -> Report:
     return report(scores, families(scores, {}, {}), reached(scores, {}))
 
 
-def told(scores: Scores) -> list[Group]:
+def told(scores: Scores) -> list[Level]:
     """Who leads and who differs, by seeds only."""
     return standing(scores, families(scores, {}, {}))
 

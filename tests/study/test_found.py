@@ -44,7 +44,7 @@ def test_an_evaluation_of_some_methods_counts_as_it_is_found(space: Workspace) -
 def test_a_method_is_trained_when_every_seed_is(space: Workspace) -> None:
     for seed in (1, 2):
         assert ("train", "atm") not in held(space).stages
-        folder = space.folder / "models/sae/atm" / str(seed)
+        folder = space.saes("atm", seed)
         folder.mkdir(parents=True)
         (folder / "index.json").write_text("{}")
     assert ("train", "atm") in held(space).stages
@@ -89,7 +89,7 @@ def test_results_of_other_weights_do_not_count(space: Workspace) -> None:
     write_document(folder, replace(results, rows=rows))
     assert (SCORED, "topk") not in held(space).results
     for row in rows:
-        sae = space.folder / "models/sae/topk" / str(row.identity.seed) / row.identity.run
+        sae = space.saes("topk", row.identity.seed) / row.identity.run
         sae.mkdir(parents=True)
         (sae / "sae_weights.safetensors").write_bytes(b"weights")
     assert (SCORED, "topk") in held(space).results

@@ -47,7 +47,7 @@ def test_longer_training_costs_more_and_evaluation_does_not() -> None:
 def test_a_model_is_trained_once_and_untimed_stages_are_said() -> None:
     costs = plan(study(blocks={name: STUDY["blocks"]["main"] for name in ("one", "two")}), PARAMS)
     assert costs[0].hours - costs[1].hours == pytest.approx(2.0 + 2 * SHARED_SECONDS / HOUR)
-    assert [each.measured for each in costs] == [0.0, 0.0]
+    assert [each.measured_share for each in costs] == [0.0, 0.0]
 
 
 def test_what_is_done_is_not_left() -> None:

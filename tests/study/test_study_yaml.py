@@ -39,25 +39,15 @@ def test_no_seed_of_the_search_is_a_result_s(name: str) -> None:
     assert PARAMS.value("tune.seed") not in STUDY.blocks[name].seeds
 
 
-OTHER_BASE = {"batchtopk_base": "batchtopk", "l1_base": "standard"}
-
-
-MISSES = {"contrastive": 2}
-"""An idea that misses an L0 at the rate of the other base has this part of it (study.yaml says so)."""
-
-
-def test_an_idea_on_the_other_base_has_that_base_s_rate() -> None:
+def test_an_idea_on_a_topk_base_has_that_base_s_rate() -> None:
     """A TopK method at an L1 method's rate would judge the rate."""
     tree: Any = workspaces(STUDY, PARAMS.tree, "bases")[0].params
     found = {
-        (name, control): own["lr_scale"]
+        name: tree[name]["control_values"]["batchtopk_base"]["lr_scale"]
         for name in STUDY.blocks["bases"].variants
-        for control, own in tree[name].get("control_values", {}).items()
-        if control in OTHER_BASE
+        if "batchtopk_base" in tree[name].get("control_values", {})
     }
-    assert len(found) == 4
-    for (name, control), rate in found.items():
-        assert rate == PARAMS.section(OTHER_BASE[control])["lr_scale"] / MISSES.get(name, 1)
+    assert found == dict.fromkeys(("temporal", "tsae", "atm"), PARAMS.section("batchtopk")["lr_scale"])
 
 
 def test_several_language_models_answer_the_first_question() -> None:

@@ -64,11 +64,9 @@ def test_fields_and_columns(stored: Path) -> None:
         "language", "domain", "sub_domain", "register", "speaker", "tense"
     ]  # fmt: skip
     child = found.field("sub_domain")
-    assert (child.parent, child.values, found.children_per_parent(child)) == ("domain", 4, 2)
+    assert (child.parent, child.values, found.field("domain").values) == ("domain", 4, 2)
     labelled = found.of("sub_domain") >= 0
     assert (found.of("sub_domain")[labelled] // 2 == found.of("domain")[labelled]).all()
-    with pytest.raises(ValueError, match="no parent"):
-        found.children_per_parent(found.field("tense"))
 
 
 def test_text_without_labels_has_none(corpus: Corpus, tmp_path: Path) -> None:

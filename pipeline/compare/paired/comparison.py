@@ -34,8 +34,8 @@ UNDEFINED = "more than half of the resamples of its items leave it undefined"
 
 
 @dataclass(frozen=True)
-class Row:
-    """One label at the common L0: a value per seed, or the reason why it takes no part."""
+class Member:
+    """One row of the table at the common L0: a value per seed, or the reason why it takes no part."""
 
     label: str
     by_seed: tuple[AtTarget, ...]
@@ -84,8 +84,8 @@ def _mean(values: list[float | None], of: int = 0) -> float | None:
 class Pair:
     """Row `a` against row `b`; the verdict is on `a`."""
 
-    a: Row
-    b: Row
+    a: Member
+    b: Member
     verdict: Verdict
     difference: Estimate | None = None  # a - b
     allowance: float | None = None  # part of it that unequal L0 may make
@@ -118,7 +118,7 @@ class Family:
     column: Column
     target: float
     seeds: int
-    rows: list[Row]
+    members: list[Member]
     pairs: list[Pair]
     margin: float | None = None  # a difference smaller than it counts as equal
 
@@ -167,36 +167,36 @@ def _family(
 ) -> Family:
     seeds = sorted(points.seed.unique())
     missed = {run.label for run in source.runs if run.target == target and run.missed}
-    rows = [
-        replace(_row(column, target, points[points.label == label], seeds, draws), missed=label in missed)
+    members = [
+        replace(_member(column, target, points[points.label == label], seeds, draws), missed=label in missed)
         for label in points.label[points.target == target].unique()
     ]
-    taking_part = [row for row in rows if row.reason is None]
-    family = Family(source.name, column, target, len(seeds), rows, [], margin)
+    taking_part = [each for each in members if each.reason is None]
+    family = Family(source.name, column, target, len(seeds), members, [], margin)
     if len(seeds) < 2 or len(taking_part) < 2:
         reason = "one training seed shows no spread" if len(seeds) < 2 else "no other row has a value"
         pairs = [Pair(a, b, "not compared", reason=a.reason or b.reason or reason)
-                 for a, b in combinations(rows, 2)]  # fmt: skip
+                 for a, b in combinations(members, 2)]  # fmt: skip
         return replace(family, pairs=pairs)
-    values = [row.values for row in taking_part]
+    values = [each.values for each in taking_part]
     table = Table.of(
         [each.of_pairs for each in values] if column.pairs_of_seeds else values,
-        [row.missed for row in taking_part],
+        [each.missed for each in taking_part],
     )
-    place = {row.label: i for i, row in enumerate(taking_part)}
-    rows = [_with_mean(row, table, place) for row in rows]
-    pairs = [_pair(a, b, table, place) for a, b in combinations(rows, 2)]
-    return replace(family, rows=rows, pairs=judged(pairs, column.better, margin))
+    place = {each.label: i for i, each in enumerate(taking_part)}
+    members = [_with_mean(each, table, place) for each in members]
+    pairs = [_pair(a, b, table, place) for a, b in combinations(members, 2)]
+    return replace(family, members=members, pairs=judged(pairs, column.better, margin))
 
 
-def _with_mean(row: Row, table: Table, place: Mapping[str, int]) -> Row:
-    """`row` with its interval, if it takes part and its values vary at all."""
-    found = table.mean(place[row.label]) if row.label in place else None
+def _with_mean(member: Member, table: Table, place: Mapping[str, int]) -> Member:
+    """`member` with its interval, if it takes part and its values vary at all."""
+    found = table.mean(place[member.label]) if member.label in place else None
     known = found is not None and found.error > 0 and not isinf(found.error)
-    return replace(row, mean=found) if known else row
+    return replace(member, mean=found) if known else member
 
 
-def _row(column: Column, target: float, points: pd.DataFrame, seeds: list[int], draws: Draws) -> Row:
+def _member(column: Column, target: float, points: pd.DataFrame, seeds: list[int], draws: Draws) -> Member:
     label = str(points.label.iloc[0])
     by_seed = tuple(_at(column, target, points[points.seed == seed], draws) for seed in seeds)
     reasons = [
@@ -208,7 +208,7 @@ def _row(column: Column, target: float, points: pd.DataFrame, seeds: list[int], 
     if column.pairs_of_seeds and len(seeds) == 2:
         reasons.append(ONE_PAIR)
     items = min((draws[each].items for each in which if each in draws), default=0)
-    return Row(label, by_seed, items, "; ".join(reasons) or None)
+    return Member(label, by_seed, items, "; ".join(reasons) or None)
 
 
 def _at(column: Column, target: float, points: pd.DataFrame, draws: Draws) -> AtTarget:
@@ -224,8 +224,8 @@ def _at(column: Column, target: float, points: pd.DataFrame, draws: Draws) -> At
     return at(known, target)
 
 
-def _pair(a: Row, b: Row, table: Table, place: Mapping[str, int]) -> Pair:
-    reasons = [row.reason for row in (a, b) if row.reason is not None]
+def _pair(a: Member, b: Member, table: Table, place: Mapping[str, int]) -> Pair:
+    reasons = [each.reason for each in (a, b) if each.reason is not None]
     if reasons:
         return Pair(a, b, "not compared", reason="; ".join(reasons))
     found = table.difference(place[a.label], place[b.label])

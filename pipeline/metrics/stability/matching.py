@@ -37,10 +37,12 @@ def assigned(similar: np.ndarray) -> np.ndarray:
 
 
 def rotated(sae: SAE, alive: np.ndarray, seed: int) -> SAE:
-    """`sae` with its latents turned at random and, over those `alive`, as anisotropic as before (ours).
+    """`sae` with the directions of its latents turned at random: alike with another by chance alone (ours).
 
-    Unit rows U with U^T U = H^2 become U H^-1 R H, whose second moment is H^2 again; R is uniform over
-    rotations and the same for encoder and decoder, so that a latent's own two directions stay alike.
+    With U (A, d) the unit rows of the latents `alive` and H = (U^T U)^(1/2), a unit row u becomes u H^+ R H,
+    the encoder's and the decoder's with an H each. R is uniform over orthogonal matrices and the same for
+    both, so that a latent's own two directions stay about as alike. Where U spans the space, U^T U is what it
+    was: directions that many latents share are as crowded as before. Norms are lost: directions count alone.
     """
     generator = torch.Generator().manual_seed(seed)
     turn = _orthogonal(torch.randn(sae.d, sae.d, generator=generator))
@@ -48,7 +50,7 @@ def rotated(sae: SAE, alive: np.ndarray, seed: int) -> SAE:
 
 
 def _turned(rows: Tensor, alive: np.ndarray, turn: Tensor) -> Tensor:
-    """(n, d) float64 of `rows` (n, d); their lengths are of no use any more."""
+    """(n, d) float64: u H^+ R H of the unit rows u of `rows` (n, d), R being `turn`; not of unit norm."""
     unit = normalize(rows.cpu().double(), dim=1)
     squared, axes = torch.linalg.eigh(unit[alive].T @ unit[alive])
     root = axes * squared.clamp_min(0).sqrt() @ axes.T

@@ -18,14 +18,16 @@ two parts share one budget.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from pipeline.sae.core.tensors import Tensors
+
 
 @dataclass(frozen=True)
-class Attention:
+class Attention(Tensors):
     """Attention over codes (n,) of earlier tokens, by `heads` heads of `key` and `value` dimensions."""
 
     W_q: Tensor  # (n, heads * key)
@@ -52,15 +54,6 @@ class Attention:
     def scaled(self, s: float) -> Attention:
         """Of codes that are 1/s of what they were (`SAE.scaled`)."""
         return replace(self, W_q=self.W_q * s, W_k=self.W_k * s, W_v=self.W_v * s)
-
-    def to(self, device: torch.device | str) -> Attention:
-        """With its tensors on `device`."""
-        return replace(self, **{name: each.to(device) for name, each in self.tensors().items()})  # type: ignore[arg-type]
-
-    def tensors(self) -> dict[str, Tensor]:
-        """By field."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from torch import Tensor
 
 from pipeline.console.errors import BadInput
 from pipeline.sae.core.attention import Attention
+from pipeline.sae.core.index import WEIGHTS
 from pipeline.sae.core.inference import SAE
+from pipeline.sae.core.tensors import Tensors
 from pipeline.sae.core.window import Window
 
 TENSORS = ("W_enc", "W_dec", "b_enc", "b_dec", "threshold", "r_mag", "b_mag", "b_gate")
@@ -27,7 +30,6 @@ OF_WINDOW = {"W_past": "W_enc", "W_dec_past": "W_dec", "b_past": "b_dec"}
 """Tensors of an SAE that reads windows, and which field of `Window` each is. SAELens has no such SAE."""
 OF_ATTENTION = "attention."
 """Begins the names of tfa's own tensors. SAELens' `temporal` has no b_enc, and gives the novel part alone."""
-WEIGHTS = "sae_weights.safetensors"
 SAELENS_FORMAT = "6.54.12"
 """The SAELens release whose layout this is; loaders treat a cfg without it as a pre-6.0 file."""
 
@@ -65,11 +67,8 @@ def load_sae(folder: Path, device: torch.device | str = "cpu") -> tuple[SAE, dic
     """The SAE in `folder` and its cfg; raises BadInput when a file is absent, damaged or mis-shaped."""
     try:
         cfg = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
-        tensors: dict[str, Tensor] = load_file(folder / WEIGHTS, device=str(device))
-        window, attention = _window(cfg, tensors), _attention(cfg, tensors)
-        beside = {"k": cfg.get("k"), "window": window, "attention": attention}
-        sae = SAE(**{"architecture": cfg["architecture"], **beside, **tensors})
-        shape, lacks = (cfg["d_in"], cfg["d_sae"]), _lacks(sae)
+        sae = _sae(cfg, load_file(folder / WEIGHTS, device=str(device)))
+        lacks = _lacks(sae)
     except FileNotFoundError as error:
         missing = error.filename or folder / WEIGHTS
         raise BadInput(f"{folder} is not an SAE folder: {missing} is missing.") from None
@@ -77,42 +76,50 @@ def load_sae(folder: Path, device: torch.device | str = "cpu") -> tuple[SAE, dic
         raise BadInput(f"{folder} is damaged ({error}): run its train stage again.") from None
     if lacks:
         raise BadInput(f"{folder} is damaged (no {lacks}): run its train stage again.")
-    if sae.W_enc.shape != shape or sae.W_dec.shape != shape[::-1]:
-        raise BadInput(f"{folder}: weights of shape {tuple(sae.W_enc.shape)} do not match its cfg.json.")
     return sae, cfg
 
 
+def _sae(cfg: dict[str, Any], tensors: dict[str, Tensor]) -> SAE:
+    """The SAE of its parts; KeyError, TypeError or ValueError where one is missing or does not fit `cfg`."""
+    window, attention = _window(cfg, tensors), _attention(cfg, tensors)
+    sae = SAE(architecture=cfg["architecture"], k=cfg.get("k"), window=window, attention=attention, **tensors)
+    d, n = cfg["d_in"], cfg["d_sae"]
+    _fits(sae, {name: (n,) for name in TENSORS} | {"W_enc": (d, n), "W_dec": (n, d), "b_dec": (d,)})
+    return sae
+
+
 def _window(cfg: dict[str, Any], tensors: dict[str, Tensor]) -> Window | None:
-    """What a window has beside, taken out of `tensors`; KeyError where a part is missing."""
+    """What a window has beside, taken out of `tensors`."""
     if cfg["architecture"] != "window":
         return None
     window = Window(**{of: tensors.pop(name) for name, of in OF_WINDOW.items()}, groups=cfg["groups"])
     before, d, n = cfg["window"] - 1, cfg["d_in"], cfg["d_sae"]
-    wanted = {"W_enc": (before, d, n), "W_dec": (before, n, d), "b_dec": (before, d)}
-    for name, tensor in window.tensors().items():
-        if tensor.shape != wanted[name]:
-            raise ValueError(f"a window's {name} has shape {tuple(tensor.shape)}, not {wanted[name]}")
+    _fits(window, {"W_enc": (before, d, n), "W_dec": (before, n, d), "b_dec": (before, d)})
     return window
 
 
 def _attention(cfg: dict[str, Any], tensors: dict[str, Tensor]) -> Attention | None:
-    """What reads the tokens before, taken out of `tensors`; TypeError or ValueError where it does not fit."""
+    """What reads the tokens before, taken out of `tensors`."""
     if cfg["architecture"] != "tfa":
         return None
     names = [name for name in tensors if name.startswith(OF_ATTENTION)]
     own = {name.removeprefix(OF_ATTENTION): tensors.pop(name) for name in names}
     attention = Attention(**own, heads=cfg["heads"], kept=cfg["kept"])
     n, keys, values = cfg["d_sae"], len(attention.b_q), len(attention.b_v)
-    wanted = {
+    _fits(attention, {
         "W_q": (n, keys), "b_q": (keys,), "W_k": (n, keys),
         "W_v": (n, values), "b_v": (values,), "W_o": (values, n), "b_o": (n,),
-    }  # fmt: skip
-    for name, tensor in own.items():
-        if tensor.shape != wanted[name]:
-            raise ValueError(f"the attention's {name} has shape {tuple(tensor.shape)}, not {wanted[name]}")
+    })  # fmt: skip
     if keys % attention.heads or values % attention.heads:
         raise ValueError(f"{keys} keys and {values} values are no whole number for {attention.heads} heads")
     return attention
+
+
+def _fits(part: Tensors, wanted: Mapping[str, tuple[int, ...]]) -> None:
+    """ValueError where a tensor of `part` has another shape than the `wanted` one."""
+    for name, tensor in part.tensors().items():
+        if tensor.shape != wanted[name]:
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}, not {wanted[name]}")
 
 
 def _lacks(sae: SAE) -> str | None:

@@ -10,6 +10,8 @@ from typing import Any
 from pipeline.console.errors import BadInput
 
 INDEX, VERSION = "index.json", 2
+WEIGHTS = "sae_weights.safetensors"
+"""The weights of one SAE, in its folder beside the index (folder.py)."""
 EXTERNAL = "external"
 """The reading of an SAE that was trained elsewhere."""
 TOLERANCE = 0.10

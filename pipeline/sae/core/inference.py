@@ -28,6 +28,7 @@ from torch import Tensor
 from pipeline.sae.core.attention import Attention, parts
 from pipeline.sae.core.codes import Codes, Pairs
 from pipeline.sae.core.sparse import bag
+from pipeline.sae.core.tensors import Tensors
 from pipeline.sae.core.topk import row_top
 from pipeline.sae.core.window import Window
 
@@ -38,7 +39,7 @@ ALL = sys.maxsize
 
 
 @dataclass(frozen=True)
-class SAE:
+class SAE(Tensors):
     """A sparse autoencoder over d-dimensional activations with n latents.
 
     Decoder rows have unit norm; those of a window have it jointly over its tokens.
@@ -84,12 +85,6 @@ class SAE:
         """Dictionary size."""
         return self.W_enc.shape[1]
 
-    def to(self, device: torch.device | str) -> SAE:
-        """The same SAE with its tensors on `device`."""
-        own = (Tensor, Window, Attention)
-        moved = {name: each.to(device) for name, each in vars(self).items() if isinstance(each, own)}
-        return replace(self, **moved)  # type: ignore[arg-type]
-
     def pre(self, x: Tensor) -> Tensor:
         """(B, n) pre-activations of `x` (B, d), b_dec folded into the bias; for gated, c without any bias.
 
@@ -106,15 +101,15 @@ class SAE:
         `past` (B,): how many rows right above each are the tokens before it (`Batch.past`). Only an SAE with
         a `context` above 1 reads it; raises ValueError where such a one is not told.
         """
-        if self.context > 1 and past is None:
-            raise ValueError(f"codes of {self.tokens_read} need to know which rows are their past")
+        if past is None:
+            if self.context > 1:
+                raise ValueError(f"codes of {self.tokens_read} need to know which rows are their past")
+            past = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         if self.attention is not None:
-            assert past is not None
             return self._in_parts(x, past, self.attention)
         pre = self.pre(x)
         if self.window is not None:
             assert self.k is not None
-            assert past is not None
             pre = self.window.add(pre, x, past)
             pairs = self.window.top(pre, self.k)
             return Codes(pairs, pairs.at(pre))

@@ -8,17 +8,17 @@ document's or context's beginning adds nothing, as if it were b_past: zero where
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from pipeline.sae.core.codes import Pairs
+from pipeline.sae.core.tensors import Tensors
 from pipeline.sae.core.topk import row_top
 
 
 @dataclass(frozen=True)
-class Window:
+class Window(Tensors):
     """What a window's code has beside the weights of the last token, which are the SAE's own."""
 
     W_enc: Tensor  # (T - 1, d, n), of the token before, of the one before that, ..
@@ -48,12 +48,3 @@ class Window:
     def scaled(self, s: float) -> Window:
         """Of x/s-sized inputs (`SAE.scaled`)."""
         return replace(self, b_dec=self.b_dec / s)
-
-    def to(self, device: torch.device | str) -> Window:
-        """With its tensors on `device`."""
-        return replace(self, **{name: each.to(device) for name, each in self.tensors().items()})  # type: ignore[arg-type]
-
-    def tensors(self) -> dict[str, Tensor]:
-        """By field."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, Tensor)}

@@ -32,11 +32,6 @@ def sae_folder(variant: str, seed: int) -> Path:
     return Path("models/sae") / variant / str(seed)
 
 
-def train_stage(variant: str, seed: int) -> str:
-    """The stage that writes `sae_folder`."""
-    return f"train@{variant}-{seed}"
-
-
 def external_folder(name: str) -> Path:
     """The SAE trained elsewhere that `external.{name}` of params.yaml names."""
     return Path("models/sae") / name / "external"

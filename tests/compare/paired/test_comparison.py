@@ -61,7 +61,7 @@ def test_every_score_target_and_pair_is_there_once(gather: Gather) -> None:
     assert len(found) == 2 * (len(whole.text.scores) + len(whole.truth.scores))
     labels = ["standard", "standard (pairs)", "standard (contexts)", "topk", "atm"]
     on_model = [each for each in found if each.column.stage != "ground_truth"]
-    assert all([row.label for row in each.rows] == labels for each in on_model)
+    assert all([row.label for row in each.members] == labels for each in on_model)
     assert all(len(each.pairs) == 10 for each in on_model)
     rows = pairs(found)
     assert len(rows) == 2 * (10 * len(whole.text.scores) + 3 * len(whole.truth.scores))
@@ -146,7 +146,7 @@ def test_a_score_that_few_items_define_keeps_its_resamples_or_has_no_interval(ga
     assert few.difference is not None
     assert (one.verdict, one.difference) == ("not compared", None)
     assert one.reason == "more than half of the resamples of its items leave it undefined"
-    assert all(row.mean is not None for row in family(found, "carrier", 16).rows)  # each alone has 63 %
+    assert all(row.mean is not None for row in family(found, "carrier", 16).members)  # each alone has 63 %
 
 
 def test_items_widen_an_interval_that_seeds_alone_make_narrow(gather: Gather) -> None:
@@ -164,7 +164,7 @@ def test_a_row_off_its_target_takes_part_through_its_interpolated_value(gather: 
     world = small(l0={42: 3.0, 43: 4.0}, persistence={42: 0.5, 43: 0.6})
     world.values |= {("topk", "l0-16", 16, 42, "persistence"): 0.9, ("topk", "l0-16", 16, 42, "l0"): 16.0}
     found = family(compared(gather(world)), "persistence", 4)
-    row = next(row for row in found.rows if row.label == "topk")
+    row = next(row for row in found.members if row.label == "topk")
     assert [each.how for each in row.by_seed] == ["interpolated", "reached"]
     assert row.by_seed[0].value == pytest.approx(0.5 + 0.4 * 0.1718, rel=1e-3)  # ln(4/3) / ln(16/3)
     assert row.l0 == 4.0
@@ -260,7 +260,7 @@ def test_the_tables_show_every_pair_and_every_reason(gather: Gather) -> None:
     assert (group.source, group.target, group.labels) == ("text", 4, ["standard", *NAMES])
     assert best.pairs["topk"]["standard"].verdict == "better"
     assert {each.verdict for each in best.pairs["atm"].values()} == {"not compared"}
-    assert (best.cells["atm"].text, best.cells["atm"].detail) == ("missing", "atm, seed 42: diverged: boom")
+    assert (best.values["atm"].text, best.values["atm"].detail) == ("missing", "atm, seed 42: diverged: boom")
     text = printed(whole, found)
     assert [line for line in text.splitlines() if line.startswith("## Which")][:2] == [
         "## Which rows differ (exploration): L0 4", "## Which rows differ (exploration): L0 16"

@@ -10,10 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.console.errors import BadInput
-from pipeline.sae.core.folder import WEIGHTS, load_sae, save_sae, weights_hash
-from pipeline.sae.core.index import Run, read_index, write_index
+from pipeline.sae.core.folder import load_sae, save_sae, weights_hash
+from pipeline.sae.core.index import WEIGHTS, Run, read_index, write_index
 from pipeline.sae.core.inference import Architecture
+from tests.sae.attending import attending
 from tests.sae.core.test_inference import ARCHITECTURES, D, N, sae
+from tests.sae.windows import windowed
 
 RUN = Run("l0-4", "atm", None, 42, "tokens", 4, "ok", None, 4.1, 0.2, True)
 
@@ -93,6 +95,41 @@ def test_damage_is_a_sentence(tmp_path: Path, damage: object) -> None:
     damage(folder)
     with pytest.raises(BadInput, match="sae"):
         load_sae(folder)
+
+
+MADE = {"window": windowed(), "tfa": attending()}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "key", "value"),
+    [("window", "window", 4), ("window", "window", None), ("window", "groups", None), ("window", "k", None),
+     ("tfa", "heads", 5), ("tfa", "heads", None), ("tfa", "kept", None), ("tfa", "k", None)],
+)  # fmt: skip
+def test_a_cfg_that_does_not_fit_the_weights_is_refused(
+    tmp_path: Path, architecture: str, key: str, value: int | None
+) -> None:
+    save_sae(tmp_path, MADE[architecture], {})
+    _edit_cfg(tmp_path, **{key: value})
+    with pytest.raises(BadInput, match="damaged"):
+        load_sae(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name"),
+    [("window", "W_past"), ("window", "b_enc"), ("tfa", "attention.W_v"), ("tfa", "attention.b_o")],
+)
+@pytest.mark.parametrize("change", ["absent", "short"])
+def test_weights_that_do_not_fit_the_cfg_are_refused(
+    tmp_path: Path, architecture: str, name: str, change: str
+) -> None:
+    save_sae(tmp_path, MADE[architecture], {})
+    tensors = load_file(tmp_path / WEIGHTS)
+    whole = tensors.pop(name)
+    if change == "short":
+        tensors[name] = whole[1:].contiguous()
+    save_file(tensors, tmp_path / WEIGHTS)
+    with pytest.raises(BadInput, match="damaged"):
+        load_sae(tmp_path)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
