@@ -30,7 +30,7 @@ def headline(answers: Answers, method: str) -> list[str]:
         f"**`{method}`**{control} {gains(gained)}.",
         *(f"Not against `{each[0].against}`: {why_not(each)}." for each in failed),
         time(of(found, "time"), gained),
-        parts(of(found, "part", method)),
+        parts(of(every, "part", method)),
         base(of(every, "base"), gained),
         f"**Rests on** {rests_on(found, _wanted(answers))} (block `{main}`).",
     ]

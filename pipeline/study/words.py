@@ -214,8 +214,10 @@ def rests_on(found: Found, wanted: Mapping[str, Sequence[str]]) -> str:
     block = known[0].block
     missing = [model for model in wanted[block] if model not in models and models != [SOURCE]]
     targets = joined(map(str, sorted({target for each in known for target in each.targets})))
+    what = "the synthetic source" if models == [SOURCE] else _count(len(models), "language model")
+    of_which = "" if models == [SOURCE] else f" ({', '.join(models)})"
     said = (
-        f"{_count(len(models), 'language model')} ({', '.join(models)}), {least.seeds} SAE seeds each, "
+        f"{what}{of_which}, {least.seeds} SAE seeds each, "
         f"L0 {targets}: at least {least.saes} SAEs per comparison"
     )
     said += f"; still to run: {', '.join(missing)}" if missing else ""
