@@ -147,7 +147,7 @@ def time(twin: Found, gained: Found) -> str:
 
 
 def _time(twin: Finding, gain: Finding | None) -> str:
-    name, shown = named(twin), effect(twin)
+    name, shown, yes = named(twin), effect(twin), f"yes{_alone(twin)}"
     gained = gain is not None and is_(gain, "better")
     if is_(twin, "worse"):
         return f"{name}: no, its shuffled twin is better ({shown})"
@@ -157,11 +157,11 @@ def _time(twin: Finding, gain: Finding | None) -> str:
         though = ", though it gains over its control" if gained else ""
         return f"{name}: not shown, its shuffled twin is not distinguishable ({shown}){though}"
     if gain is None or gain.estimate is None:
-        return f"{name}: yes, {shown} over its shuffled twin"
+        return f"{name}: {yes}, {shown} over its shuffled twin"
     if gained:
         over = f"{signed(gain.estimate.value, gain.decimals)} over its control"
-        return f"{name}: yes, {shown} over its shuffled twin, of {over}"
-    return f"{name}: yes, {shown} over its shuffled twin, though no gain over its control is told apart"
+        return f"{name}: {yes}, {shown} over its shuffled twin, of {over}"
+    return f"{name}: {yes}, {shown} over its shuffled twin, though no gain over its control is told apart"
 
 
 def parts(found: Found) -> str:
