@@ -171,6 +171,11 @@ def test_time_without_a_gain_is_said_so() -> None:
     assert "over its shuffled twin, though no gain over its control is told apart" in text
 
 
+def test_time_that_only_each_model_alone_shows_says_so() -> None:
+    text = short(gathered(effects(atm_score=0.2), effects(atm_score=0.3)))
+    assert "**Is it time?** *score*: yes, on each language model alone, +0.25" in text
+
+
 def test_a_part_of_the_models_says_which_and_what_is_left() -> None:
     text = short(gathered(effects(atm_score=0.2)))
     assert "**Rests on** 1 language model (first), 3 SAE seeds each, L0 4 and 8: at least 12 SAEs" in text
